@@ -1,0 +1,225 @@
+"""``facility.yaml`` as typed values. Field descriptions are the operator's reference (docs test them)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
+
+from visa.facility.units import Cpu, Duration, Memory, PathTemplate, TargetTemplate
+from visa.identifiers import DataRootId, EnvironmentId, FlavourId, InstrumentId, ProposalId, RoleName, Username
+
+SessionKind = Literal["notebook", "desktop"]
+
+
+class Section(BaseModel):
+    """A part of facility.yaml: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+Roles = Annotated[
+    tuple[RoleName, ...],
+    Field(description="Roles that may use it. Empty or absent: everyone.", examples=[["scientist"]]),
+]
+
+
+class About(Section):
+    """Who runs this, as people see it."""
+
+    name: str = Field(min_length=1, max_length=80, description="Name shown on every page.")
+    contact: str = Field(
+        min_length=1, max_length=200, description="Whom people turn to: a mail address, phone or page."
+    )
+    links: dict[str, HttpUrl] = Field(default={}, description="Links in the page's foot: text to address.")
+    colour: str = Field(
+        default="#0b5cad", pattern=r"^#[0-9a-fA-F]{6}$", description="The accent colour, as #rrggbb."
+    )
+
+
+class FileCatalogue(Section):
+    """Experiments and teams from one YAML file, or from a folder of CSV files."""
+
+    type: Literal["file"]
+    path: Path = Field(description="A .yaml file or a folder of .csv files; relative to facility.yaml.")
+
+
+class SqlCatalogue(Section):
+    """Experiments and teams from queries on a database."""
+
+    type: Literal["sql"]
+    url: str = Field(description="SQLAlchemy URL. `${NAME}` is replaced from the environment (for passwords).")
+    queries: dict[str, str] = Field(default={}, description="Queries that replace the documented ones, by name.")
+    refresh: Duration = Field(
+        default=timedelta(minutes=5), description="How old an answer may be before the source is asked again."
+    )
+
+
+CatalogueSource = Annotated[FileCatalogue | SqlCatalogue, Field(discriminator="type")]
+
+
+class People(Section):
+    """How claims of the identity provider become a person."""
+
+    username_claim: str = Field(default="preferred_username", description="Claim with the user name.")
+    name_claim: str = Field(default="name", description="Claim with the name people read.")
+    email_claim: str = Field(default="email", description="Claim with the mail address.")
+    uid_claim: str | None = Field(default=None, description="Claim with the numeric uid; else the catalogue's.")
+    gid_claim: str | None = Field(default=None, description="Claim with the numeric gid; else the catalogue's.")
+    gids_claim: str | None = Field(default=None, description="Claim with a list of supplementary gids.")
+    groups_claim: str = Field(default="groups", description="Claim with a list of group names.")
+    roles_claim: str = Field(default="roles", description="Claim with a list of values that `roles` maps.")
+    roles: dict[RoleName, tuple[str, ...]] = Field(
+        default={}, description="Role to the values of `roles_claim` or `groups_claim` that give it."
+    )
+    allow: tuple[str, ...] = Field(
+        default=(),
+        description="Roles and groups (`group:NAME`) that may log in. Empty: everyone whom the provider lets in.",
+    )
+    minimum_uid: int = Field(default=1000, ge=1, description="Lowest uid and gid that an instance may run as.")
+    without_experiment: Roles = Field(
+        default=(), description="Roles that may start an instance on no experiment at all."
+    )
+    outage_grace: Duration = Field(
+        default=timedelta(hours=12),
+        description="How long people stay logged in to running work while the identity provider is down.",
+    )
+
+
+class LocalRoot(Section):
+    """A data root on this machine."""
+
+    root: Path = Field(description="Absolute folder (or relative to facility.yaml) that `path` is under.")
+
+
+class ClaimRoot(Section):
+    """A data root on Kubernetes."""
+
+    claim: str = Field(description="Name of a PersistentVolumeClaim in the instances' namespace.")
+    sub_path: str = Field(default="", description="Folder of the claim that `path` is under.")
+
+
+class DataRoot(Section):
+    """Where the data of experiments lies."""
+
+    path: PathTemplate = Field(
+        description="Folder of one experiment. `{instrument}`, `{year}`, `{proposal}`, `{experiment}` are replaced."
+    )
+    mode: Literal["ro", "rw"] = Field(default="ro", description="`ro`: nobody can change it; `rw`: the team can.")
+    target: TargetTemplate = Field(
+        default=TargetTemplate("/data/{experiment}"), description="Where it appears: under /data or /shared."
+    )
+    local: LocalRoot | None = Field(default=None, description="For one Linux machine.")
+    kubernetes: ClaimRoot | None = Field(default=None, description="For Kubernetes.")
+
+
+class LocalEnvironment(Section):
+    """An environment on one Linux machine."""
+
+    prefix: Path = Field(description="Folder of the Python environment; relative to facility.yaml or absolute.")
+
+
+class ImageEnvironment(Section):
+    """An environment on Kubernetes."""
+
+    image: str = Field(description="Image reference, best with a digest.")
+
+
+class Environment(Section):
+    """Software that people choose by name."""
+
+    title: str = Field(min_length=1, max_length=80, description="What people read in the list.")
+    description: str = Field(default="", description="One or two sentences: what it is good for.")
+    sessions: tuple[SessionKind, ...] = Field(default=("notebook",), min_length=1, description="Sessions it offers.")
+    software: dict[str, str] = Field(
+        default={}, description="Name to version, shown to people when the environment brings no software.json."
+    )
+    instruments: tuple[InstrumentId, ...] = Field(
+        default=(), description="Instruments for which it is preselected. Empty: any."
+    )
+    roles: Roles = ()
+    local: LocalEnvironment | None = Field(default=None, description="For one Linux machine.")
+    kubernetes: ImageEnvironment | None = Field(default=None, description="For Kubernetes.")
+
+
+class FlavourOnKubernetes(Section):
+    """Where instances of a flavour are placed."""
+
+    node_selector: dict[str, str] = Field(default={}, description="Node labels that must match.")
+
+
+class Flavour(Section):
+    """A size that people choose by name."""
+
+    title: str = Field(default="", max_length=80, description="What people read; default: the flavour's name.")
+    cpu: Cpu = Field(description="Cores, as 2, 0.5 or 500m.")
+    memory: Memory = Field(description="Memory, as 4Gi or 512Mi.")
+    gpu: int = Field(default=0, ge=0, description="Number of GPUs.")
+    scratch: Memory = Field(default=Memory("10Gi"), description="Temporary space, as 10Gi.")
+    roles: Roles = ()
+    kubernetes: FlavourOnKubernetes = Field(default=FlavourOnKubernetes(), description="Placement on Kubernetes.")
+
+
+class Quota(Section):
+    """How much may be held at once by starting and running instances. Exactly one of the first six keys."""
+
+    who: Literal["everyone"] | None = Field(default=None, description="`everyone`: each person.")
+    user: Username | None = Field(default=None, description="One person; replaces what role and everyone give.")
+    role: RoleName | None = Field(default=None, description="Each person of the role; replaces `everyone`.")
+    group: str | None = Field(default=None, description="All members of the group together.")
+    instrument: InstrumentId | None = Field(default=None, description="All instances on its experiments together.")
+    proposal: ProposalId | None = Field(default=None, description="All instances on its experiments together.")
+    shared: bool | None = Field(
+        default=None, description="role, group: whether the limit is one for all together (group's default) or each."
+    )
+    instances: int | None = Field(default=None, ge=0, description="Number of instances.")
+    cpu: Cpu | None = Field(default=None, description="Cores.")
+    memory: Memory | None = Field(default=None, description="Memory.")
+    gpu: int | None = Field(default=None, ge=0, description="GPUs.")
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> Quota:
+        subjects = [s for s in ("who", "user", "role", "group", "instrument", "proposal") if getattr(self, s)]
+        if len(subjects) != 1:
+            raise ValueError("give exactly one of: who, user, role, group, instrument, proposal")
+        return self
+
+
+class Extend(Section):
+    """How a lifetime may be made longer."""
+
+    by: Duration = Field(description="How much one extension adds, as 7d.")
+    at_most: Duration = Field(description="Longest lifetime with all extensions, as 60d.")
+    auto: tuple[RoleName, ...] = Field(default=(), description="Roles whose extension is granted without asking.")
+
+
+class Lifetime(Section):
+    """How long an instance may live. Exactly one of `who`, `role`; a role's rule replaces everyone's."""
+
+    who: Literal["everyone"] | None = Field(default=None, description="`everyone`.")
+    role: RoleName | None = Field(default=None, description="People of this role.")
+    maximum: Duration | None = Field(default=None, description="Longest life, as 14d.")
+    idle: Duration | None = Field(default=None, description="Longest time without activity, as 4d.")
+    warn: tuple[Duration, ...] = Field(default=(), description="How long before the end people are told.")
+    extend: Extend | None = Field(default=None, description="Whether and how people may ask for more.")
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> Lifetime:
+        if (self.who is None) == (self.role is None):
+            raise ValueError("give exactly one of: who, role")
+        return self
+
+
+class Facility(Section):
+    """The whole of facility.yaml."""
+
+    facility: About = Field(description="Who runs this.")
+    catalogue: CatalogueSource = Field(description="Where experiments and their teams come from.")
+    people: People = Field(default=People(), description="From the identity provider's claims to a person.")
+    data: dict[DataRootId, DataRoot] = Field(description="Data roots by name.")
+    environments: dict[EnvironmentId, Environment] = Field(min_length=1, description="Environments by name.")
+    flavours: dict[FlavourId, Flavour] = Field(min_length=1, description="Flavours by name.")
+    quotas: tuple[Quota, ...] = Field(default=(), description="Limits on what is held at once.")
+    lifetimes: tuple[Lifetime, ...] = Field(default=(), description="Limits on time.")
