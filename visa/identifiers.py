@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 
 class InvalidIdentifier(ValueError):
@@ -34,6 +34,19 @@ class Identifier(str):
                 f"{cls.kind} {shown!r} is not valid: at most {cls.longest} characters, {cls.allowed}"
             )
         return super().__new__(cls, text)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        # Imported here: the gateway uses identifiers and has no room for pydantic.
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            cls, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{cls.pattern.pattern}$", "maxLength": cls.longest}
 
 
 class ExperimentId(Identifier):
