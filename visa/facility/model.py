@@ -34,9 +34,7 @@ class About(Section):
         min_length=1, max_length=200, description="Whom people turn to: a mail address, phone or page."
     )
     links: dict[str, HttpUrl] = Field(default={}, description="Links in the page's foot: text to address.")
-    colour: str = Field(
-        default="#0b5cad", pattern=r"^#[0-9a-fA-F]{6}$", description="The accent colour, as #rrggbb."
-    )
+    colour: str = Field(default="#0b5cad", pattern=r"^#[0-9a-fA-F]{6}$", description="The accent colour, as #rrggbb.")
 
 
 class FileCatalogue(Section):
