@@ -1,0 +1,61 @@
+"""facility.yaml while the hub runs: reloaded when it changes, a broken edit keeps the last good one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from visa.facility.load import FacilityProblems, Problem, load
+from visa.facility.model import Facility
+
+log = logging.getLogger(__name__)
+
+
+class FacilitySource:
+    """The facility as it is now. The first load must succeed: it raises `FacilityProblems`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.current: Facility = load(path)
+        self.problems: tuple[Problem, ...] = ()
+        self.loaded_at = datetime.now(UTC)
+        self._seen = self._stamp()
+        self._callbacks: list[Callable[[Facility], None]] = []
+
+    def subscribe(self, callback: Callable[[Facility], None]) -> None:
+        """Call ``callback`` with every new good `Facility`."""
+        self._callbacks.append(callback)
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        try:
+            stat = self.path.stat()  # follows links: a ConfigMap is swapped by one
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+    def check(self) -> bool:
+        """Look whether the file changed; True when a new good one was loaded."""
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return False
+        self._seen = stamp
+        try:
+            facility = load(self.path)
+        except FacilityProblems as error:
+            self.problems = error.problems
+            log.error("The edit of %s is broken; the last good one stays in use:\n%s", self.path, error)
+            return False
+        self.current, self.problems, self.loaded_at = facility, (), datetime.now(UTC)
+        log.info("Loaded %s", self.path)
+        for callback in self._callbacks:
+            callback(facility)
+        return True
+
+    async def watch(self, interval: float = 2.0) -> None:
+        """`check` every ``interval`` seconds until cancelled."""
+        while True:
+            await asyncio.sleep(interval)
+            await asyncio.to_thread(self.check)

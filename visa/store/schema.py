@@ -1,0 +1,63 @@
+"""Brings a database to the schema that this version speaks, or says that it is another one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+
+
+class SchemaMismatch(Exception):
+    """The database has another schema. The message says which, and what to do."""
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def head() -> str:
+    """The revision that this version speaks."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    if revision is None:
+        raise SchemaMismatch("This installation of VISA has no migrations; install it again.")
+    return revision
+
+
+def upgrade(engine: Engine) -> None:
+    """Run the migrations that are missing. Several hubs at once wait for one another (PostgreSQL)."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_lock(811001)"))
+        try:
+            current = MigrationContext.configure(connection).get_current_revision()
+            known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+            if current is not None and current not in known:
+                raise SchemaMismatch(
+                    f"The database is at revision {current}, which this version of VISA does not know. "
+                    "It was used by a newer version: install that one, or restore a backup."
+                )
+            connection.commit()
+            command.upgrade(_config(connection), "head")
+            connection.commit()
+        finally:
+            if engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_unlock(811001)"))
+                connection.commit()
+
+
+def verify(engine: Engine) -> None:
+    """Raise `SchemaMismatch` unless the database is at `head` (the hub upgrades it, others wait for that)."""
+    with engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current != head():
+        raise SchemaMismatch(
+            f"The database is at revision {current or 'none'}, this version of VISA needs {head()}. "
+            "Start the hub of this version first: it upgrades the database."
+        )

@@ -1,0 +1,412 @@
+"""The store: people, instances, what they hold, and the audit trail.
+
+Synchronous; callers on an event loop use ``asyncio.to_thread``. A reservation is one transaction that
+nobody else can interleave with: ``BEGIN IMMEDIATE`` on SQLite, an advisory lock on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, cast
+
+from sqlalchemy import Engine, create_engine, delete, event, func, select, text, tuple_, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from visa.identifiers import Username, instance_id
+from visa.instances.model import Amount, InstanceSpec, Person, QuotaScope, Refusal, ScopeKind, StartRequest, Use
+from visa.store import schema
+from visa.store.tables import AuditRow, InstanceRow, PersonRow, QuotaHoldRow
+
+_RESERVATION_LOCK = 811002
+
+
+class State(StrEnum):
+    """Of an instance. Only the first two hold quota."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+HOLDING = (State.STARTING, State.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance as the store knows it. ``reason`` says in words why it ended, when it was not asked to."""
+
+    id: str
+    owner: str
+    name: str
+    title: str
+    state: State
+    experiments: tuple[str, ...]
+    environment: str
+    flavour: str
+    session: str
+    cpu: float
+    memory: int
+    gpu: int
+    maximum: timedelta | None
+    idle: timedelta | None
+    holder: str | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One row for the audit trail."""
+
+    actor: str
+    owner: str
+    action: str
+    allowed: bool
+    instance_id: str | None = None
+    reason: str | None = None
+    detail: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A decision with its number and time."""
+
+    id: int
+    at: datetime
+    decision: Decision
+
+
+def now() -> datetime:
+    """The present, aware, UTC."""
+    return datetime.now(UTC)
+
+
+class Store:
+    """All that VISA keeps. One object per process; safe to use from several threads."""
+
+    def __init__(self, url: str) -> None:
+        """``url``: any SQLAlchemy URL of SQLite (a file) or PostgreSQL."""
+        self.engine = _engine(url)
+
+    def upgrade(self) -> None:
+        """Bring the schema up to date. The hub calls this once at its start."""
+        schema.upgrade(self.engine)
+
+    def verify(self) -> None:
+        """Raise `visa.store.schema.SchemaMismatch` unless the schema is this version's."""
+        schema.verify(self.engine)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[Session]:
+        """A transaction that no other reservation runs beside, in whatever process."""
+        with Session(self.engine) as session:
+            if self.engine.dialect.name == "postgresql":
+                session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _RESERVATION_LOCK})
+            else:
+                session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+            yield session
+            session.commit()
+
+    # people
+
+    def put_person(self, person: Person) -> None:
+        """Keep what the identity provider and the catalogue say about ``person`` now."""
+        with Session(self.engine) as session:
+            session.merge(
+                PersonRow(
+                    username=str(person.username),
+                    name=person.name,
+                    email=person.email,
+                    uid=person.uid,
+                    gid=person.gid,
+                    gids=list(person.gids),
+                    groups=sorted(person.groups),
+                    roles=sorted(person.roles),
+                    active=person.active,
+                    verified_at=person.verified_at,
+                )
+            )
+            session.commit()
+
+    def deactivate_person(self, username: str) -> None:
+        """The identity provider no longer vouches for her: she starts nothing until it does again."""
+        with Session(self.engine) as session:
+            session.execute(update(PersonRow).where(PersonRow.username == username).values(active=False))
+            session.commit()
+
+    def person(self, username: str) -> Person | None:
+        """The person, or None when she never logged in."""
+        with Session(self.engine) as session:
+            row = session.get(PersonRow, username)
+            return None if row is None else _person(row)
+
+    # quotas and reservations
+
+    def use(self, scopes: Iterable[QuotaScope], *, without: str | None = None) -> Use:
+        """What is held in ``scopes`` now, but for instance ``without``."""
+        with Session(self.engine) as session:
+            return _use(session, scopes, without)
+
+    def reserve(
+        self,
+        owner: str,
+        name: str,
+        request: StartRequest,
+        scopes: Iterable[QuotaScope],
+        decide: Callable[[Use], InstanceSpec | Refusal],
+        *,
+        actor: str,
+        holder: str,
+        title: str = "",
+    ) -> InstanceSpec | Refusal:
+        """Decide and hold in one transaction, and write the decision to the audit trail.
+
+        ``decide`` sees what ``scopes`` hold without this instance. On a refusal nothing is held.
+        ``holder`` names the hub process; what it leaves in ``starting`` is given back at the next start.
+        """
+        identifier = instance_id(owner, name)
+        with self._exclusive() as session:
+            outcome = decide(_use(session, scopes, identifier))
+            if isinstance(outcome, InstanceSpec):
+                self._hold(session, identifier, owner, name, title, outcome, holder)
+            refused = isinstance(outcome, Refusal)
+            decision = Decision(
+                actor,
+                owner,
+                "start",
+                not refused,
+                identifier,
+                outcome.reason.value if isinstance(outcome, Refusal) else None,
+                {
+                    "experiments": [str(e) for e in request.experiments],
+                    "environment": str(request.environment),
+                    "flavour": str(request.flavour),
+                },
+            )
+            _record(session, decision)
+        return outcome
+
+    @staticmethod
+    def _hold(
+        session: Session, identifier: str, owner: str, name: str, title: str, spec: InstanceSpec, holder: str
+    ) -> None:
+        row = session.get(InstanceRow, identifier)
+        if row is None:
+            row = InstanceRow(id=identifier, owner=owner, name=name, title=title or name, created_at=now())
+            session.add(row)
+        elif title:
+            row.title = title
+        row.state = State.STARTING.value
+        row.experiments = [str(experiment) for experiment in spec.experiments]
+        row.environment, row.flavour, row.session = str(spec.environment), str(spec.flavour), spec.session
+        row.cpu, row.memory, row.gpu = spec.resources.cpu, spec.resources.memory, spec.resources.gpu
+        row.maximum = None if spec.maximum is None else int(spec.maximum.total_seconds())
+        row.idle = None if spec.idle is None else int(spec.idle.total_seconds())
+        row.holder, row.started_at, row.ended_at, row.reason = holder, now(), None, None
+        session.flush()
+        session.execute(delete(QuotaHoldRow).where(QuotaHoldRow.instance_id == identifier))
+        session.add_all(
+            QuotaHoldRow(
+                instance_id=identifier,
+                kind=scope.kind,
+                key=scope.key,
+                cpu=spec.resources.cpu,
+                memory=spec.resources.memory,
+                gpu=spec.resources.gpu,
+            )
+            for scope in spec.scopes
+        )
+
+    def mark_running(self, identifier: str) -> None:
+        """The instance answers."""
+        with Session(self.engine) as session:
+            session.execute(
+                update(InstanceRow)
+                .where(InstanceRow.id == identifier, InstanceRow.state == State.STARTING.value)
+                .values(state=State.RUNNING.value)
+            )
+            session.commit()
+
+    def release(self, identifier: str, *, failed: bool = False, reason: str | None = None) -> bool:
+        """Give back what the instance holds; False when it held nothing. Calling it twice is harmless.
+
+        A reason already known is kept: the first one is the cause.
+        """
+        with self._exclusive() as session:
+            row = session.get(InstanceRow, identifier)
+            if row is None or row.state not in HOLDING:
+                return False
+            session.execute(delete(QuotaHoldRow).where(QuotaHoldRow.instance_id == identifier))
+            row.state = (State.FAILED if failed else State.STOPPED).value
+            row.ended_at, row.reason = now(), reason
+        return True
+
+    def starting_of_others(self, holder: str) -> tuple[Instance, ...]:
+        """Reservations of hub processes that are gone: all in ``starting`` that ``holder`` did not make."""
+        with Session(self.engine) as session:
+            rows = session.scalars(
+                select(InstanceRow).where(InstanceRow.state == State.STARTING.value, InstanceRow.holder != holder)
+            )
+            return tuple(_instance(row) for row in rows)
+
+    # instances
+
+    def instance(self, identifier: str) -> Instance | None:
+        with Session(self.engine) as session:
+            row = session.get(InstanceRow, identifier)
+            return None if row is None else _instance(row)
+
+    def instances_of(self, owner: str) -> tuple[Instance, ...]:
+        """All of ``owner``'s instances, newest first."""
+        with Session(self.engine) as session:
+            rows = session.scalars(
+                select(InstanceRow)
+                .where(InstanceRow.owner == owner)
+                .order_by(InstanceRow.created_at.desc(), InstanceRow.id)
+            )
+            return tuple(_instance(row) for row in rows)
+
+    def holding(self) -> tuple[Instance, ...]:
+        """Every instance that holds quota."""
+        with Session(self.engine) as session:
+            rows = session.scalars(select(InstanceRow).where(InstanceRow.state.in_([s.value for s in HOLDING])))
+            return tuple(_instance(row) for row in rows)
+
+    def rename(self, identifier: str, title: str) -> None:
+        with Session(self.engine) as session:
+            session.execute(update(InstanceRow).where(InstanceRow.id == identifier).values(title=title))
+            session.commit()
+
+    def forget(self, identifier: str) -> None:
+        """Delete the instance and what it holds; the audit trail stays."""
+        with self._exclusive() as session:
+            session.execute(delete(QuotaHoldRow).where(QuotaHoldRow.instance_id == identifier))
+            session.execute(delete(InstanceRow).where(InstanceRow.id == identifier))
+
+    # audit
+
+    def record(self, decision: Decision) -> None:
+        """Add one decision to the audit trail."""
+        with Session(self.engine) as session:
+            _record(session, decision)
+            session.commit()
+
+    def audit(self, *, before: int | None = None, limit: int = 100) -> tuple[AuditEntry, ...]:
+        """The newest decisions first; ``before`` is the id of the last one seen."""
+        with Session(self.engine) as session:
+            query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
+            if before is not None:
+                query = query.where(AuditRow.id < before)
+            return tuple(
+                AuditEntry(
+                    row.id,
+                    row.at,
+                    Decision(row.actor, row.owner, row.action, row.allowed, row.instance_id, row.reason, row.detail),
+                )
+                for row in session.scalars(query)
+            )
+
+
+def _engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    engine = create_engine(url, connect_args={"timeout": 60})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves: the driver's own is not IMMEDIATE
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=60000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _use(session: Session, scopes: Iterable[QuotaScope], without: str | None) -> Use:
+    wanted = [(scope.kind, scope.key) for scope in scopes]
+    if not wanted:
+        return Use({})
+    query = (
+        select(
+            QuotaHoldRow.kind,
+            QuotaHoldRow.key,
+            func.count(),
+            func.sum(QuotaHoldRow.cpu),
+            func.sum(QuotaHoldRow.memory),
+            func.sum(QuotaHoldRow.gpu),
+        )
+        .where(tuple_(QuotaHoldRow.kind, QuotaHoldRow.key).in_(wanted))
+        .group_by(QuotaHoldRow.kind, QuotaHoldRow.key)
+    )
+    if without is not None:
+        query = query.where(QuotaHoldRow.instance_id != without)
+    return Use(
+        {
+            QuotaScope(cast("ScopeKind", kind), key): Amount(int(count), float(cpu), int(memory), int(gpu))
+            for kind, key, count, cpu, memory, gpu in session.execute(query)
+        }
+    )
+
+
+def _record(session: Session, decision: Decision) -> None:
+    session.add(
+        AuditRow(
+            at=now(),
+            actor=decision.actor,
+            owner=decision.owner,
+            action=decision.action,
+            instance_id=decision.instance_id,
+            allowed=decision.allowed,
+            reason=decision.reason,
+            detail=dict(decision.detail or {}),
+        )
+    )
+
+
+def _person(row: PersonRow) -> Person:
+    return Person(
+        username=Username(row.username),
+        name=row.name,
+        uid=row.uid,
+        gid=row.gid,
+        gids=tuple(row.gids),
+        groups=frozenset(row.groups),
+        roles=frozenset(row.roles),
+        email=row.email,
+        active=row.active,
+        verified_at=row.verified_at,
+    )
+
+
+def _instance(row: InstanceRow) -> Instance:
+    return Instance(
+        id=row.id,
+        owner=row.owner,
+        name=row.name,
+        title=row.title,
+        state=State(row.state),
+        experiments=tuple(row.experiments),
+        environment=row.environment,
+        flavour=row.flavour,
+        session=row.session,
+        cpu=row.cpu,
+        memory=row.memory,
+        gpu=row.gpu,
+        maximum=None if row.maximum is None else timedelta(seconds=row.maximum),
+        idle=None if row.idle is None else timedelta(seconds=row.idle),
+        holder=row.holder,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        reason=row.reason,
+    )
