@@ -6,7 +6,6 @@ import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from types import UnionType
 from typing import Any
 
 from pydantic import BaseModel
@@ -62,7 +61,7 @@ def models_under(model: type[BaseModel], key: str) -> Iterator[type[BaseModel]]:
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and not isinstance(annotation, UnionType):
+    if isinstance(annotation, type):
         if issubclass(annotation, BaseModel):
             yield annotation
         if typing.get_origin(annotation) is None:
