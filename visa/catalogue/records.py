@@ -7,8 +7,8 @@ all of them and a database can skip one bad row and go on.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
 
@@ -65,7 +65,7 @@ def identifier(kind: type[AnyIdentifier], record: Record, column: str, fault: Fa
     """An identifier that must be there and be safe."""
     value = record.get(column)
     try:
-        return kind(str(value) if isinstance(value, int) and not isinstance(value, bool) else value or "")
+        return kind("" if value is None or isinstance(value, bool) else str(value))
     except InvalidIdentifier as error:
         fault(column, f"{error}")
         raise BadRecord from None
@@ -196,8 +196,3 @@ def _known(record: Record, column: str, known: Mapping[str, T], fault: Fault) ->
         fault(column, f"{record.get(column)!r} is not known; give one of the {column}s ({close}, ...)")
         raise BadRecord
     return value
-
-
-def with_team(value: Experiment, team: Iterable[Username]) -> Experiment:
-    """``value`` with another team."""
-    return replace(value, team=frozenset(team))
