@@ -1,0 +1,120 @@
+"""Gathers the facts, asks `visa.instances.admission`, and reserves. Used by the hub and by the portal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from visa.catalogue.base import Catalogue, CatalogueUnavailable, Experiment
+from visa.facility.watch import FacilitySource
+from visa.identifiers import instance_id
+from visa.instances import quotas
+from visa.instances.admission import admit
+from visa.instances.model import (
+    Facts,
+    InstanceSpec,
+    Person,
+    QuotaScope,
+    Reason,
+    Refusal,
+    StartRequest,
+    Use,
+)
+from visa.instances.request import parse_request
+from visa.store.store import Decision, Store
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 25.0  # seconds that the catalogue may take before a start is refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A request with all that is known about it."""
+
+    person: Person
+    request: StartRequest
+    facts: Facts
+    scopes: tuple[QuotaScope, ...]
+
+    def decide(self, use: Use) -> InstanceSpec | Refusal:
+        return admit(self.person, self.request, self.facts, use)
+
+
+class Admissions:
+    """Admission with its facts. ``today`` is replaced in tests that look at release dates."""
+
+    def __init__(
+        self,
+        facility: FacilitySource,
+        catalogue: Callable[[], Catalogue],
+        store: Store,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+    ) -> None:
+        self.facility = facility
+        self.catalogue = catalogue
+        self.store = store
+        self.today = today
+
+    async def check(self, username: str, options: object, name: str) -> InstanceSpec | Refusal:
+        """Would it be admitted now? The same decision as `reserve`, holding and writing nothing."""
+        case = await self._case(username, options, name)
+        if isinstance(case, Refusal):
+            return case
+        use = await asyncio.to_thread(self.store.use, case.scopes, without=instance_id(username, name))
+        return case.decide(use)
+
+    async def reserve(
+        self, username: str, options: object, name: str, *, actor: str, holder: str, title: str = ""
+    ) -> InstanceSpec | Refusal:
+        """Decide and, when admitted, hold the quota until `Store.release`. Refusals go to the audit trail too."""
+        case = await self._case(username, options, name)
+        if isinstance(case, Refusal):
+            await self.refused(username, case, actor=actor)
+            return case
+        return await asyncio.to_thread(
+            self.store.reserve,
+            username,
+            name,
+            case.request,
+            case.scopes,
+            case.decide,
+            actor=actor,
+            holder=holder,
+            title=title,
+        )
+
+    async def refused(self, username: str, refusal: Refusal, *, actor: str) -> None:
+        """Write a refusal, decided before a reservation was tried, to the audit trail."""
+        detail = {"sentence": refusal.sentence}
+        decision = Decision(actor, username, "start", False, None, refusal.reason.value, detail)
+        await asyncio.to_thread(self.store.record, decision)
+
+    async def _case(self, username: str, options: object, name: str) -> _Case | Refusal:
+        if not name:
+            sentence = "An instance needs a name; the unnamed server is not used here."
+            return Refusal(Reason.UNNAMED_SERVER, sentence, "Start it from the portal, or give the server a name.")
+        request = parse_request(options)
+        if isinstance(request, Refusal):
+            return request
+        person = await asyncio.to_thread(self.store.person, username)
+        if person is None:
+            sentence = "The facility does not know who you are yet."
+            return Refusal(Reason.PERSON_NOT_VERIFIED, sentence, "Log in once in the browser, then try again.")
+        facts = await self._facts(request)
+        known = [facts.experiments[i] for i in request.experiments if i in facts.experiments]
+        return _Case(person, request, facts, quotas.scopes_of(person, known))
+
+    async def _facts(self, request: StartRequest) -> Facts:
+        experiments: Mapping[str, Experiment] = {}
+        stale = False
+        try:
+            answer = await asyncio.wait_for(self.catalogue().experiments(request.experiments), PATIENCE)
+            experiments, stale = answer.value, answer.stale
+        except (CatalogueUnavailable, TimeoutError) as error:
+            log.warning("Starts are refused: the catalogue does not answer (%s)", error or "too slow")
+            stale = True
+        return Facts(self.facility.current, experiments, self.today(), stale)
