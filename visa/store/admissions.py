@@ -118,3 +118,26 @@ class Admissions:
             log.warning("Starts are refused: the catalogue does not answer (%s)", error or "too slow")
             stale = True
         return Facts(self.facility.current, experiments, self.today(), stale)
+
+
+HTTP_STATUS: Mapping[Reason, int] = {
+    Reason.MALFORMED: 400,
+    Reason.UNKNOWN_OPTION: 400,
+    Reason.UNNAMED_SERVER: 400,
+    Reason.NO_EXPERIMENT: 400,
+    Reason.TOO_MANY_EXPERIMENTS: 400,
+    Reason.REPEATED_EXPERIMENT: 400,
+    Reason.UNKNOWN_ENVIRONMENT: 400,
+    Reason.SESSION_NOT_OFFERED: 400,
+    Reason.UNKNOWN_FLAVOUR: 400,
+    Reason.NOT_ENTITLED: 403,
+    Reason.ENVIRONMENT_NOT_ALLOWED: 403,
+    Reason.FLAVOUR_NOT_ALLOWED: 403,
+    Reason.NO_ACCOUNT: 403,
+    Reason.PERSON_NOT_ACTIVE: 403,
+    Reason.PERSON_NOT_VERIFIED: 403,
+    Reason.DATA_UNSAFE: 403,
+    Reason.QUOTA: 409,
+    Reason.CATALOGUE_UNAVAILABLE: 503,
+}
+"""The HTTP status that hub and portal answer a refusal with."""

@@ -1,0 +1,105 @@
+"""The demo's login: the made-up facility's people, one password for all, on this machine only."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+from urllib.parse import urlparse
+
+from jupyterhub.auth import Authenticator
+from jupyterhub.handlers.login import LoginHandler
+from traitlets import Unicode, default
+
+from visa.catalogue.base import CataloguePerson, CatalogueUnavailable
+from visa.hub import entrances, membership, settings
+from visa.hub.people import BadClaims
+from visa.identifiers import InvalidIdentifier, Username
+
+
+class DemoLoginHandler(LoginHandler):  # type: ignore[misc]
+    """JupyterHub's own form, with the people who may use it."""
+
+    async def prepare(self) -> None:
+        """Look up the people; without a catalogue the form comes without them."""
+        await super().prepare()
+        self.demo_people: tuple[CataloguePerson, ...] = ()
+        try:
+            self.demo_people = (await settings.get().catalogue.people()).value
+        except CatalogueUnavailable as error:
+            self.log.warning("The login page lists nobody: %s", error)
+
+    def render_template(self, name: str, **ns: Any) -> Any:
+        """Every page here may show the list."""
+        return super().render_template(
+            name, demo_people=self.demo_people, demo_password=self.authenticator.password, **ns
+        )
+
+
+class DemoAuthenticator(Authenticator):  # type: ignore[misc]
+    """Everybody in the catalogue may log in with the password ``visa``, from loopback only."""
+
+    password = Unicode("visa", config=True, help="The one password.")
+
+    @default("allow_all")
+    def _allow_all(self) -> bool:
+        return True
+
+    @default("manage_groups")
+    def _manage_groups(self) -> bool:
+        return True
+
+    def normalize_username(self, username: str) -> str:
+        """As it is: names that differ are different people."""
+        return username
+
+    def get_handlers(self, app: Any) -> list[Any]:
+        """JupyterHub's own form, and VISA's entrances. Refuses to serve anything but loopback."""
+        host = urlparse(app.bind_url).hostname or ""
+        if not _is_loopback(host):
+            raise RuntimeError(
+                f"DemoAuthenticator knows only one password, so it serves loopback only, not '{host}'. "
+                "Bind the hub to 127.0.0.1 or use VisaAuthenticator."
+            )
+        return [*entrances.handlers(app), ("/login", DemoLoginHandler)]
+
+    async def authenticate(self, handler: Any, data: dict[str, str]) -> dict[str, Any] | None:
+        """The person of that name when the password is right, else None."""
+        if not _is_loopback(handler.request.connection.stream.socket.getpeername()[0]):
+            return None
+        if data.get("password") != self.password:
+            return None
+        return await self._model(data.get("username", ""))
+
+    async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
+        """Read her again; who is gone from the catalogue starts nothing."""
+        model = await self._model(user.name)
+        if model is None:
+            await membership.withdraw(user.name, "not in the catalogue any more")
+            return False
+        return model
+
+    async def _model(self, username: str) -> dict[str, Any] | None:
+        try:
+            known = (await settings.get().catalogue.person(Username(username))).value
+            if known is None:
+                return None
+            person = await membership.resolve(_claims(known))
+        except (InvalidIdentifier, BadClaims, CatalogueUnavailable) as error:
+            self.log.warning("No login for %r: %s", username[:40], error)
+            return None
+        await membership.keep(person)
+        return membership.auth_model(person, {})
+
+
+def _claims(known: CataloguePerson) -> dict[str, Any]:
+    facility = settings.get().facility.current.people
+    return {facility.username_claim: str(known.username), facility.name_claim: known.name}
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,215 @@
+"""Every way to start a server passes admission before anything is stored.
+
+JupyterHub stores start options before it looks at them and reuses what is stored. So its server API is
+answered by a subclass that asks admission first, and its spawn pages lead to the portal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from jupyterhub.apihandlers.users import UserServerAPIHandler
+from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.scopes import needs_scope
+from tornado import web
+
+from visa.hub import settings
+from visa.hub.admitted import StartRefused
+from visa.hub.reconcile import Reconciler
+from visa.identifiers import ExperimentId, InvalidIdentifier
+from visa.instances.model import Reason, Refusal
+from visa.instances.request import MOST_EXPERIMENTS
+
+LARGEST_BODY = 64 * 1024
+PORTAL = "services/visa/"
+
+
+class Refused(web.HTTPError):
+    """A refusal as an answer of the hub's API: message, and `reason`, `remedy`, `field` beside it."""
+
+    def __init__(self, error: StartRefused) -> None:
+        super().__init__(error.status_code, "%s", error.refusal)
+        self.jupyterhub_message = str(error.refusal)
+        self.refusal = error.refusal
+
+
+class ServerHandler(UserServerAPIHandler):  # type: ignore[misc]
+    """POST, PUT and PATCH of a server, with admission first."""
+
+    async def prepare(self) -> None:
+        """Bodies are small here."""
+        await super().prepare()
+        if len(self.request.body) > LARGEST_BODY:
+            raise web.HTTPError(413, f"The request is larger than {LARGEST_BODY // 1024} KiB; start options are short")
+
+    @needs_scope("start:servers")
+    async def put(self, user_name: str, server_name: str = "") -> None:
+        """Create a server without starting it: options, when given, must be admissible now."""
+        body = self.get_server_json_body()
+        if body.get("user_options") is not None:
+            await self._precheck(user_name, server_name, body["user_options"])
+        elif not server_name:
+            await self._precheck(user_name, server_name, {})
+        await super().put(user_name, server_name)
+
+    @needs_scope("start:servers")
+    async def post(self, user_name: str, server_name: str = "") -> None:
+        """Start a server: what is refused stores nothing and leaves no server."""
+        self._check_display_name(self.get_server_json_body().get("display_name"))
+        user = self.find_user(user_name)
+        row = user.orm_spawners.get(server_name) if user else None
+        before = row.user_options if row else None
+        running = bool(user and server_name in user.spawners and user.spawners[server_name].active)
+        if not running:
+            options = self.get_server_json_body().get("user_options")
+            await self._precheck(user_name, server_name, before or {} if options is None else options)
+        try:
+            await super().post(user_name, server_name)
+        except StartRefused as error:
+            self._undo(user, server_name, row is not None, before)
+            raise Refused(error) from None
+        except web.HTTPError as error:
+            cause = error.__cause__ or error.__context__
+            if isinstance(cause, StartRefused):
+                self._undo(user, server_name, row is not None, before)
+                raise Refused(cause) from None
+            raise
+
+    @needs_scope("start:servers")
+    async def patch(self, user_name: str, server_name: str = "") -> None:
+        """Change title or stored options: the options must be admissible now; the name stays."""
+        body = self.get_json_body()
+        if not isinstance(body, dict) or not body:
+            raise web.HTTPError(400, "Give an object with display_name or user_options")
+        unknown = sorted(set(body) - {"display_name", "user_options"})
+        if unknown:
+            shown = ", ".join(key[:40] for key in unknown[:5])
+            raise web.HTTPError(400, f"{shown} cannot be changed; display_name and user_options can")
+        self._check_display_name(body.get("display_name"))
+        if "user_options" in body:
+            await self._precheck(user_name, server_name, body["user_options"])
+        await super().patch(user_name, server_name)
+
+    @staticmethod
+    def _check_display_name(value: object) -> None:
+        if value is not None and (not isinstance(value, str) or len(value) > 255):
+            raise web.HTTPError(400, "display_name must be a text of at most 255 characters")
+
+    async def _precheck(self, user_name: str, server_name: str, options: object) -> None:
+        if self.find_user(user_name) is None:
+            raise web.HTTPError(404, f"No such user: {user_name}")
+        admissions = settings.get().admissions
+        outcome = await admissions.check(user_name, options, server_name)
+        if isinstance(outcome, Refusal):
+            actor = getattr(self.current_user, "name", None) or user_name
+            await admissions.refused(user_name, outcome, actor=actor)
+            raise Refused(StartRefused(outcome))
+
+    def _undo(self, user: Any, server_name: str, existed: bool, before: Any) -> None:
+        """A race was lost after the first check: put the stored options back, or remove the new server."""
+        row = user.orm_spawners.get(server_name)
+        if row is None:
+            return
+        if existed:
+            row.user_options = before
+            if server_name in user.spawners:
+                user.spawners[server_name].user_options = before or {}
+        else:
+            user.spawners.pop(server_name, None)
+            self.db.delete(row)
+        self.db.commit()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """JupyterHub's error with the refusal's parts."""
+        error = (kwargs.get("exc_info") or (None, None, None))[1]
+        if not isinstance(error, Refused):
+            super().write_error(status_code, **kwargs)
+            return
+        refusal = error.refusal
+        self.set_header("Content-Type", "application/json")
+        self.set_status(status_code)
+        self.finish(
+            json.dumps(
+                {
+                    "status": status_code,
+                    "message": str(refusal),
+                    "reason": refusal.reason.value,
+                    "remedy": refusal.remedy,
+                    "field": refusal.field,
+                }
+            )
+        )
+
+
+class PortalHandler(BaseHandler):  # type: ignore[misc]
+    """The hub's home page: the portal's."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Lead there."""
+        self.redirect(self.settings["base_url"] + PORTAL)
+
+
+class SpawnPageHandler(BaseHandler):  # type: ignore[misc]
+    """The hub's spawn page and query: admission's answer, or the portal's page with the experiments chosen."""
+
+    @web.authenticated
+    async def get(self, user_name: str | None = None, server_name: str = "") -> None:
+        """Nothing is started from here."""
+        options = self._options()
+        if options:
+            await self._refuse(user_name, server_name, options)
+        known = [name for name in options.get("experiments", []) if _is_experiment(name)]
+        query = "?" + urlencode({"experiments": ",".join(known)}) if known else ""
+        self.redirect(self.settings["base_url"] + PORTAL + "new" + query)
+
+    @web.authenticated
+    async def post(self, user_name: str | None = None, server_name: str = "") -> None:
+        """The hub's own form is not used."""
+        raise web.HTTPError(405, "Instances are started from the portal or with the REST API.")
+
+    async def _refuse(self, user_name: str | None, server_name: str, options: dict[str, Any]) -> None:
+        owner = self.current_user.name
+        if user_name not in (None, owner):
+            raise web.HTTPError(403, "Instances of other people are not started from this page.")
+        admissions = settings.get().admissions
+        outcome = await admissions.check(owner, options, server_name or "new")
+        if isinstance(outcome, Refusal) and outcome.reason is not Reason.MALFORMED:
+            await admissions.refused(owner, outcome, actor=owner)
+            raise web.HTTPError(StartRefused(outcome).status_code, str(outcome))
+
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        for key in self.request.query_arguments:
+            if key.startswith("opt-"):
+                values = self.get_query_arguments(key)[: MOST_EXPERIMENTS + 1]
+                options[key[4:]] = values if key == "opt-experiments" else values[-1]
+        return options
+
+
+def _is_experiment(text: str) -> bool:
+    try:
+        ExperimentId(text)
+    except InvalidIdentifier:
+        return False
+    return True
+
+
+def handlers(app: Any) -> list[tuple[str, type]]:
+    """For `Authenticator.get_handlers`: JupyterHub puts these before its own.
+
+    That call is also where the hub hands out its application: the reconciler starts from here.
+    """
+    task = asyncio.ensure_future(Reconciler(app).run())
+    app._visa_reconciler = task  # kept, or the task could be collected
+    return [
+        (r"/api/users/([^/]+)/servers/([^/]*)", ServerHandler),
+        (r"/api/users/([^/]+)/server", ServerHandler),
+        (r"/home", PortalHandler),
+        (r"/spawn", SpawnPageHandler),
+        (r"/spawn/([^/]+)", SpawnPageHandler),
+        (r"/spawn/([^/]+)/([^/]+)", SpawnPageHandler),
+    ]

@@ -1,0 +1,85 @@
+"""What both authenticators do with a person: ask the catalogue, keep her in the store, tell the hub."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from visa.catalogue.base import CataloguePerson, CatalogueUnavailable, Instrument
+from visa.hub import people, settings
+from visa.instances.model import Person
+from visa.store.store import Decision, now
+
+log = logging.getLogger(__name__)
+
+
+async def resolve(claims: Mapping[str, Any]) -> Person:
+    """The person behind ``claims``, with what the catalogue adds; raise `visa.hub.people.BadClaims`.
+
+    A catalogue that does not answer adds nothing: nobody is locked out, and no role is guessed.
+    """
+    hub = settings.get()
+    facility = hub.facility.current
+    username = people.username_of(claims, facility.people)
+    known: CataloguePerson | None = None
+    instruments: tuple[Instrument, ...] = ()
+    try:
+        known = (await hub.catalogue.person(username)).value
+        instruments = (await hub.catalogue.instruments()).value
+    except CatalogueUnavailable as error:
+        log.warning("%s is taken from her claims alone: %s", username, error)
+        return await _as_before(people.person_of(claims, None, (), facility, now()))
+    return people.person_of(claims, known, instruments, facility, now())
+
+
+async def _as_before(person: Person) -> Person:
+    """Numeric ids that only the catalogue gave are remembered while it is down; roles are not."""
+    before = await asyncio.to_thread(settings.get().store.person, person.username)
+    if before is None or person.uid is not None:
+        return person
+    return Person(
+        username=person.username,
+        name=person.name,
+        uid=before.uid,
+        gid=before.gid,
+        gids=before.gids,
+        groups=person.groups,
+        roles=person.roles,
+        email=person.email,
+        verified_at=person.verified_at,
+    )
+
+
+async def keep(person: Person) -> None:
+    """Admission decides on this from now on."""
+    await asyncio.to_thread(settings.get().store.put_person, person)
+
+
+async def withdraw(username: str, why: str) -> None:
+    """She may not start anything from now on; said in the audit trail."""
+    store = settings.get().store
+    before = await asyncio.to_thread(store.person, username)
+    if before is None or not before.active:
+        return
+    log.warning("%s is not active any more: %s", username, why)
+    await asyncio.to_thread(store.deactivate_person, username)
+    decision = Decision(username, username, "refresh", False, None, "person-not-active", {"why": why})
+    await asyncio.to_thread(store.record, decision)
+
+
+def auth_model(person: Person, auth_state: dict[str, Any]) -> dict[str, Any]:
+    """The person as JupyterHub wants her: admin by role, groups, and what JupyterLab shows of her."""
+    return {
+        "name": str(person.username),
+        "admin": "administrator" in person.roles,
+        "groups": sorted(person.groups),
+        "auth_state": auth_state,
+        "user_info": {
+            "name": person.name,
+            "display_name": person.name,
+            "initials": people.initials(person.name),
+            "color": people.colour(person.username),
+        },
+    }

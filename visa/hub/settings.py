@@ -1,0 +1,63 @@
+"""What the hub's plug-ins share: facility, catalogue, store and folders. Made once, by `visa.hub.defaults`."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from visa.catalogue.base import Catalogue
+from visa.catalogue.opening import open_catalogue
+from visa.facility.model import CatalogueSource, Facility
+from visa.facility.watch import FacilitySource
+from visa.store.admissions import Admissions
+from visa.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class NotConfigured(RuntimeError):
+    """A plug-in of VISA runs in a hub whose configuration never called ``visa.hub.defaults.configure``."""
+
+
+@dataclass
+class HubSettings:
+    """``holder`` names this run of the hub: reservations of another one are given back."""
+
+    facility: FacilitySource
+    store: Store
+    state: Path
+    holder: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def __post_init__(self) -> None:
+        self._source: CatalogueSource = self.facility.current.catalogue
+        self._catalogue = open_catalogue(self._source)
+        self.admissions = Admissions(self.facility, lambda: self.catalogue, self.store)
+        self.facility.subscribe(self._reopen)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue that facility.yaml names now."""
+        return self._catalogue
+
+    def _reopen(self, facility: Facility) -> None:
+        if facility.catalogue != self._source:
+            log.info("facility.yaml names another catalogue: opening it")
+            self._source, self._catalogue = facility.catalogue, open_catalogue(facility.catalogue)
+
+
+_settings: HubSettings | None = None
+
+
+def put(settings: HubSettings) -> None:
+    """Make ``settings`` those of this process."""
+    global _settings
+    _settings = settings
+
+
+def get() -> HubSettings:
+    """The settings of this process; raise `NotConfigured` when there are none."""
+    if _settings is None:
+        raise NotConfigured("call visa.hub.defaults.configure(c, facility=...) in jupyterhub_config.py")
+    return _settings
