@@ -39,6 +39,7 @@ def configure(
     bind_url: str = "http://127.0.0.1:8000",
     hub_port: int = 8081,
     proxy_port: int = 8099,
+    portal_port: int = 8098,
     authenticator: str = "visa",
     spawner: str = "visa-sandbox",
 ) -> None:
@@ -59,7 +60,7 @@ def configure(
     _hub(c, folder, bind_url, hub_port)
     _plugins(c, authenticator, spawner)
     _proxy(c, folder, proxy_port)
-    _portal(c, source, store, folder)
+    _portal(c, source, store, portal_port)
 
 
 def _state(folder: Path) -> Path:
@@ -129,7 +130,7 @@ def _proxy(c: Any, folder: Path, proxy_port: int) -> None:
         c.VisaTraefikProxy[name] = value
 
 
-def _portal(c: Any, source: FacilitySource, store: Store, folder: Path) -> None:
+def _portal(c: Any, source: FacilitySource, store: Store, port: int) -> None:
     c.JupyterHub.custom_scopes = {
         READ: {"description": "See one's experiments, choices and instances in VISA"},
         WRITE: {"description": "Start, stop, rename and delete one's instances in VISA", "subscopes": [READ]},
@@ -141,7 +142,7 @@ def _portal(c: Any, source: FacilitySource, store: Store, folder: Path) -> None:
     c.JupyterHub.services = [
         {
             "name": "visa",
-            "url": "http://127.0.0.1:0",
+            "url": f"http://127.0.0.1:{port}",
             "command": [sys.executable, "-m", "visa.portal"],
             "oauth_client_allowed_scopes": _PORTAL_SCOPES,
             "oauth_no_confirm": True,

@@ -1,0 +1,1 @@
+"""Instances on one Linux machine: a gateway beside a bubblewrap sandbox, watched by a small supervisor."""
