@@ -34,6 +34,8 @@ class VisaTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]
     def _pid_file(self) -> Path:
         return Path(self.state_folder) / "traefik.pid"
 
+    traefik_process: Any
+
     def _running(self) -> Process | None:
         try:
             pid, started = self._pid_file().read_text().split()

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import jupyterhub
 from traitlets import Float, Int
 
 import visa
@@ -138,6 +139,7 @@ class VisaSandboxSpawner(AdmittedSpawner):
             "VISA_LISTEN": "127.0.0.1:0",
             "VISA_OPEN": open_path(spec),
             "VISA_SESSION": spec.session,
+            "VISA_HUB_VERSION": jupyterhub.__version__,
         }
 
     def _environment_variables(self, spec: InstanceSpec, prefix: Path) -> dict[str, str]:

@@ -1,4 +1,114 @@
 """What a role on an instance may do: one table, held by the gateway per request and per message.
 
-The gateway imports this module and nothing heavier: keep it free of pydantic and SQLAlchemy.
+Everything that is not on the list is refused. The gateway imports this module and nothing heavier: it
+stays free of pydantic and SQLAlchemy.
 """
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import unquote
+
+
+class Role(StrEnum):
+    """Of a person on an instance. Who is nobody there has the role none, which may do nothing."""
+
+    OWNER = "owner"
+    COLLABORATOR = "collaborator"
+    OBSERVER = "observer"
+    SUPPORT = "support"
+    NONE = "none"
+
+
+class Action(StrEnum):
+    """What a request does to the session."""
+
+    VIEW = "view"  # the application's own pages and assets
+    READ = "read"  # files and state
+    WRITE = "write"  # files and settings
+    EXECUTE = "execute"  # kernels, terminals
+    EXTEND = "extend"  # whatever an extension offers: nobody knows what it does
+
+
+PERMISSIONS: Mapping[Role, frozenset[Action]] = {
+    Role.OWNER: frozenset(Action),
+    Role.COLLABORATOR: frozenset(),
+    Role.OBSERVER: frozenset(),
+    Role.SUPPORT: frozenset(),
+    Role.NONE: frozenset(),
+}
+"""The table. Roles other than the owner's come with membership; until then they may do nothing."""
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_ANY = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Requests with one of ``methods`` whose path (below the instance's own, decoded) matches do ``action``."""
+
+    methods: frozenset[str]
+    path: re.Pattern[str]
+    action: Action
+
+
+def _rule(methods: frozenset[str], path: str, action: Action) -> Rule:
+    return Rule(methods, re.compile(path), action)
+
+
+NOTEBOOK: tuple[Rule, ...] = (
+    _rule(_READING, r"(|lab|lab/(tree|doc|workspaces)(/.*)?|static/.*|lab/extensions/.*|favicon\.ico)", Action.VIEW),
+    _rule(_READING, r"lab/api/(settings|themes|translations|listings|licenses)(/.*)?", Action.VIEW),
+    _rule(_READING, r"api(/status|/spec\.yaml|/me)?", Action.VIEW),
+    _rule(_READING, r"(api/contents|files|nbconvert|h5grove|api/kernelspecs|kernelspecs)(/.*)?", Action.READ),
+    _rule(_READING, r"api/(sessions|kernels|terminals)(/[^/]+)?", Action.READ),
+    _rule(_ANY, r"(api/contents|api/config|lab/api/(settings|workspaces))(/.*)?", Action.WRITE),
+    _rule(_ANY, r"(api/(sessions|kernels|terminals)|terminals)(/.*)?", Action.EXECUTE),
+    _rule(_ANY, r".+", Action.EXTEND),
+)
+"""The notebook's allow-list, first match counts. Its last line is the owner's alone."""
+
+
+class UnsafePath(ValueError):
+    """The path could be read in two ways. The message says what is wrong with it."""
+
+
+def safe_path(raw: str) -> str:
+    """``raw`` (as in the request line, without the query) decoded once; raise `UnsafePath`.
+
+    What Jupyter will see is what the table decides on: a path that a server might read in another way
+    (``..``, ``//``, backslash, control characters, bad percent-coding) is refused.
+    """
+    if not raw.startswith("/"):
+        raise UnsafePath("the path does not begin with /")
+    if re.search(r"%(?![0-9A-Fa-f]{2})", raw):
+        raise UnsafePath("the path has a % that begins no code")
+    if re.search(r"(?i)%(2f|5c|00)", raw):
+        raise UnsafePath("the path has a coded slash, backslash or NUL")
+    try:
+        path = unquote(raw, errors="strict")
+    except UnicodeDecodeError:
+        raise UnsafePath("the path is not UTF-8") from None
+    if any(ord(character) < 32 or character in "\\\x7f" for character in path):
+        raise UnsafePath("the path has a control character or backslash")
+    segments = path[1:].split("/")
+    if any(segment in (".", "..") for segment in segments) or "" in segments[:-1]:
+        raise UnsafePath("the path has '.', '..' or '//'")
+    return path
+
+
+def action_of(method: str, path: str) -> Action | None:
+    """What the request does, or None when it is on no list. ``path``: decoded, below the instance's own."""
+    for rule in NOTEBOOK:
+        if method in rule.methods and rule.path.fullmatch(path):
+            return rule.action
+    return None
+
+
+def may(role: Role, method: str, path: str) -> bool:
+    """Whether ``role`` may make this request."""
+    action = action_of(method, path)
+    return action is not None and action in PERMISSIONS[role]

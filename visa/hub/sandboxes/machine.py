@@ -69,7 +69,7 @@ def _bwrap() -> Path:
 
 
 def _try(bwrap: Path) -> None:
-    arguments = [bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--ro-bind", "/", "/"]
+    arguments = [str(bwrap), "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--ro-bind", "/", "/"]
     if os.geteuid() != 0:
         arguments.append("--unshare-user")
     done = subprocess.run([*arguments, "--proc", "/proc", "true"], capture_output=True, text=True, timeout=20)

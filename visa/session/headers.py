@@ -1,0 +1,97 @@
+"""What passes between browser and Jupyter: no secret of the hub inward, no power over the hub's host outward."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from tornado.httputil import HTTPHeaders
+
+IDENTITY = "X-Visa-Identity"
+OWN_COOKIE = "visa-session"
+STATE_COOKIE = "visa-login"
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_NOT_INWARD = _HOP_BY_HOP | {"authorization", "cookie", "expect", "content-length", "forwarded", "http2-settings"}
+_NOT_OUTWARD = _HOP_BY_HOP | {
+    "set-cookie",
+    "clear-site-data",
+    "service-worker-allowed",
+    "strict-transport-security",
+    "public-key-pins",
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "server",
+    "date",
+    "content-length",
+}
+_GUARDED = re.compile(r"(?i)(jupyterhub|visa-|__host-|__secure-)")
+_WEBSOCKET = re.compile(r"(?i)sec-websocket-")
+
+
+def is_hub_cookie(name: str) -> bool:
+    """Whether a cookie belongs to the hub, a service of it, or the gateway."""
+    return _GUARDED.match(name) is not None
+
+
+def inward(headers: HTTPHeaders, identity: str) -> HTTPHeaders:
+    """What Jupyter gets: no credentials of the hub, no hop's own headers, and who is there."""
+    passed = HTTPHeaders()
+    listed = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+    for name, value in headers.get_all():
+        lower = name.lower()
+        if lower in _NOT_INWARD or lower in listed or lower.startswith(("x-visa-", "proxy-")):
+            continue
+        if not _WEBSOCKET.match(name):
+            passed.add(name, value)
+    cookies = [c for header in headers.get_list("Cookie") for c in cookie_parts(header)]
+    kept = [part for part in cookies if not is_hub_cookie(part.partition("=")[0].strip())]
+    if kept:
+        passed["Cookie"] = "; ".join(kept)
+    passed[IDENTITY] = identity
+    return passed
+
+
+def cookie_parts(header: str) -> list[str]:
+    """``name=value`` parts of a Cookie header."""
+    return [part.strip() for part in header.split(";") if part.strip()]
+
+
+def outward(headers: HTTPHeaders, prefix: str) -> Iterable[tuple[str, str]]:
+    """What the browser gets: cookies only for the instance's own path, nothing that speaks for the whole host."""
+    listed = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+    for name, value in headers.get_all():
+        if name.lower() not in _NOT_OUTWARD and name.lower() not in listed:
+            yield name, value
+    for cookie in headers.get_list("Set-Cookie"):
+        own = own_path_cookie(cookie, prefix)
+        if own is not None:
+            yield "Set-Cookie", own
+
+
+def own_path_cookie(cookie: str, prefix: str) -> str | None:
+    """``cookie`` kept to ``prefix``; None when it bears a name of the hub's."""
+    pair, *attributes = cookie.split(";")
+    if is_hub_cookie(pair.partition("=")[0].strip()):
+        return None
+    kept = [pair.strip()]
+    path = prefix
+    for attribute in attributes:
+        name, _, value = attribute.strip().partition("=")
+        if name.lower() == "path":
+            path = value if value.startswith(prefix) and ".." not in value else prefix
+        elif name and name.lower() != "domain":
+            kept.append(attribute.strip())
+    return "; ".join([*kept, f"Path={path}"])

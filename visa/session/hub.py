@@ -1,0 +1,165 @@
+"""The hub, as the gateway asks it: who has this token, exchange a login code, note activity.
+
+JupyterHub's own client library would do, but importing it costs 72 MB and 0.6 s; a gateway has 60 MB
+and 0.5 s in all (measured: docs/developers/gateway.md). The protocol is JupyterHub's documented one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
+
+from visa.instances.access import Role
+from visa.session.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+FRESH = 20.0
+"""Seconds for which the hub's word on a token is taken; a withdrawn right is gone after that."""
+OUTAGE = 900.0
+"""Seconds for which people who were let in stay while the hub does not answer."""
+_KEPT = 500
+
+
+class HubUnavailable(Exception):
+    """The hub does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who the hub says holds a token, and her role here. ``identity`` is what Jupyter shows of her."""
+
+    name: str
+    role: Role
+    identity: dict[str, str]
+
+
+@dataclass(slots=True)
+class _Word:
+    visitor: Visitor | None
+    at: float
+
+
+class Hub:
+    """Asks the hub with this instance's token or a visitor's."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._words: OrderedDict[bytes, _Word] = OrderedDict()
+
+    async def visitor(self, token: str, *, age: float = FRESH) -> Visitor | None:
+        """Who holds ``token``, None when it is nobody who may come in; raise `HubUnavailable`.
+
+        The hub is asked again when its word is older than ``age``. While it is down its last yes holds
+        for `OUTAGE` seconds; who is not known yet is not let in.
+        """
+        key = hashlib.sha256(token.encode()).digest()
+        known = self._words.get(key)
+        if known is not None and time.monotonic() - known.at <= age:
+            return known.visitor
+        try:
+            model = await self._ask("GET", "/user", token=token)
+        except HTTPError as error:
+            if error.code not in (401, 403, 404):
+                return self._last_word(known, str(error))
+            model = None
+        except OSError as error:
+            return self._last_word(known, str(error))
+        visitor = None if model is None else self._visitor(model)
+        self._words[key] = _Word(visitor, time.monotonic())
+        self._words.move_to_end(key)
+        while len(self._words) > _KEPT:
+            self._words.popitem(last=False)
+        return visitor
+
+    @staticmethod
+    def _last_word(known: _Word | None, fault: str) -> Visitor | None:
+        if known is not None and known.visitor is not None and time.monotonic() - known.at <= OUTAGE:
+            return known.visitor
+        raise HubUnavailable(fault)
+
+    def _visitor(self, model: dict[str, Any]) -> Visitor | None:
+        if not self._settings.access_scopes & set(model.get("scopes", [])):
+            return None
+        name = str(model.get("name", ""))
+        # Owner only for now. An administrator's right to open servers gives no way in: design.md.
+        owns = model.get("kind") == "user" and name == self._settings.owner
+        return Visitor(name, Role.OWNER if owns else Role.NONE, _identity(name, model.get("user_info") or {}))
+
+    def authorize_url(self, state: str, challenge: str) -> str:
+        """Where a browser logs in."""
+        query = {
+            "client_id": self._settings.client_id,
+            "redirect_uri": self._settings.prefix + "oauth_callback",
+            "response_type": "code",
+            "state": state,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+        return f"{self._settings.public_hub}{self._settings.hub_path}api/oauth2/authorize?{urlencode(query)}"
+
+    async def token_for(self, code: str, verifier: str) -> str | None:
+        """The visitor's token for a login code, None when the hub refuses it; raise `HubUnavailable`."""
+        body = {
+            "client_id": self._settings.client_id,
+            "client_secret": self._settings.token,
+            "grant_type": "authorization_code",
+            "code": code,
+            "code_verifier": verifier,
+            "redirect_uri": self._settings.prefix + "oauth_callback",
+        }
+        try:
+            answer = await self._ask("POST", "/oauth2/token", body=urlencode(body))
+        except HTTPError as error:
+            if error.code < 500 and error.code != 599:
+                log.warning("The hub refused a login code (%s)", error.code)
+                return None
+            raise HubUnavailable(str(error)) from error
+        except OSError as error:
+            raise HubUnavailable(str(error)) from error
+        return str(answer["access_token"])
+
+    async def note_activity(self, at: datetime) -> None:
+        """Tell the hub when the instance was last used; raise `HubUnavailable`."""
+        stamp = at.astimezone(UTC).isoformat()
+        body = json.dumps({"servers": {self._settings.server_name: {"last_activity": stamp}}, "last_activity": stamp})
+        path = f"/users/{quote(self._settings.owner, safe='@')}/activity"
+        try:
+            await self._ask("POST", path, token=self._settings.token, body=body)
+        except (HTTPError, OSError) as error:
+            raise HubUnavailable(str(error)) from error
+
+    async def _ask(self, method: str, path: str, *, token: str = "", body: str | None = None) -> Any:
+        headers = {"Authorization": f"token {token}"} if token else {}
+        request = HTTPRequest(
+            self._settings.api_url + path,
+            method=method,
+            headers=headers,
+            body=body,
+            connect_timeout=3,
+            request_timeout=10,
+            follow_redirects=False,
+        )
+        answer = await AsyncHTTPClient().fetch(request)
+        return json.loads(answer.body) if answer.body else None
+
+
+def _identity(name: str, info: dict[str, Any]) -> dict[str, str]:
+    shown = str(info.get("display_name") or info.get("name") or name)
+    return {
+        "username": name,
+        "name": str(info.get("name") or shown),
+        "display_name": shown,
+        "initials": str(info.get("initials") or shown[:1].upper()),
+        "color": str(info.get("color") or ""),
+        "avatar_url": str(info.get("avatar_url") or ""),
+    }

@@ -1,0 +1,157 @@
+"""Jupyter behind its unix socket: one connection per request, streamed both ways with backpressure."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+
+from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
+from tornado.httpclient import HTTPRequest
+from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
+from tornado.iostream import IOStream, StreamClosedError
+from tornado.netutil import Resolver
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+CHUNK = 2**18
+"""Bytes moved at a time; two of these per direction is all that a transfer holds."""
+LARGEST_BODY = 2**50
+LARGEST_MESSAGE = 64 * 2**20
+"""Of a websocket: outputs with pictures are large, but one message is held in memory as a whole."""
+
+
+class NotListening(Exception):
+    """Jupyter does not accept connections: it is starting, or it ended."""
+
+
+class Broken(Exception):
+    """Jupyter closed the connection in the middle."""
+
+
+Headers = Callable[[ResponseStartLine, HTTPHeaders], Awaitable[None]]
+Data = Callable[[bytes], Awaitable[None]]
+
+
+async def connect(path: str) -> IOStream:
+    """A stream to the socket; raise `NotListening`."""
+    stream = IOStream(
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), max_buffer_size=4 * CHUNK, read_chunk_size=CHUNK
+    )
+    try:
+        await stream.connect(path)  # type: ignore[arg-type]  (a path is a unix socket's address)
+    except (OSError, StreamClosedError) as error:
+        stream.close()
+        raise NotListening(str(error)) from error
+    return stream
+
+
+class Exchange(HTTPMessageDelegate):
+    """One request and its answer. ``on_headers`` and ``on_data`` are awaited: they set the pace."""
+
+    def __init__(self, stream: IOStream, on_headers: Headers, on_data: Data) -> None:
+        self._stream = stream
+        parameters = HTTP1ConnectionParameters(
+            no_keep_alive=True, chunk_size=CHUNK, max_body_size=LARGEST_BODY, decompress=False, max_header_size=2**17
+        )
+        self._connection = HTTP1Connection(stream, True, parameters)
+        self._on_headers, self._on_data = on_headers, on_data
+        self._complete = False
+
+    async def send_head(self, method: str, uri: str, headers: HTTPHeaders) -> None:
+        """Begin; raise `Broken`."""
+        await self._guard(self._connection.write_headers(RequestStartLine(method, uri, "HTTP/1.1"), headers))
+
+    async def send(self, chunk: bytes) -> None:
+        """A part of the body; returns when Jupyter took it; raise `Broken`."""
+        await self._guard(self._connection.write(chunk))
+
+    async def answer(self) -> None:
+        """End the request and pass the answer on; raise `Broken` when it stops in the middle."""
+        self._connection.finish()
+        try:
+            await self._connection.read_response(self)
+        finally:
+            self.close()
+        if not self._complete:
+            raise Broken("Jupyter closed the connection before its answer was complete")
+
+    @staticmethod
+    async def _guard(writing: Awaitable[None]) -> None:
+        try:
+            await writing
+        except StreamClosedError as error:
+            raise Broken("Jupyter closed the connection while it was sent a request") from error
+
+    def close(self) -> None:
+        """Whatever is still under way is dropped."""
+        self._stream.close()
+
+    # what tornado calls
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        """Status and headers of the answer."""
+        if isinstance(start_line, ResponseStartLine) and start_line.code >= 200:
+            return self._on_headers(start_line, headers)
+        return None
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """A part of the answer's body."""
+        return self._on_data(chunk)
+
+    def finish(self) -> None:
+        """The answer is complete."""
+        self._complete = True
+
+    def on_connection_close(self) -> None:
+        """Jupyter closed; `answer` sees whether too early."""
+
+
+class _SocketResolver(Resolver):
+    """Leads every name to one unix socket, so that tornado's websocket client can use it."""
+
+    def initialize(self, path: str) -> None:  # type: ignore[override]
+        self.path = path
+
+    async def resolve(
+        self, host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[tuple[int, str]]:
+        """The socket."""
+        return [(socket.AF_UNIX, self.path)]
+
+
+async def open_websocket(
+    path: str, uri: str, headers: HTTPHeaders, subprotocols: list[str] | None
+) -> WebSocketClientConnection:
+    """Jupyter's end of a websocket; raise `NotListening`, or tornado's ``HTTPClientError`` when it refuses."""
+    request = HTTPRequest(f"http://{headers.get('Host', 'visa')}{uri}", headers=headers, connect_timeout=10)
+    try:
+        return await websocket_connect(
+            request,
+            subprotocols=subprotocols,
+            max_message_size=LARGEST_MESSAGE,
+            resolver=_SocketResolver(path=path),
+        )
+    except (TimeoutError, OSError, StreamClosedError) as error:
+        raise NotListening(str(error)) from error
+
+
+async def fetch(path: str, uri: str, headers: HTTPHeaders, largest: int = 2**20) -> bytes:
+    """A small answer as a whole; empty when Jupyter does not answer or answers too much."""
+    parts: list[bytes] = []
+
+    async def on_headers(line: ResponseStartLine, headers: HTTPHeaders) -> None:
+        return None
+
+    async def on_data(chunk: bytes) -> None:
+        if sum(map(len, parts)) + len(chunk) > largest:
+            raise Broken("the answer is too large")
+        parts.append(chunk)
+
+    try:
+        exchange = Exchange(await connect(path), on_headers, on_data)
+        await exchange.send_head("GET", uri, headers)
+        await exchange.answer()
+    except (NotListening, Broken):
+        return b""
+    return b"".join(parts)
