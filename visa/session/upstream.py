@@ -37,7 +37,7 @@ async def connect(path: str) -> IOStream:
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), max_buffer_size=4 * CHUNK, read_chunk_size=CHUNK
     )
     try:
-        await stream.connect(path)  # type: ignore[arg-type]  (a path is a unix socket's address)
+        await stream.connect(path)  # type: ignore[arg-type] # a path is its address
     except (OSError, StreamClosedError) as error:
         stream.close()
         raise NotListening(str(error)) from error
@@ -110,7 +110,7 @@ class Exchange(HTTPMessageDelegate):
 class _SocketResolver(Resolver):
     """Leads every name to one unix socket, so that tornado's websocket client can use it."""
 
-    def initialize(self, path: str) -> None:  # type: ignore[override]
+    def initialize(self, path: str) -> None:
         self.path = path
 
     async def resolve(

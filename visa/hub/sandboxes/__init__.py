@@ -1,1 +1,1 @@
-"""Instances on one Linux machine: a gateway beside a bubblewrap sandbox, watched by a small supervisor."""
+"""One Linux machine: what puts an admitted instance into a bubblewrap sandbox beside its gateway."""

@@ -1,9 +1,11 @@
-"""Watches one instance: starts gateway, environment and network, and ends them together.
+"""Runs one instance: its gateway, its sandboxed environment, its network. Outlives the hub.
 
-Run as ``python -S -m visa.hub.sandboxes.supervisor FOLDER`` with a `Plan` on standard input; imports
-nothing but the standard library. It belongs to no hub: a hub that restarts finds it again by FOLDER in
-its arguments. ``{"port": N}`` on standard output says that the gateway answers; ``exit.json`` in FOLDER
-says afterwards who ended and why.
+Started as ``python -I -S supervisor.py RUN_FOLDER`` with the plan as JSON on standard input (it holds
+the gateway's token, so neither argv nor environment may carry it). Only the standard library, and no
+import of this project: it is small, and a hub that is upgraded while instances run does not touch it.
+
+It writes one JSON line per event to standard output while somebody reads, and in the run folder
+``instance.json`` at its start and ``exit.json`` at its end. SIGTERM ends the instance gently, SIGINT at once.
 """
 
 from __future__ import annotations
@@ -13,272 +15,373 @@ import json
 import os
 import resource
 import selectors
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import IO
+from collections.abc import Callable
+from typing import Any
 
-from visa.hub.sandboxes.cgroups import Limits
-from visa.hub.sandboxes.plan import Plan
+LOG_BYTES = 5_000_000
+GENTLE_SECONDS = 5.0
+GATEWAY_SECONDS = 2.0
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
+_JOIN_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219}
+_libc = ctypes.CDLL(None, use_errno=True)
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-_LOG_SIZE = 5 * 2**20
+
+class CannotStart(Exception):
+    """A part could not be started; the text is for the operator's log and the person's card."""
 
 
 class Log:
-    """A file that takes at most five megabytes, then begins again with the older half kept beside it."""
+    """A part's output in a file that never grows beyond `LOG_BYTES`: two halves, the older one is dropped."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._size = 0
         self._file = self._open()
 
-    def _open(self) -> IO[bytes]:
-        return open(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "ab", 0)
+    def _open(self) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def write(self, data: bytes) -> None:
-        """Append; a full disk loses the log, not the instance."""
+        if self._size + len(data) > LOG_BYTES // 2:
+            os.close(self._file)
+            os.replace(self.path, self.path + ".1")
+            self._file, self._size = self._open(), 0
+        self._size += len(data)
         try:
-            if self._file.tell() > _LOG_SIZE:
-                self._file.close()
-                os.replace(self._path, self._path.with_suffix(".old.log"))
-                self._file = self._open()
-            self._file.write(data)
-        except OSError as error:
-            print(f"log {self._path}: {error}", file=sys.stderr)
+            os.write(self._file, data)
+        except OSError as error:  # disk full: the instance matters more than its log
+            print(f"{self.path}: {error}", file=sys.stderr)
 
 
-class Supervisor:
-    """One instance, from start to end."""
+class Part:
+    """Gateway or environment: a bubblewrap process, the first process of its pid namespace, its output."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.folder = Path(plan.folder)
-        self.limits = Limits(plan.cgroups, plan.instance)
-        self.children: dict[str, subprocess.Popen[bytes]] = {}
-        self.selector = selectors.DefaultSelector()
-        self.inside: int | None = None
-        self.ending = False
-        self.asked = False
+    def __init__(self, name: str, plan: dict[str, Any], run: str) -> None:
+        self.name, self.plan = name, plan
+        self.log = Log(os.path.join(run, f"{name}.log"))
+        self.pid = 0
+        self.inner = 0
+        self.status: int | None = None
 
-    def run(self) -> None:
-        """Until gateway or environment ends, or somebody asks for the end."""
-        self._signals()
-        self._tether()
-        self.limits.make(self.plan.cpu, self.plan.memory)
+    def start(self, prefix: list[str], extra: list[int], adjust: int) -> tuple[int, int]:
+        """Start it; the ends of the pipes that carry its output and bubblewrap's status."""
+        output, output_in = os.pipe2(os.O_CLOEXEC)
+        status, status_in = os.pipe2(os.O_CLOEXEC)
+        arguments = os.memfd_create("arguments")
+        text = "\0".join([*self.plan["arguments"], "--json-status-fd", str(status_in)]) + "\0"
+        os.write(arguments, text.encode())
+        os.lseek(arguments, 0, os.SEEK_SET)
+        argv = [*prefix, *self.plan["bubblewrap"], "--args", str(arguments), "--", *self.plan["command"]]
+        fds = [arguments, status_in, *extra, *self.plan["fds"]]
         try:
-            self._start_gateway()
-            self._start_environment()
-            who, code = self._watch()
-            oom = self.limits.oom_kills()
+            process = subprocess.Popen(
+                argv,
+                env=self.plan["environ"],
+                stdin=subprocess.DEVNULL,
+                stdout=output_in,
+                stderr=output_in,
+                pass_fds=fds,
+                cwd="/",
+                preexec_fn=lambda: self._prepare(adjust),
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise CannotStart(f"the {self.name} could not be started: {error}") from error
         finally:
-            self._end_all()
-        self._write("exit.json", {"who": who, "code": code, "oom": oom, "asked": self.asked, "at": time.time()})
-        self.limits.remove()
-        for folder in self.plan.scratch:
-            shutil.rmtree(folder, ignore_errors=True)
+            for descriptor in [output_in, *fds]:
+                os.close(descriptor)
+        process.returncode = 0  # reaped by `Supervisor._reap`, not by subprocess
+        self.pid = process.pid
+        return output, status
 
-    def _signals(self) -> None:
-        """Signals arrive as bytes in a pipe, so that they cannot be missed between two looks."""
-        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR1):
-            signal.signal(number, lambda *_: None)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        self.selector.register(reading, selectors.EVENT_READ, ("signal", None))
+    def _prepare(self, adjust: int) -> None:
+        """In the child, before bubblewrap: control groups, limits, who the kernel ends first."""
+        for group in self.plan["cgroups"]:
+            with open(os.path.join(group, "cgroup.procs"), "w") as file:
+                file.write("0")
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if self.plan["memory"] is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, (self.plan["memory"],) * 2)
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(adjust))
 
-    def _tether(self) -> None:
-        if self.plan.tether is None:
-            return
+    def running(self) -> bool:
+        return self.pid != 0 and self.status is None
+
+    def ask(self) -> None:
+        """SIGTERM to what runs directly under the namespace's first process, which itself ignores it."""
         try:
-            descriptor = os.pidfd_open(self.plan.tether)
-        except ProcessLookupError:
-            raise SystemExit("the process this instance is tied to is gone") from None
-        self.selector.register(descriptor, selectors.EVENT_READ, ("tether", None))
+            with open(f"/proc/{self.inner}/task/{self.inner}/children") as file:
+                children = [int(child) for child in file.read().split()]
+        except OSError:
+            return  # gone already
+        for child in children:
+            _signal(child, signal.SIGTERM)
 
-    def _start_gateway(self) -> None:
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        os.set_inheritable(writing, True)
-        variables = {**self.plan.gateway_variables, "VISA_READY_FD": str(writing)}
-        self._start("gateway", self.plan.gateway, variables, (writing,), enter=False)
-        os.close(writing)
-        self.selector.register(reading, selectors.EVENT_READ, ("ready", None))
-
-    def _start_environment(self) -> None:
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        os.set_inheritable(writing, True)
-        command = [part.replace("{info}", str(writing)) for part in self.plan.environment]
-        self._start("environment", command, {"PATH": os.environ["PATH"]}, (writing,), enter=True)
-        os.close(writing)
-        self.selector.register(reading, selectors.EVENT_READ, ("info", None))
-
-    def _start(
-        self, name: str, command: list[str], variables: dict[str, str], keep: tuple[int, ...], *, enter: bool
-    ) -> None:
-        def prepare() -> None:
-            # Dies with the supervisor, however that dies.
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGPIPE, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
-            if enter:
-                self.limits.enter()
-                if not self.plan.cgroups:
-                    resource.setrlimit(resource.RLIMIT_DATA, (self.plan.memory, self.plan.memory))
-
-        child = subprocess.Popen(
-            command,
-            env=variables,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=keep,
-            start_new_session=True,
-            preexec_fn=prepare,
-        )
-        self.children[name] = child
-        assert child.stdout is not None
-        os.set_blocking(child.stdout.fileno(), False)
-        log = Log(self.folder / f"{name}.log")
-        self.selector.register(child.stdout.fileno(), selectors.EVENT_READ, ("log", log))
-
-    def _watch(self) -> tuple[str, int]:
-        """Who ended first, and its exit code."""
-        while True:
-            for key, _ in self.selector.select():
-                kind, log = key.data
-                ended = self._event(kind, key.fd, log)
-                if ended is not None:
-                    return ended
-
-    def _event(self, kind: str, descriptor: int, log: Log | None) -> tuple[str, int] | None:
-        if kind == "tether":
-            self.asked = True
-            return "tether", 0
-        if kind == "signal":
-            numbers = os.read(descriptor, 256)
-            if signal.SIGTERM in numbers or signal.SIGINT in numbers or signal.SIGUSR1 in numbers:
-                self.asked = True
-                self._end_environment(0.0 if signal.SIGUSR1 in numbers else self.plan.grace)
-                return "asked", 0
-            return self._ended()
-        data = os.read(descriptor, 65536)
-        if not data:
-            self.selector.unregister(descriptor)
-            os.close(descriptor) if kind in ("ready", "info") else None
-        elif kind == "log" and log is not None:
-            log.write(data)
-        elif kind == "ready":
-            self._tell(data)
-        elif kind == "info":
-            self.inside = int(json.loads(data)["child-pid"])
-            self._start_network(self.inside)
-        return None
-
-    def _tell(self, data: bytes) -> None:
-        """The hub may be gone by now; then nobody listens and that is all."""
-        try:
-            os.write(1, data)
-        except OSError as error:
-            print(f"nobody listens for the gateway's address: {error}", file=sys.stderr)
-
-    def _ended(self) -> tuple[str, int] | None:
-        for name in ("environment", "gateway"):
-            code = self.children[name].poll()
-            if code is not None:
-                return name, code
-        if "network" in self.children:
-            self.children["network"].poll()
-        while True:  # strays that the sandbox left to us
-            try:
-                known = {child.pid for child in self.children.values()}
-                waiting = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return None
-            if waiting is None or waiting.si_pid in known:
-                return None
-            os.waitpid(waiting.si_pid, os.WNOHANG)
-
-    def _start_network(self, inside: int) -> None:
-        """Outgoing connections only, and none to this machine's own loopback."""
-        net = f"/proc/{inside}/ns/net"
-        user = ["--netns-only"] if os.geteuid() == 0 else ["--userns", f"/proc/{inside}/ns/user"]
-        if self.plan.pasta:
-            command = [self.plan.pasta, "--foreground", "--quiet", "--config-net", "--no-map-gw"]
-            command += ["-t", "none", "-u", "none", "-T", "none", "-U", "none", "--dns-forward", "169.254.1.1"]
-            command += [*user, "--netns", net]
-        elif self.plan.slirp4netns:
-            command = [self.plan.slirp4netns, "--configure", "--mtu=65520", "--disable-host-loopback"]
-            command += [] if os.geteuid() == 0 else [f"--userns-path=/proc/{inside}/ns/user"]
-            command += [str(inside), "tap0"]
-        else:
-            return
-        self._start("network", command, {"PATH": os.environ["PATH"]}, (), enter=False)
-
-    def _end_environment(self, grace: float) -> None:
-        """Ask the session to end, wait a little, then end everything in its process namespace."""
-        session = _children(self.inside) if self.inside else []
-        child = self.children.get("environment")
-        for pid in session if grace else ():
-            _signal(pid, signal.SIGTERM)
-        end = time.monotonic() + grace
-        while child is not None and child.poll() is None and time.monotonic() < end:
-            if not any(os.path.exists(f"/proc/{pid}") for pid in session):
-                break
-            time.sleep(0.02)
-
-    def _end_all(self) -> None:
-        for name in ("environment", "network", "gateway"):
-            child = self.children.get(name)
-            if child is None or child.poll() is not None:
-                continue
-            child.send_signal(signal.SIGTERM if name == "gateway" else signal.SIGKILL)
-            try:
-                child.wait(3)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-        for _ in range(100):
-            left = [pid for pid in self.limits.processes() if pid != os.getpid()]
-            for pid in left:
+    def kill(self) -> None:
+        """SIGKILL: with its first process the whole pid namespace ends, however deep the tree."""
+        for pid in (self.inner, self.pid):
+            if pid and self.status is None:
                 _signal(pid, signal.SIGKILL)
-            if not left:
-                break
-            time.sleep(0.02)
-
-    def _write(self, name: str, content: dict[str, object]) -> None:
-        temporary = self.folder / f"{name}.new"
-        try:
-            temporary.write_text(json.dumps(content))
-            temporary.replace(self.folder / name)
-        except OSError as error:
-            print(f"{name}: {error}", file=sys.stderr)
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 def _signal(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:
-        return  # it ended by itself
+        return
 
 
-def main() -> None:
-    """Read the plan and supervise."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    plan = Plan.load(sys.stdin.buffer.read())
-    Supervisor(plan).run()
+class Supervisor:
+    """Starts the parts, waits for whichever ends first, ends the others, and says why."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self.plan = plan
+        self.run_folder: str = plan["run"]
+        self.environment = Part("environment", plan["environment"], self.run_folder)
+        self.gateway = Part("gateway", plan["gateway"], self.run_folder)
+        self.selector = selectors.DefaultSelector()
+        self.asked: str | None = None
+        self.gentle = GENTLE_SECONDS
+        self.network_pid = 0
+        self._ready = b""
+        self._oom_at_start = self._oom_kills()
+
+    # what happens
+
+    def run(self) -> int:
+        self._watch_signals()
+        self._watch_tether()
+        self._write("instance.json", {"id": self.plan["id"], "pid": os.getpid(), "at": time.time()})
+        problem = None
+        try:
+            self._start_gateway()
+            self._start_environment()
+            while self.asked is None and self.environment.running() and self.gateway.running():
+                self._turn(None)
+        except CannotStart as error:
+            problem = str(error)
+        ending = self._ending(problem)
+        self._end_all()
+        self._write("exit.json", ending)
+        self._say({"event": "end", **ending})
+        return 0 if ending["who"] in ("stop", "tether") else 1
+
+    def _ending(self, problem: str | None) -> dict[str, Any]:
+        """Who ended first, and how. ``code`` 128+n: by signal n."""
+        part = next((p for p in (self.environment, self.gateway) if p.pid and not p.running()), None)
+        who = "start" if problem else self.asked or (part.name if part else "stop")
+        status = part.status if part and who == part.name else None
+        return {
+            "who": who,
+            "code": None if status is None else os.waitstatus_to_exitcode(status),
+            "oom": self._oom_kills() > self._oom_at_start,
+            "problem": problem,
+            "at": time.time(),
+        }
+
+    def _start_gateway(self) -> None:
+        ready, ready_in = os.pipe2(os.O_CLOEXEC)
+        # A fixed number: the gateway learns it from its environment, which the plan already holds.
+        number = int(self.plan["gateway"]["ready_fd"])
+        os.dup2(ready_in, number, inheritable=False)
+        os.close(ready_in)
+        self._follow(self.gateway, [], [number], 0)
+        self._read(ready, self._on_ready)
+
+    def _start_environment(self) -> None:
+        network = self.plan["network"]
+        holder = self._network(network) if network else None
+        prefix = [piece.replace("{pid}", str(holder.pid)) for piece in network["enter"]] if holder else []
+        self._follow(self.environment, prefix, [], 500)
+        while holder and not self.environment.inner and self.environment.running():
+            self._turn(None)
+        if holder and holder.stdin:
+            holder.stdin.close()
+
+    def _follow(self, part: Part, prefix: list[str], extra: list[int], adjust: int) -> None:
+        output, status = part.start(prefix, extra, adjust)
+        self._read(output, part.log.write)
+
+        def started(data: bytes) -> None:
+            for line in data.splitlines():
+                part.inner = json.loads(line).get("child-pid", part.inner)
+
+        self._read(status, started)
+        self._reap()
+
+    def _network(self, plan: dict[str, Any]) -> subprocess.Popen[bytes]:
+        """A network namespace with a way out: held by a process until the environment is in it."""
+        holder = subprocess.Popen(plan["holder"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={})
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        if holder.stdout.readline() != b"held\n":
+            raise CannotStart("the kernel refuses a network namespace")
+        command = [piece.replace("{pid}", str(holder.pid)) for piece in plan["attach"]]
+        log = open(os.path.join(self.run_folder, "network.log"), "wb")  # noqa: SIM115 (given to the child)
+        attached = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={}, timeout=20)
+        log.close()
+        if attached.returncode != 0:
+            raise CannotStart(f"{plan['name']} could not connect the sandbox's network (see network.log)")
+        with open(plan["pid_file"]) as file:
+            self.network_pid = int(file.read())
+        holder.stdin.write(plan["routes"].encode() + b"\nend\n")
+        holder.stdin.flush()
+        if holder.stdout.readline() != b"routed\n":
+            raise CannotStart("the sandbox's network could not be closed to this machine's own addresses")
+        holder.returncode = 0  # reaped by `_reap`
+        return holder
+
+    # what is watched
+
+    def _watch_signals(self) -> None:
+        for number in (signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: self._ask("stop", GENTLE_SECONDS))
+        signal.signal(signal.SIGINT, lambda *_: self._ask("stop", 0.0))
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        wake, wake_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(wake_in, warn_on_full_buffer=False)
+        self._read(wake, lambda _data: None)
+
+    def _ask(self, who: str, gentle: float) -> None:
+        self.asked, self.gentle = self.asked or who, min(gentle, self.gentle)
+
+    def _watch_tether(self) -> None:
+        if self.plan["tether"] is None:
+            return
+        pid, started = self.plan["tether"]
+        try:
+            descriptor = os.pidfd_open(pid)
+            with open(f"/proc/{pid}/stat") as file:
+                same = int(file.read().rpartition(")")[2].split()[19]) == started
+        except OSError:
+            same = False
+        if not same:
+            self._ask("tether", 0.0)
+            return
+
+        def ended() -> None:
+            self.selector.unregister(descriptor)
+            self._ask("tether", 0.0)
+
+        self.selector.register(descriptor, selectors.EVENT_READ, ended)
+
+    def _read(self, descriptor: int, use: Callable[[bytes], None]) -> None:
+        def readable() -> None:
+            data = os.read(descriptor, 65536)
+            if data:
+                use(data)
+            else:
+                self.selector.unregister(descriptor)
+                os.close(descriptor)
+
+        self.selector.register(descriptor, selectors.EVENT_READ, readable)
+
+    def _turn(self, seconds: float | None) -> None:
+        for key, _events in self.selector.select(seconds):
+            key.data()
+        self._reap()
+
+    def _reap(self) -> None:
+        """Collect every child that ended: parts, and what they left behind (this process is their reaper)."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for part in (self.environment, self.gateway):
+                if pid == part.pid:
+                    part.status = status
+
+    def _on_ready(self, data: bytes) -> None:
+        self._ready += data
+        if self._ready.endswith(b"\n"):
+            self._say({"event": "ready", "port": json.loads(self._ready)["port"]})
+
+    # the end
+
+    def _end_all(self) -> None:
+        if self.environment.running():
+            self.environment.ask()
+            self._wait(self.environment, self.gentle)
+        self.environment.kill()
+        if self.network_pid:
+            _signal(self.network_pid, signal.SIGKILL)
+        if self.gateway.running():
+            self.gateway.ask()
+            self._wait(self.gateway, min(GATEWAY_SECONDS, self.gentle))
+        self.gateway.kill()
+        deadline = time.monotonic() + 10
+        while self._has_children() and time.monotonic() < deadline:
+            self._turn(0.05)
+        for group in self.plan["cgroups"]:
+            try:
+                os.rmdir(group)
+            except OSError as error:
+                print(f"{group} stays: {error}", file=sys.stderr)
+
+    def _wait(self, part: Part, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while part.running() and (left := min(deadline, time.monotonic() + self.gentle) - time.monotonic()) > 0:
+            self._turn(left)
+
+    def _has_children(self) -> bool:
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return True
+
+    def _oom_kills(self) -> int:
+        """How often the kernel ended a process of the environment because its memory was full."""
+        path = self.plan["oom_file"]
+        if path is None:
+            return 0
+        try:
+            with open(path) as file:
+                return sum(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
+        except (OSError, ValueError) as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            return 0
+
+    # telling
+
+    def _write(self, name: str, value: dict[str, Any]) -> None:
+        path = os.path.join(self.run_folder, name)
+        try:
+            with open(path + ".new", "w") as file:
+                json.dump(value, file)
+            os.replace(path + ".new", path)
+        except OSError as error:
+            print(f"{path}: {error}", file=sys.stderr)
+
+    def _say(self, event: dict[str, Any]) -> None:
+        try:
+            os.write(1, json.dumps(event).encode() + b"\n")
+        except OSError:
+            return  # the hub stopped listening after the start, as it does
+
+
+def _settle() -> None:
+    """Own keyring, reaper of what is orphaned below, nothing gained by set-uid programs is undone here."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    number = _JOIN_SESSION_KEYRING.get(os.uname().machine)
+    if number is not None:
+        _libc.syscall(number, 1, 0)
+    os.umask(0o077)
+
+
+def main() -> int:
+    plan = json.loads(sys.stdin.buffer.read())
+    _settle()
+    return Supervisor(plan).run()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""``python -m visa.session``: one gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from visa.session.app import serve
+from visa.session.settings import BadSettings, GatewaySettings
+
+
+def main() -> None:
+    """Run until told to end."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        settings = GatewaySettings.read()
+    except BadSettings as error:
+        sys.exit(f"The gateway cannot start: {error}")
+    asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

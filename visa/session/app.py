@@ -1,0 +1,100 @@
+"""Routes and server of the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import signal
+
+from tornado import web
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerRequest
+from tornado.netutil import bind_sockets
+from tornado.routing import Matcher, PathMatches, Rule
+
+from visa.session import upstream
+from visa.session.gateway import Gateway
+from visa.session.handlers import Callback, Elsewhere, Health, Logout, Ready, Root, Session, Socket
+from visa.session.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+
+class _Websocket(Matcher):
+    """Requests below the prefix that ask for a websocket."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
+        """Empty when it is one."""
+        asks = request.headers.get("Upgrade", "").lower() == "websocket"
+        return {} if asks and request.path.startswith(self._prefix) else None
+
+
+def make_app(gateway: Gateway) -> web.Application:
+    """The application; every path but login, logout and health asks who is there."""
+    prefix = gateway.settings.prefix
+    own = re.escape(prefix)
+    routes: list[Rule] = [
+        Rule(_Websocket(prefix), Socket),
+        Rule(PathMatches(f"{own}?$"), Root),
+        Rule(PathMatches(f"{own}oauth_callback$"), Callback),
+        Rule(PathMatches(f"{own}(?:_visa/)?logout$"), Logout),
+        Rule(PathMatches(f"{own}_visa/health$"), Health),
+        Rule(PathMatches(f"{own}_visa/ready$"), Ready),
+        Rule(PathMatches(f"{own}.*"), Session),
+    ]
+    return web.Application(
+        routes,  # type: ignore[arg-type]
+        gateway=gateway,
+        default_handler_class=Elsewhere,
+        websocket_ping_interval=30,
+        websocket_ping_timeout=20,
+        websocket_max_message_size=upstream.LARGEST_MESSAGE,
+        log_function=_log,
+    )
+
+
+def _log(handler: web.RequestHandler) -> None:
+    """Paths without their queries: those may hold tokens."""
+    request = handler.request
+    level = logging.INFO if handler.get_status() < 500 else logging.WARNING
+    log.log(level, "%d %s %s", handler.get_status(), request.method, request.path[:300])
+
+
+def tell(descriptor: int, port: int) -> None:
+    """Say that the gateway listens, once."""
+    with os.fdopen(descriptor, "w") as ready:
+        ready.write(json.dumps({"port": port}) + "\n")
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Until SIGTERM or SIGINT."""
+    gateway = Gateway(settings)
+    sockets = bind_sockets(settings.port, settings.host)
+    server = HTTPServer(
+        make_app(gateway),
+        chunk_size=upstream.CHUNK,
+        max_body_size=upstream.LARGEST_BODY,
+        max_buffer_size=4 * upstream.CHUNK,
+        xheaders=False,
+    )
+    server.add_sockets(sockets)
+    if settings.ready is not None:
+        tell(settings.ready, sockets[0].getsockname()[1])
+    end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end.set)
+    reporting = asyncio.create_task(gateway.activity.run())
+    await end.wait()
+    reporting.cancel()
+    server.stop()
+    gateway.close_sockets()
+    try:
+        await asyncio.wait_for(server.close_all_connections(), 2)
+    except TimeoutError:
+        log.info("some connections were still busy at the end")
