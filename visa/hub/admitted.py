@@ -64,6 +64,10 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         """End it, whatever state it is in; harmless when it never began."""
         raise TypeError(f"{type(self).__name__} does not stop instances")
 
+    async def poll(self) -> int | None:
+        """None while it runs, else its exit code; sets `failure` when nobody asked for the end."""
+        raise TypeError(f"{type(self).__name__} does not know whether its instances run")
+
     @classmethod
     async def sweep(cls, hub: settings.HubSettings, known: Iterable[str], *, grace: float) -> list[str]:
         """End instances older than ``grace`` seconds whose ids are not ``known``; the ids ended."""

@@ -49,7 +49,7 @@ def make_app(gateway: Gateway) -> web.Application:
         Rule(PathMatches(f"{own}.*"), Session),
     ]
     return web.Application(
-        routes,  # type: ignore[arg-type]
+        routes,
         gateway=gateway,
         default_handler_class=Elsewhere,
         websocket_ping_interval=30,

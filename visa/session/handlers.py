@@ -7,7 +7,6 @@ import base64
 import json
 import logging
 import secrets
-from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from tornado import web
@@ -240,8 +239,6 @@ class Root(Small):
 class Session(Guard):
     """Everything else: streamed to Jupyter and back."""
 
-    SUPPORTED_METHODS: ClassVar[Any] = ("GET", "HEAD", "POST", "DELETE", "PATCH", "PUT", "OPTIONS")
-
     def initialize(self) -> None:
         """Nothing is under way yet."""
         self._exchange: upstream.Exchange | None = None
@@ -254,7 +251,7 @@ class Session(Guard):
             visitor, path = await self.admit()
             if self.request.method not in SAFE_METHODS or self.navigates:
                 self.gateway.activity.happened()
-            self._exchange = await self._open(visitor)
+            self._exchange = await self._connect(visitor)
             log.debug("%s %s for %s", self.request.method, path, visitor.name)
         except Refused as error:
             self._refused = error
@@ -262,7 +259,7 @@ class Session(Guard):
         except upstream.NotListening:
             self._wait()
 
-    async def _open(self, visitor: Visitor) -> upstream.Exchange:
+    async def _connect(self, visitor: Visitor) -> upstream.Exchange:
         request = self.request
         sent = headers.inward(request.headers, _encoded(visitor))
         if "Content-Length" in request.headers:
@@ -349,7 +346,7 @@ class Socket(Guard, WebSocketHandler):
         """Decide, open Jupyter's end, and only then the browser's."""
         try:
             visitor, self._path = await self.admit()
-            self._upstream = await self._open(visitor)
+            self._upstream = await self._connect(visitor)
         except Refused as error:
             self.refuse(error)
             return
@@ -361,7 +358,7 @@ class Socket(Guard, WebSocketHandler):
             return
         await super().get(*args, **kwargs)
 
-    async def _open(self, visitor: Visitor) -> WebSocketClientConnection:
+    async def _connect(self, visitor: Visitor) -> WebSocketClientConnection:
         sent = headers.inward(self.request.headers, _encoded(visitor))
         offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
         protocols = [name.strip() for name in offered.split(",") if name.strip()]

@@ -37,7 +37,7 @@ async def connect(path: str) -> IOStream:
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), max_buffer_size=4 * CHUNK, read_chunk_size=CHUNK
     )
     try:
-        await stream.connect(path)  # type: ignore[arg-type] # a path is its address
+        await stream.connect(path)
     except (OSError, StreamClosedError) as error:
         stream.close()
         raise NotListening(str(error)) from error
