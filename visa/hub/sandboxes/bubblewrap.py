@@ -1,184 +1,161 @@
-"""An `InstanceSpec` as bwrap's arguments. What is not named here does not exist inside."""
+"""Bubblewrap's arguments for an environment and for a gateway.
+
+As root there is no user namespace: bubblewrap keeps three capabilities just long enough for ``setpriv``
+to become the person for good. Otherwise a user namespace shows the hub's account as the person, and no
+further one can be made inside.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import visa
-from visa.hub.admitted import StartFailed
-from visa.hub.sandboxes.folders import Folders
-from visa.hub.sandboxes.machine import Machine
-from visa.instances.model import Identity
+from visa.hub.sandboxes.folders import Account, OpenFolder
 
-_SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_ETC = (
+_HOST_ETC = (
     "alternatives",
+    "bash.bashrc",
     "ca-certificates",
+    "crypto-policies",
     "fonts",
+    "inputrc",
     "ld.so.cache",
     "ld.so.conf",
     "ld.so.conf.d",
     "localtime",
-    "magic",
     "mime.types",
-    "pki",
-    "ssl",
+    "pki/tls/certs",
+    "pki/ca-trust/extracted",
+    "profile",
+    "protocols",
+    "services",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "terminfo",
     "timezone",
+    "xdg",
+    "X11",
 )
+_GATEWAY_ETC = ("hosts", "resolv.conf", "nsswitch.conf", "passwd", "group")
 
 
 @dataclass(frozen=True, slots=True)
-class Bind:
-    """One folder of this machine inside."""
+class Inside:
+    """What an environment sees, all of it decided already. Sizes in bytes."""
 
-    source: Path
-    target: str
-    read_only: bool
+    hostname: str
+    shared: Path
+    scratch: Path
+    etc: Path
+    etc_files: tuple[str, ...]
+    configuration: Path
+    software: tuple[Path, ...]
+    brought: Path
+    home: OpenFolder
+    data: tuple[OpenFolder, ...]
+    memory: int
+    devices: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
-def environment_command(
-    machine: Machine,
-    folders: Folders,
-    identity: Identity,
-    prefix: Path,
-    data: Iterable[Bind],
-    variables: dict[str, str],
-    hidden: Iterable[Path],
+def environment_arguments(inside: Inside, account: Account | None, own_network: bool, outer: Account) -> list[str]:
+    """For the environment. ``account`` None: not root. ``own_network``: none was made by the supervisor."""
+    arguments = namespaces(inside.hostname, account, outer)
+    if own_network:
+        arguments.append("--unshare-net")
+    arguments += _system()
+    arguments += ["--size", str(max(64 << 20, inside.memory // 2)), "--perms", "1777", "--tmpfs", "/dev/shm"]
+    for device in inside.devices:
+        arguments += ["--dev-bind", device, device]
+    arguments += _parents(["/etc/pki/tls/certs", "/etc/pki/ca-trust/x", "/etc/ssl/certs", "/var/tmp"])
+    for name in _HOST_ETC:
+        arguments += _bind(f"/etc/{name}")
+    for name in inside.etc_files:
+        arguments += ["--ro-bind", str(inside.etc / name), f"/etc/{name}"]
+    arguments += ["--bind", str(inside.scratch), "/tmp", "--symlink", "../tmp", "/var/tmp"]
+    mounts = (inside.home, *inside.data)
+    arguments += _parents(
+        ["/run/visa", "/opt/visa", "/data/any", *map(str, inside.software), *(m.target for m in mounts)]
+    )
+    for folder in inside.software:
+        arguments += ["--ro-bind", str(folder), str(folder)]
+    arguments += ["--bind", str(inside.shared), "/run/visa", "--ro-bind", str(inside.configuration), "/etc/visa"]
+    arguments += ["--ro-bind-try", str(inside.brought), "/opt/visa"]
+    for mount in mounts:
+        option = "--ro-bind-fd" if mount.read_only else "--bind-fd"
+        arguments += [option, str(mount.descriptor), mount.target]
+    arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
+    return arguments + _variables(inside.environ)
+
+
+def gateway_arguments(
+    shared: Path, software: Sequence[Path], environ: Mapping[str, str], account: Account | None, outer: Account
 ) -> list[str]:
-    """The whole command of the environment. ``hidden``: folders that no bind may bring in."""
-    pythons = list(_python_folders(prefix))
-    for python in pythons:
-        _refuse_around(python, hidden)
-    home = f"/home/{identity.username}"
-    # fmt: off
-    command = [
-        str(machine.bwrap), *_namespaces(machine, identity), "--unshare-net",
-        "--info-fd", "{info}", *_system(), *_dev_and_proc(),
-        "--bind", str(folders.scratch), "/tmp",
-        *_etc(folders.etc),
-        *_ro_folders(pythons),
-        "--perms", "0755", "--dir", "/home", "--bind", str(folders.home), home,
-        "--perms", "0755", "--dir", "/run", "--bind", str(folders.run), "/run/visa",
-        *_data(data),
-    ]
-    # fmt: on
-    software = prefix / "share" / "visa"
-    if software.is_dir():
-        command += ["--ro-bind", str(software), "/opt/visa"]
-    command += ["--remount-ro", "/", "--chdir", home, "--clearenv"]
-    for name, value in variables.items():
-        command += ["--setenv", name, value]
-    return [*command, "--", *_drop(machine, identity.uid, identity.gid, identity.gids), "/bin/sh", "/etc/visa/launch"]
+    """For the gateway: on the machine's network, and blind but for its own code and its run folder."""
+    arguments = [*namespaces("gateway", account, outer), *_system()]
+    arguments += _parents(["/etc/ssl/certs", "/run/visa", *map(str, software)])
+    for name in (*_GATEWAY_ETC, "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "ld.so.cache", "localtime"):
+        arguments += _bind(f"/etc/{name}")
+    arguments += ["--size", str(64 << 20), "--perms", "1777", "--tmpfs", "/tmp"]
+    for folder in software:
+        arguments += ["--ro-bind", str(folder), str(folder)]
+    arguments += ["--bind", str(shared), "/run/visa", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
+    return [*arguments, *_variables(environ), "--setenv", "VISA_READY_FD", "{ready}"]
 
 
-def gateway_command(machine: Machine, folders: Folders, uid: int, gid: int) -> list[str]:
-    """The gateway's command: as root in its own view of the machine and as an account of its own."""
-    python = [sys.executable, "-m", "visa.session"]
-    if not machine.root:
-        return python
-    package = Path(visa.__file__).parent
-    # fmt: off
-    return [
-        str(machine.bwrap), "--die-with-parent", "--new-session", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
-        *_system(), *_dev_and_proc(), "--perms", "1777", "--tmpfs", "/tmp",
-        "--ro-bind-try", "/etc/ssl", "/etc/ssl", "--ro-bind-try", "/etc/resolv.conf", "/etc/resolv.conf",
-        "--ro-bind-try", "/etc/hosts", "/etc/hosts", "--ro-bind-try", "/etc/nsswitch.conf", "/etc/nsswitch.conf",
-        "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
-        *_ro_folders([*_python_folders(Path(sys.prefix)), package]),
-        "--perms", "0755", "--dir", "/run", "--bind", str(folders.run), "/run/visa",
-        "--remount-ro", "/", "--chdir", "/", "--", *_drop(machine, uid, gid, ()), *python,
-    ]
-    # fmt: on
+def namespaces(hostname: str, account: Account | None, outer: Account) -> list[str]:
+    """Namespaces and the loss of all capabilities. ``outer``: shown inside as the account when not root."""
+    arguments = ["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--hostname", hostname]
+    arguments += ["--die-with-parent", "--new-session", "--clearenv"]
+    if account is None:
+        return [
+            *(*arguments, "--unshare-user", "--disable-userns", "--cap-drop", "ALL"),
+            *("--uid", str(outer.uid), "--gid", str(outer.gid)),
+        ]
+    arguments += ["--cap-drop", "ALL"]
+    for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
+        arguments += ["--cap-add", capability]
+    return arguments
 
 
-def _namespaces(machine: Machine, identity: Identity) -> list[str]:
-    common = ["--die-with-parent", "--new-session", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
-    common += ["--unshare-cgroup-try", "--hostname", "visa"]
-    if machine.root:
-        return common
-    return [*common, "--unshare-user", "--uid", str(identity.uid), "--gid", str(identity.gid), "--cap-drop", "ALL"]
-
-
-def _drop(machine: Machine, uid: int, gid: int, gids: Iterable[int]) -> list[str]:
-    """Started by root bwrap keeps every capability, and a remount of /data would succeed: give all up."""
-    if not machine.root:
+def become(account: Account | None, gids: Iterable[int] = ()) -> list[str]:
+    """What goes before a command inside so that it runs as ``account`` and never as more."""
+    if account is None:
         return []
-    others = ",".join(map(str, gids))
-    groups = ["--groups", others] if others else ["--clear-groups"]
-    ids = ["--reuid", str(uid), "--regid", str(gid), *groups]
-    return ["/usr/bin/setpriv", *ids, "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+    groups = ",".join(str(gid) for gid in gids)
+    return [
+        *("/usr/bin/setpriv", "--reuid", str(account.uid), "--regid", str(account.gid)),
+        *(["--groups", groups] if groups else ["--clear-groups"]),
+        *("--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs", "--"),
+    ]
 
 
-def _system() -> Iterator[str]:
-    """The machine's programs, read-only, with its links as links."""
-    for name in _SYSTEM:
-        path = Path("/") / name
-        if path.is_symlink():
-            yield from ("--symlink", os.readlink(path), str(path))
-        elif path.is_dir():
-            yield from ("--ro-bind", str(path), str(path))
+def _system() -> list[str]:
+    arguments = ["--ro-bind", "/usr", "/usr"]
+    for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
+        if os.path.islink(name):
+            arguments += ["--symlink", os.readlink(name), name]
+        elif os.path.isdir(name):
+            arguments += ["--ro-bind", name, name]
+    return [*arguments, "--proc", "/proc", "--dev", "/dev"]
 
 
-def _dev_and_proc() -> list[str]:
-    return ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm"]
+def _parents(targets: Iterable[str]) -> list[str]:
+    """Folders that mounts lie in. Made by name: those that bubblewrap makes itself may be closed to others."""
+    parents = {parent for target in targets for parent in Path(target).parents if parent != Path("/")}
+    known = {Path("/tmp"), Path("/proc"), Path("/dev"), Path("/usr")}
+    inner = (p for p in parents if p not in known and Path("/usr") not in p.parents)
+    ordered = sorted(inner, key=lambda parent: (len(parent.parts), str(parent)))
+    return [piece for parent in ordered for piece in ("--perms", "0755", "--dir", str(parent))]
 
 
-def _etc(etc: Path) -> Iterator[str]:
-    yield from ("--perms", "0755", "--dir", "/etc")
-    for name in _ETC:
-        if (Path("/etc") / name).exists():
-            yield from ("--ro-bind", f"/etc/{name}", f"/etc/{name}")
-    for path in sorted(etc.iterdir()):
-        yield from ("--ro-bind", str(path), f"/etc/{path.name}")
+def _bind(path: str) -> list[str]:
+    """A file or folder of the machine, read-only; nothing when it is not there."""
+    real = os.path.realpath(path)
+    return ["--ro-bind", real, path] if os.path.exists(real) else []
 
 
-def _data(data: Iterable[Bind]) -> Iterator[str]:
-    for top in ("/data", "/shared"):
-        yield from ("--perms", "0755", "--tmpfs", top)
-    for bind in data:
-        yield from ("--ro-bind" if bind.read_only else "--bind", str(bind.source), bind.target)
-    for top in ("/data", "/shared"):
-        yield from ("--remount-ro", top)
-
-
-def _python_folders(prefix: Path) -> Iterator[Path]:
-    """A Python environment and the installation it was made from, which may lie in somebody's home."""
-    prefix = Path(os.path.realpath(prefix))
-    yield prefix
-    python = Path(os.path.realpath(prefix / "bin" / "python"))
-    base = python.parent.parent
-    if base != prefix:
-        yield base
-    # venvs name the Python they were made with as a link; every link on the way has to be there too
-    link = prefix / "bin" / "python"
-    for _ in range(8):
-        if not link.is_symlink():
-            break
-        link = link.parent / os.readlink(link)
-        yield Path(os.path.normpath(link)).parent.parent
-
-
-def _ro_folders(paths: Iterable[Path]) -> Iterator[str]:
-    """Read-only binds, but for what the system's folders hold already."""
-    seen: set[Path] = set()
-    for path in paths:
-        inside = any(path.is_relative_to(f"/{name}") for name in _SYSTEM)
-        if path in seen or inside or path == Path("/"):
-            continue
-        seen.add(path)
-        for parent in reversed(path.parents[:-1]):
-            yield from ("--perms", "0755", "--dir", str(parent))
-        yield from ("--ro-bind", str(path), str(path))
-
-
-def _refuse_around(bound: Path, hidden: Iterable[Path]) -> None:
-    for secret in hidden:
-        if Path(os.path.realpath(secret)).is_relative_to(bound) and not bound.is_relative_to("/usr"):
-            raise StartFailed(
-                f"{secret} lies inside {bound}, which instances can read.",
-                "The operators have to move the service's state or the data out of the Python environment.",
-            )
+def _variables(environ: Mapping[str, str]) -> list[str]:
+    return [piece for name, value in environ.items() for piece in ("--setenv", name, value)]

@@ -1,83 +1,176 @@
-"""CPU, memory and number of processes of one instance, by cgroup v2 or v1. Standard library only."""
+"""CPU, memory and process limits of an instance, by whatever this machine lets the hub use."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
-import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-PROCESSES = 4096
-_PERIOD = 100_000  # microseconds
+from visa.instances.model import Resources
+
+log = logging.getLogger(__name__)
+
+PIDS = 4096
+GATEWAY_MEMORY = 256 << 20
+_PERIOD = 100_000
+Kind = Literal["cgroup2", "cgroup1", "scope", "rlimit"]
 
 
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """The cgroups of one instance under ``folders`` (as `visa.hub.sandboxes.machine.Machine.limits`)."""
+    """Where the environment and the gateway go; what the supervisor needs to know about it."""
 
-    def __init__(self, folders: dict[str, str], name: str) -> None:
-        self._v2 = "v2" in folders
-        self._groups = {kind: Path(folder) / f"visa-{name}" for kind, folder in folders.items()}
+    environment: tuple[str, ...] = ()
+    gateway: tuple[str, ...] = ()
+    oom_file: str | None = None
+    data: int | None = None
+    scope: tuple[str, ...] = ()
 
-    def make(self, cpu: float, memory: int) -> None:
-        """Make the cgroups with these limits. ``OSError`` when the machine refuses."""
-        for group in self._groups.values():
-            group.mkdir(exist_ok=True)
-        quota = max(1000, int(cpu * _PERIOD))
-        if self._v2:
-            self._write("v2", "cpu.max", f"{quota} {_PERIOD}")
-            self._write("v2", "memory.max", memory)
-            self._write_if_there("v2", "memory.swap.max", 0)
-            self._write_if_there("v2", "pids.max", PROCESSES)
-            return
-        if "cpu" in self._groups:
-            self._write("cpu", "cpu.cfs_period_us", _PERIOD)
-            self._write("cpu", "cpu.cfs_quota_us", quota)
-        if "memory" in self._groups:
-            self._write("memory", "memory.limit_in_bytes", memory)
-            self._write_if_there("memory", "memory.memsw.limit_in_bytes", memory)
-        if "pids" in self._groups:
-            self._write_if_there("pids", "pids.max", PROCESSES)
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every group, innermost first."""
+        return (*self.environment, *self.gateway)
 
-    def enter(self) -> None:
-        """Put the calling process in; what it starts follows."""
-        for kind in self._groups:
-            self._write(kind, "cgroup.procs", os.getpid())
 
-    def oom_kills(self) -> int:
-        """How many processes the kernel killed for memory in here."""
-        kind, file = ("v2", "memory.events") if self._v2 else ("memory", "memory.oom_control")
-        if kind not in self._groups:
-            return 0
-        try:
-            lines = (self._groups[kind] / file).read_text().splitlines()
-        except OSError:
-            return 0
-        return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+@dataclass(frozen=True, slots=True)
+class ControlGroups:
+    """What this machine offers. ``parents``: controller to the folder under which groups are made."""
 
-    def processes(self) -> list[int]:
-        """Who is inside."""
-        for group in self._groups.values():
-            try:
-                return [int(line) for line in (group / "cgroup.procs").read_text().split()]
-            except OSError:
-                continue
-        return []
+    kind: Kind
+    parents: tuple[tuple[str, Path], ...] = ()
 
-    def remove(self) -> None:
-        """Take the cgroups away once they are empty; a last process may need a moment to go."""
-        for group in self._groups.values():
-            for _ in range(50):
+    @property
+    def sentence(self) -> str:
+        """What is enforced, in words."""
+        return {
+            "cgroup2": "CPU, memory and number of processes by control groups (v2)",
+            "cgroup1": "CPU, memory and number of processes by control groups (v1)",
+            "scope": "CPU, memory and number of processes by systemd scopes",
+            "rlimit": "CPU not enforced; memory only for each process, not for the instance as a whole",
+        }[self.kind]
+
+    def limits(self, identifier: str, resources: Resources) -> Limits:
+        """Make the groups of an instance, or say what stands in for them. Raise OSError when they cannot be made."""
+        if self.kind == "rlimit":
+            return Limits(data=resources.memory)
+        if self.kind == "scope":
+            return Limits(scope=_scope(identifier, resources))
+        environment = self._make(f"{identifier}.environment", resources.cpu, resources.memory)
+        gateway = self._make(f"{identifier}.gateway", None, GATEWAY_MEMORY)
+        name = "memory.events" if self.kind == "cgroup2" else "memory.oom_control"
+        memory = next(parent for controller, parent in self.parents if controller == "memory")
+        return Limits(environment, gateway, str(memory / f"{identifier}.environment" / name))
+
+    def _make(self, name: str, cpu: float | None, memory: int) -> tuple[str, ...]:
+        made: dict[str, None] = {}
+        for controller, parent in self.parents:
+            folder = parent / name
+            folder.mkdir(parents=True, exist_ok=True)
+            made[str(folder)] = None
+            for file, value in _settings(self.kind, controller, cpu, memory):
+                if (folder / file).exists():
+                    (folder / file).write_text(value)
+        return tuple(made)
+
+    def names(self) -> set[str]:
+        """Names of the groups that exist."""
+        return {
+            entry.name for _c, parent in self.parents if parent.is_dir() for entry in parent.iterdir() if entry.is_dir()
+        }
+
+    def remove(self, identifier: str) -> None:
+        """Remove the groups of an instance whose processes are gone."""
+        for _controller, parent in self.parents:
+            for part in ("environment", "gateway"):
+                folder = parent / f"{identifier}.{part}"
                 try:
-                    group.rmdir()
+                    folder.rmdir()
                 except FileNotFoundError:
-                    break
-                except OSError:
-                    time.sleep(0.02)
-                else:
-                    break
+                    continue
+                except OSError as error:
+                    log.warning("Control group %s stays: %s", folder, error)
 
-    def _write(self, kind: str, file: str, value: object) -> None:
-        (self._groups[kind] / file).write_text(str(value))
 
-    def _write_if_there(self, kind: str, file: str, value: object) -> None:
-        if (self._groups[kind] / file).exists():
-            self._write(kind, file, value)
+def _settings(kind: Kind, controller: str, cpu: float | None, memory: int) -> list[tuple[str, str]]:
+    quota = None if cpu is None else max(1000, int(cpu * _PERIOD))
+    if kind == "cgroup2":
+        return {
+            "memory": [("memory.max", str(memory)), ("memory.swap.max", "0"), ("memory.oom.group", "0")],
+            "cpu": [] if quota is None else [("cpu.max", f"{quota} {_PERIOD}")],
+            "pids": [("pids.max", str(PIDS))],
+        }[controller]
+    return {
+        "memory": [("memory.limit_in_bytes", str(memory)), ("memory.memsw.limit_in_bytes", str(memory))],
+        "cpu": [] if quota is None else [("cpu.cfs_period_us", str(_PERIOD)), ("cpu.cfs_quota_us", str(quota))],
+        "pids": [("pids.max", str(PIDS))],
+    }[controller]
+
+
+def _scope(identifier: str, resources: Resources) -> tuple[str, ...]:
+    return (
+        *("systemd-run", "--user", "--scope", "--quiet", "--collect", f"--unit=visa-{identifier}"),
+        f"--property=MemoryMax={resources.memory}",
+        "--property=MemorySwapMax=0",
+        f"--property=CPUQuota={max(1, int(resources.cpu * 100))}%",
+        f"--property=TasksMax={PIDS}",
+        "--",
+    )
+
+
+def find(state: Path, scope_works: bool, root: Path = Path("/sys/fs/cgroup")) -> ControlGroups:
+    """What can be used here, tried by making a group. ``scope_works``: ``systemd-run --user --scope`` does."""
+    name = "visa-" + hashlib.sha256(str(state).encode()).hexdigest()[:12]
+    for kind, find_parents in (("cgroup2", _second), ("cgroup1", _first)):
+        try:
+            parents = find_parents(root, name)
+            for _controller, parent in parents:
+                parent.mkdir(parents=True, exist_ok=True)
+            if kind == "cgroup2" and parents:
+                (parents[0][1] / "cgroup.subtree_control").write_text("+cpu +memory +pids")
+        except OSError as error:
+            log.info("%s cannot be used: %s", kind, error)
+            continue
+        if parents:
+            return ControlGroups("cgroup2" if kind == "cgroup2" else "cgroup1", tuple(parents))
+    return ControlGroups("scope" if scope_works else "rlimit")
+
+
+def _own_groups() -> dict[str, str]:
+    """Controller to the path of the hub's own group; v2 under the empty name."""
+    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    return {name: path for _, names, path in (line.split(":", 2) for line in lines) for name in names.split(",")}
+
+
+def _second(root: Path, name: str) -> list[tuple[str, Path]]:
+    """v2: beside the hub's own group (a group with processes may not hand controllers down)."""
+    controllers = root / "cgroup.controllers"
+    if not controllers.exists():
+        return []
+    own = root / _own_groups().get("", "/").lstrip("/")
+    for parent in (own, *(p for p in own.parents if p == root or root in p.parents)):
+        available = (parent / "cgroup.controllers").read_text().split()
+        handed = (parent / "cgroup.subtree_control").read_text().split()
+        if not {"cpu", "memory", "pids"} <= set(available) or not os.access(parent, os.W_OK):
+            continue
+        if not {"cpu", "memory", "pids"} <= set(handed):
+            try:
+                (parent / "cgroup.subtree_control").write_text("+cpu +memory +pids")
+            except OSError as error:
+                log.info("%s does not hand controllers down: %s", parent, error)
+                continue
+        return [(controller, parent / name) for controller in ("memory", "cpu", "pids")]
+    return []
+
+
+def _first(root: Path, name: str) -> list[tuple[str, Path]]:
+    own = _own_groups()
+    found: list[tuple[str, Path]] = []
+    for controller in ("memory", "cpu", "pids"):
+        parent = root / controller / own.get(controller, "/").lstrip("/")
+        if controller not in own or not os.access(parent, os.W_OK):
+            return []
+        found.append((controller, parent / name))
+    return found

@@ -1,132 +1,229 @@
-"""Folders of one instance: the run folder, the person's home, the data; made safe before anything starts."""
+"""The folders of an instance: its run folder, the person's home, the experiments' data.
+
+A folder that somebody else can write in is opened component by component without following links and
+handed on as a descriptor, so that nothing can be exchanged between the check and the mount.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from visa.facility.model import Facility
 from visa.hub.admitted import StartFailed
-from visa.instances.model import Identity, InstanceSpec, Mount
+from visa.identifiers import Username
+from visa.instances.model import Identity, Mount
 
-ENVIRONMENT_FILES = Path(__file__).parents[2] / "session" / "environment"
+_FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_PATH
 
 
 @dataclass(frozen=True, slots=True)
-class Folders:
-    """``run``: shared by gateway and environment. ``etc``: read-only inside. ``scratch``: /tmp inside."""
+class Account:
+    """A numeric account of this machine."""
 
-    instance: Path
-    run: Path
-    etc: Path
-    scratch: Path
-    home: Path
+    uid: int
+    gid: int
 
 
-def prepare(state: Path, identifier: str, spec: InstanceSpec, gateway_gid: int | None) -> Folders:
-    """Make them empty (but for the home) with the right owners. ``gateway_gid``: None when not root."""
-    instance = state / "instances" / identifier
-    folders = Folders(
-        instance, instance / "run", instance / "etc", instance / "scratch", state / "homes" / spec.identity.username
-    )
-    try:
-        for path in (state / "instances", state / "homes"):
-            path.mkdir(exist_ok=True, mode=0o711)
-            path.chmod(0o711)
-        if instance.exists():
-            shutil.rmtree(instance)
-        instance.mkdir(mode=0o711)
-        instance.chmod(0o711)
-        _own(folders.run, spec.identity.uid, gateway_gid, 0o2770 if gateway_gid is not None else 0o700)
-        _own(folders.scratch, spec.identity.uid, spec.identity.gid if gateway_gid is not None else None, 0o700)
-        _own(folders.home, spec.identity.uid, spec.identity.gid if gateway_gid is not None else None, 0o700)
-        _etc(folders.etc, spec.identity)
-    except OSError as error:
-        raise StartFailed(
-            f"The instance's folders could not be made ({(error.strerror or 'fault').lower()}).",
-            "The facility's operators can make room or mend the state folder.",
-        ) from error
-    return folders
+@dataclass(frozen=True, slots=True)
+class OpenFolder:
+    """A folder outside, open as ``descriptor`` (O_PATH; the holder closes it), and where it appears inside."""
+
+    descriptor: int
+    target: str
+    read_only: bool
 
 
-def _own(path: Path, uid: int, gid: int | None, mode: int) -> None:
-    path.mkdir(exist_ok=True)
-    if path.is_symlink():
-        raise NotADirectoryError(20, "a link stands where a folder should be")
-    if gid is not None:
-        os.chown(path, uid, gid, follow_symlinks=False)
-    path.chmod(mode)
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """``state/instances/<id>``: ``shared`` is what gateway and environment both see, the rest only the hub."""
 
+    path: Path
 
-def _etc(etc: Path, identity: Identity) -> None:
-    """The files that the environment sees under /etc."""
-    etc.mkdir()
-    etc.chmod(0o755)
-    (etc / "visa").mkdir()
-    (etc / "visa").chmod(0o755)
-    name = "".join(c for c in identity.name if c.isprintable() and c not in ":,\n")
-    groups = {identity.gid: f"g{identity.gid}", **{gid: f"g{gid}" for gid in identity.gids}}
-    files = {
-        "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\n"
-        f"{identity.username}:x:{identity.uid}:{identity.gid}:{name}:/home/{identity.username}:/bin/bash\n"
-        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-        "group": "root:x:0:\n"
-        + "".join(f"{text}:x:{gid}:{identity.username}\n" for gid, text in groups.items())
-        + "nogroup:x:65534:\n",
-        "hosts": "127.0.0.1 localhost visa\n::1 localhost\n",
-        "hostname": "visa\n",
-        "resolv.conf": "nameserver 169.254.1.1\noptions timeout:2\n",
-        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-    }
-    for file, content in files.items():
-        (etc / file).write_text(content)
-        (etc / file).chmod(0o644)
-    for source in ENVIRONMENT_FILES.iterdir():
-        if source.is_file():
-            copy = etc / "visa" / source.name
-            copy.write_bytes(source.read_bytes())
-            copy.chmod(0o755 if source.name == "launch" else 0o644)
+    @property
+    def shared(self) -> Path:
+        return self.path / "shared"
 
+    @property
+    def scratch(self) -> Path:
+        return self.path / "scratch"
 
-def data_source(mount: Mount, facility: Facility) -> Path:
-    """The folder of ``mount`` on this machine, checked to lie in its data root; raise `StartFailed`."""
-    local = facility.data[mount.root].local
-    contact = facility.facility.contact
-    if local is None:
-        raise StartFailed(f"Data root '{mount.root}' is not on this machine.", f"Ask {contact}.")
-    root = Path(os.path.realpath(local.root))
-    source = root / mount.path
-    real = Path(os.path.realpath(source))
-    if not real.is_relative_to(root) or real == root:
-        raise StartFailed(
-            f"The data folder of experiment '{mount.experiment}' leads out of data root '{mount.root}'.",
-            f"Ask {contact}.",
-        )
-    if not real.is_dir():
-        if not mount.read_only and not real.exists():
-            _make_shared(root, real)
-        else:
+    @property
+    def etc(self) -> Path:
+        return self.path / "etc"
+
+    def make(self, person: Account | None, gateway: Account | None) -> None:
+        """Make it empty. ``person`` and ``gateway`` None: everything belongs to the hub's own account."""
+        self.path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        shutil.rmtree(self.path, ignore_errors=True)
+        try:
+            for folder, mode in ((self.path, 0o711), (self.shared, 0o2770), (self.scratch, 0o700), (self.etc, 0o755)):
+                folder.mkdir()
+                if person is not None and folder in (self.shared, self.scratch):
+                    group = gateway.gid if gateway and folder == self.shared else person.gid
+                    os.chown(folder, person.uid, group)
+                folder.chmod(mode)
+        except OSError as error:
             raise StartFailed(
-                f"The data folder of experiment '{mount.experiment}' is not there ({mount.root}: {mount.path}).",
-                f"The data may not have been written yet, or was archived. Ask {contact}.",
-            )
-    return real
+                f"The instance's run folder could not be made: {error.strerror}.",
+                "An operator should look at the disk that holds the state folder.",
+            ) from error
+
+    def clear(self) -> None:
+        """Drop what only a running instance needs; the logs and the reason of its end stay."""
+        for folder in (self.shared, self.scratch, self.etc):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make_shared(root: Path, folder: Path) -> None:
-    """A shared space that nobody used before: as open as its data root allows, groups inherited."""
+def open_home(homes: Path, username: Username, person: Account | None) -> int:
+    """The person's home, made at her first start (0700, hers); a descriptor of it. Raise `StartFailed`."""
     try:
-        group = stat.S_IMODE(root.stat().st_mode)
-        for path in (*reversed(folder.relative_to(root).parents[:-1]), folder.relative_to(root)):
-            made = root / path
-            if not made.exists():
-                made.mkdir()
-                made.chmod(group)
+        homes.mkdir(mode=0o711, parents=True, exist_ok=True)
+        parent = os.open(homes, _FOLDER)
+        try:
+            _make_home(parent, username, person)
+            home = os.open(username, _FOLDER, dir_fd=parent)
+        finally:
+            os.close(parent)
     except OSError as error:
         raise StartFailed(
-            f"The shared space {folder.name} could not be made ({(error.strerror or 'fault').lower()}).",
-            "The facility's operators can make it.",
+            f"Your home folder could not be opened: {error.strerror}.",
+            "An operator should look at the disk that holds the state folder.",
         ) from error
+    owner = os.stat(home).st_uid
+    expected = person.uid if person is not None else os.geteuid()
+    if owner != expected:
+        os.close(home)
+        raise StartFailed(
+            f"Your home folder belongs to the account {owner}, but you are {expected} now.",
+            "An operator has to give the folder to your account first.",
+        )
+    return home
+
+
+def _make_home(parent: int, username: str, person: Account | None) -> None:
+    # Made under another name first: a hub killed in the middle must not leave a home that is root's.
+    temporary = f".new-{os.getpid()}-{username}"
+    if _is_there(parent, username):
+        return
+    os.mkdir(temporary, 0o700, dir_fd=parent)
+    if person is not None:
+        os.chown(temporary, person.uid, person.gid, dir_fd=parent, follow_symlinks=False)
+    try:
+        os.rename(temporary, username, src_dir_fd=parent, dst_dir_fd=parent)
+    except OSError:
+        # Another start of hers was faster, and has files in it already.
+        os.rmdir(temporary, dir_fd=parent)
+        if not _is_there(parent, username):
+            raise
+
+
+def _is_there(parent: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def open_data(mounts: Iterable[Mount], roots: dict[str, Path]) -> list[OpenFolder]:
+    """Open what admission granted. A shared folder that does not exist is left out; raise `StartFailed`."""
+    opened: list[OpenFolder] = []
+    try:
+        for mount in mounts:
+            descriptor = _open_mount(mount, roots)
+            if descriptor is not None:
+                opened.append(OpenFolder(descriptor, mount.target, mount.read_only))
+    except BaseException:
+        close(opened)
+        raise
+    return opened
+
+
+def close(folders: Iterable[OpenFolder]) -> None:
+    """Close the descriptors."""
+    for folder in folders:
+        os.close(folder.descriptor)
+
+
+def _open_mount(mount: Mount, roots: dict[str, Path]) -> int | None:
+    root = roots.get(mount.root)
+    if root is None:
+        raise StartFailed(
+            f"The data root {mount.root!r} has no folder on this machine.",
+            f"An operator has to give it one in facility.yaml: data.{mount.root}.local.root.",
+        )
+    try:
+        return open_beneath(root, mount.path)
+    except OutsideRoot as error:
+        raise StartFailed(
+            f"The folder of experiment {mount.experiment} leads out of the data root {mount.root!r}.",
+            "An operator has to look at the symbolic links there.",
+        ) from error
+    except FileNotFoundError as error:
+        if not mount.read_only:
+            return None
+        raise StartFailed(
+            f"The data of experiment {mount.experiment} is not there (data root {mount.root!r}).",
+            "It may not have been taken yet, or the storage is not mounted; ask the instrument's staff.",
+        ) from error
+    except OSError as error:
+        raise StartFailed(
+            f"The data of experiment {mount.experiment} cannot be opened: {error.strerror}.",
+            "Ask the instrument's staff, or an operator.",
+        ) from error
+
+
+class OutsideRoot(Exception):
+    """A path leads out of the root it must stay in."""
+
+
+def open_beneath(root: Path, path: str) -> int:
+    """Open the folder ``root/path``; links are followed only where they end under ``root``."""
+    top = os.path.realpath(root, strict=True)
+    real = os.path.realpath(os.path.join(top, path), strict=True)
+    if real == top or os.path.commonpath([top, real]) != top:
+        raise OutsideRoot(path)
+    current = os.open(top, _FOLDER)
+    for piece in os.path.relpath(real, top).split(os.sep):
+        try:
+            following = os.open(piece, _FOLDER, dir_fd=current)
+        finally:
+            os.close(current)
+        current = following
+    if not stat.S_ISDIR(os.fstat(current).st_mode):
+        os.close(current)
+        raise NotADirectoryError(20, "Not a directory", path)
+    return current
+
+
+def write_etc(folder: Path, identity: Identity, hostname: str, resolver: str | None) -> list[str]:
+    """The generated files of the sandbox's /etc; their names. ``resolver``: address of the name server inside."""
+    shell = "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"
+    name = identity.name.replace(":", " ").replace("\n", " ")
+    groups = {0: "root", identity.gid: identity.username}
+    groups |= {gid: f"group{gid}" for gid in identity.gids if gid not in groups}
+    members = {gid: identity.username if gid in identity.gids else "" for gid in groups}
+    files = {
+        "passwd": f"root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n"
+        f"{identity.username}:x:{identity.uid}:{identity.gid}:{name}:/home/{identity.username}:{shell}\n"
+        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+        "group": "".join(f"{groups[gid]}:x:{gid}:{members[gid]}\n" for gid in groups) + "nogroup:x:65534:\n",
+        "hosts": f"127.0.0.1 localhost {hostname}\n::1 localhost ip6-localhost\n",
+        "hostname": f"{hostname}\n",
+        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+        "resolv.conf": f"nameserver {resolver}\n" if resolver else "",
+    }
+    try:
+        for file, text in files.items():
+            (folder / file).write_text(text)
+            (folder / file).chmod(0o644)
+    except OSError as error:
+        raise StartFailed(
+            f"The instance's files could not be written: {error.strerror}.",
+            "An operator should look at the disk that holds the state folder.",
+        ) from error
+    return list(files)

