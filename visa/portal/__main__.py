@@ -1,0 +1,12 @@
+"""``python -m visa.portal``: the portal, as a service that JupyterHub runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from visa.portal.app import serve
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s portal: %(message)s")
+    asyncio.run(serve())

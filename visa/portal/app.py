@@ -1,0 +1,111 @@
+"""Routes and start of the portal."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import jinja2
+from jupyterhub.services.auth import HubOAuth
+from tornado import web
+from tornado.httpserver import HTTPServer
+
+from visa.catalogue.opening import open_catalogue
+from visa.facility.watch import FacilitySource
+from visa.portal import live, pages
+from visa.portal.handlers import LARGEST_BODY, Api, Callback
+from visa.portal.hub import HubClient
+from visa.portal.service import PortalService
+from visa.store.admissions import Admissions
+from visa.store.store import Store
+
+log = logging.getLogger(__name__)
+
+HERE = Path(__file__).parent
+_PR_SET_PDEATHSIG = 1
+
+
+class Static(web.StaticFileHandler):
+    """The portal's own scripts and styles."""
+
+    def set_extra_headers(self, path: str) -> None:
+        """They change with the version only; a few minutes are enough to be quick."""
+        self.set_header("Cache-Control", "max-age=300")
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+
+def make_app(service: PortalService, prefix: str, base: str) -> web.Application:
+    """``prefix``: the service's own path; ``base``: JupyterHub's."""
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    routes = [
+        (prefix, pages.Home),
+        (prefix.rstrip("/"), web.RedirectHandler, {"url": prefix}),
+        (prefix + "cards", pages.Cards),
+        (prefix + "new", pages.New),
+        (prefix + "experiments", pages.Experiments),
+        (prefix + r"instances/([0-9a-f]{16})", pages.Instance),
+        (prefix + "changes", live.Changes),
+        (prefix + "accent.css", pages.Accent),
+        (prefix + "logout", pages.Logout),
+        (prefix + "oauth_callback", Callback),
+        (prefix + r"static/(.*)", Static, {"path": str(HERE / "static")}),
+        (prefix + r"api/v1/(.*)", Api),
+        (r".*", pages.NotFound),
+    ]
+    return web.Application(
+        routes,  # type: ignore[arg-type]
+        service=service,
+        templates=templates,
+        prefix=prefix,
+        base=base,
+        watchers={},
+        cookie_secret=os.urandom(32),
+        log_function=_log,
+    )
+
+
+def _log(handler: web.RequestHandler) -> None:
+    level = logging.INFO if handler.get_status() < 500 else logging.WARNING
+    path = handler.request.path[:200]
+    log.log(level, "%d %s %s %.0f ms", handler.get_status(), handler.request.method, path, _milliseconds(handler))
+
+
+def _milliseconds(handler: web.RequestHandler) -> float:
+    return 1000 * handler.request.request_time()
+
+
+async def serve() -> None:
+    """Until SIGTERM, with JupyterHub's variables for a managed service."""
+    # The hub may be killed; a portal without it answers nobody, and the next hub needs the port.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    facility = FacilitySource(Path(os.environ["VISA_FACILITY"]))
+    store = Store(os.environ["VISA_STORE_URL"])
+    store.verify()
+    source = {"open": open_catalogue(facility.current.catalogue)}
+    facility.subscribe(lambda new: source.update(open=open_catalogue(new.catalogue)))
+    hub = HubClient(os.environ["JUPYTERHUB_API_URL"])
+    prefix, base = os.environ["JUPYTERHUB_SERVICE_PREFIX"], os.environ["JUPYTERHUB_BASE_URL"]
+    service = PortalService(facility, Admissions(facility, lambda: source["open"], store), store, hub, base)
+    HubOAuth.instance().cache_max_age = 20
+    server = HTTPServer(make_app(service, prefix, base), max_body_size=4 * LARGEST_BODY)
+    url = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
+    server.listen(url.port or 80, url.hostname or "127.0.0.1")
+    watching = asyncio.create_task(facility.watch())
+    end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end.set)
+    await end.wait()
+    watching.cancel()
+    server.stop()
+    await hub.close()

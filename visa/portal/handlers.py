@@ -1,0 +1,196 @@
+"""HTTP of the portal: who asks, from which site, and the answer's form. What is done is in `service`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyterhub.services.auth import HubOAuthCallbackHandler, HubOAuthenticated
+from pydantic import ValidationError
+from tornado import web
+from tornado.iostream import StreamClosedError
+
+from visa.portal import api, openapi
+from visa.portal.api import Call, Operation
+from visa.portal.models import plain
+from visa.portal.problems import Problem
+from visa.portal.service import Caller, PortalService
+
+log = logging.getLogger(__name__)
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
+)
+LARGEST_BODY = 64 * 1024
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Guard(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc]
+    """What all of the portal's requests share."""
+
+    @property
+    def service(self) -> PortalService:
+        """The portal."""
+        service: PortalService = self.settings["service"]
+        return service
+
+    def set_default_headers(self) -> None:
+        """Strict, for pages and API alike."""
+        self.clear_header("Server")
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Referrer-Policy", "same-origin")
+        self.set_header("Cache-Control", "no-store")
+
+    async def prepare(self) -> None:
+        """Find out who asks, without holding up everybody else meanwhile."""
+        model = await self.hub_auth.get_user(self, sync=False)
+        self.current_user = self.check_hub_user(model) if model else None
+
+    @property
+    def caller(self) -> Caller | None:
+        """Who asks, None when nobody is logged in."""
+        user = self.current_user
+        if not user or user.get("kind") != "user":
+            return None
+        return Caller(user["name"], self.hub_auth.get_token(self))
+
+    @property
+    def by_token(self) -> bool:
+        """Whether the request brought its own token: then no other site can have made the browser send it."""
+        return "Authorization" in self.request.headers
+
+    def check_xsrf_cookie(self) -> None:
+        """Replaced by `same_site`, which also looks at what the browser says of the request's origin."""
+
+    def same_site(self) -> None:
+        """A cookie works for this very site's pages only; raise `Problem`."""
+        if self.by_token or self.request.method in _SAFE:
+            return
+        origin = self.request.headers.get("Origin")
+        site = self.request.headers.get("Sec-Fetch-Site")
+        good = urlsplit(origin).netloc == self.request.host if origin else site == "same-origin"
+        if not good or self.request.headers.get("X-Visa-Request") != "1":
+            raise Problem(403, "cross-site", "The request does not come from one of VISA's pages.", "Use the portal.")
+
+
+class Callback(HubOAuthCallbackHandler):  # type: ignore[misc]
+    """Back from the hub's login."""
+
+
+class Api(Guard):
+    """Every operation of the REST API."""
+
+    async def _serve(self, path: str) -> None:
+        try:
+            self.same_site()
+            if path == "openapi.json" and self.request.method == "GET":
+                self.finish(openapi.document(f"{self.settings['prefix']}api/v1"))
+                return
+            operation, parts = _find(self.request.method or "", path)
+            caller = self._allowed(operation)
+            given = self._given(operation)
+            result = await operation.run(Call(self.service, caller, parts, given))
+            if operation.stream:
+                await self._stream(result)
+            else:
+                self.set_status(operation.status)
+                self._finish(operation, result)
+        except Problem as problem:
+            self._problem(problem)
+
+    get = post = patch = delete = put = _serve
+
+    def _finish(self, operation: Operation, result: Any) -> None:
+        if operation.status == 204:
+            self.finish()
+            return
+        if operation.method == "POST" and operation.path == "instances":
+            self.set_header("Location", f"{self.settings['prefix']}api/v1/instances/{result.id}")
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(plain(result)))
+
+    def _allowed(self, operation: Operation) -> Caller:
+        caller = self.caller
+        if caller is None:
+            raise Problem(401, "not-logged-in", "No valid login came with the request.", "Log in, or send a token.")
+        if operation.scope not in self.current_user.get("scopes", []):
+            remedy = f"Make a token with the scope {operation.scope}."
+            raise Problem(403, "scope-missing", f"The token lacks the scope {operation.scope}.", remedy)
+        return caller
+
+    def _given(self, operation: Operation) -> Any:
+        if operation.given is None:
+            if self.request.body and operation.method != "GET" and self.request.body.strip() not in (b"{}", b"null"):
+                raise Problem(400, "bad-request", "This request takes no body.", "Leave it out.")
+            return None
+        if operation.method == "GET":
+            raw: Any = {name: self.get_query_arguments(name)[-1] for name in self.request.query_arguments}
+            raw.pop("token", None)
+        else:
+            raw = self._body()
+        try:
+            return operation.given.model_validate(raw)
+        except ValidationError as error:
+            raise _bad_field(error) from None
+
+    def _body(self) -> Any:
+        if len(self.request.body) > LARGEST_BODY:
+            raise Problem(413, "bad-request", f"The body is larger than {LARGEST_BODY // 1024} KiB.", "Send less.")
+        try:
+            return json.loads(self.request.body)
+        except (ValueError, RecursionError):
+            raise Problem(400, "bad-request", "The body is not JSON.", "Send a JSON object.") from None
+
+    async def _stream(self, events: AsyncIterator[dict[str, Any]]) -> None:
+        """Server-sent events; a fault in the middle is the last event."""
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("X-Accel-Buffering", "no")
+        try:
+            async for event in events:
+                self.write(f"data: {json.dumps(event)}\n\n")
+                await self.flush()
+        except Problem as problem:
+            self.write(f"event: problem\ndata: {json.dumps(problem.document())}\n\n")
+        except StreamClosedError:
+            log.debug("a page that watched a start was closed")
+
+    def _problem(self, problem: Problem) -> None:
+        self.set_status(problem.status)
+        self.set_header("Content-Type", "application/problem+json")
+        self.finish(json.dumps(problem.document()))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """What nobody foresaw, without its inside."""
+        reason = "method-not-allowed" if status_code == 405 else "fault" if status_code >= 500 else "bad-request"
+        self._problem(Problem(status_code, reason, self._reason, "If it stays so, ask the facility's contact."))
+
+
+def _find(method: str, path: str) -> tuple[Operation, dict[str, str]]:
+    """The operation for a request; raise `Problem` 404 or 405."""
+    allowed = []
+    for operation in api.OPERATIONS:
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]{1,64})", operation.path)
+        match = re.fullmatch(pattern, path)
+        if match and operation.method == method:
+            return operation, match.groupdict()
+        if match:
+            allowed.append(operation.method)
+    if allowed:
+        raise Problem(405, "method-not-allowed", f"This address takes {', '.join(allowed)}.", "See openapi.json.")
+    raise Problem(404, "not-found", "There is nothing at this address.", "See openapi.json.")
+
+
+def _bad_field(error: ValidationError) -> Problem:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(map(str, first["loc"])) or None
+    what = (
+        "is not known" if first["type"] == "extra_forbidden" else str(first["msg"])[:1].lower() + str(first["msg"])[1:]
+    )
+    shown = field[:60] if field else "the body"
+    return Problem(400, "bad-request", f"{shown}: {what}", "See openapi.json for what is taken.", field)

@@ -1,0 +1,79 @@
+import { api, prefix, tell } from "./api.js";
+
+const page = document.getElementById("instance");
+const { id, url } = page.dataset;
+const part = (name) => document.getElementById(name);
+const words = { starting: "Starting", running: "Running", stopping: "Stopping", stopped: "Stopped", failed: "Ended by a fault" };
+let began = Date.now();
+let clock;
+
+function show(state) {
+  page.dataset.state = state;
+  part("state").textContent = words[state] ?? state;
+  part("state").parentElement.className = `state state-${state}`;
+  part("bar").hidden = part("cancel").hidden = state !== "starting";
+  part("open").hidden = state !== "running";
+  part("again").hidden = state !== "failed" && state !== "stopped";
+  if (state !== "starting") clearInterval(clock);
+}
+
+function step(message) {
+  const last = part("steps").lastElementChild;
+  if (!message || last?.textContent === message) return;
+  const item = document.createElement("li");
+  item.textContent = message;
+  part("steps").append(item);
+}
+
+function watch() {
+  began = Date.now();
+  clock = setInterval(() => {
+    part("time").textContent = `${Math.round((Date.now() - began) / 1000)} seconds so far.`;
+  }, 1000);
+  const events = new EventSource(`${prefix}api/v1/instances/${id}/events`);
+  events.onmessage = (message) => {
+    const event = JSON.parse(message.data);
+    if (event.progress) part("bar").value = event.progress;
+    if (event.state === "starting") {
+      step(event.message);
+      return;
+    }
+    events.close();
+    show(event.state);
+    if (event.state === "running") location.replace(event.url);
+    else tell(part("trouble"), event.message ?? "The start was cancelled.");
+  };
+  events.addEventListener("problem", (message) => {
+    events.close();
+    const problem = JSON.parse(message.data);
+    tell(part("trouble"), `${problem.detail} ${problem.remedy}`);
+  });
+  events.onerror = () => {
+    if (events.readyState === EventSource.CLOSED) location.reload();
+  };
+}
+
+part("cancel").addEventListener("click", async () => {
+  part("cancel").disabled = true;
+  try {
+    await api("POST", `instances/${id}/stop`);
+  } catch (problem) {
+    tell(part("trouble"), problem.message);
+  }
+  part("cancel").disabled = false;
+});
+part("again").addEventListener("click", async () => {
+  tell(part("trouble"), "");
+  part("steps").replaceChildren();
+  part("again").hidden = true;
+  show("starting");
+  try {
+    const instance = await api("POST", `instances/${id}/start`);
+    if (instance.state === "running") location.replace(url);
+    else watch();
+  } catch (problem) {
+    show("stopped");
+    tell(part("trouble"), problem.message);
+  }
+});
+if (page.dataset.state === "starting") watch();
