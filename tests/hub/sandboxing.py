@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +66,7 @@ class Place:
                         "local": {"root": str(self.folder / "shared")},
                     },
                 },
-                "environments": {"plain": {"title": "Plain", "local": {"prefix": str(self.folder / "prefix")}}},
+                "environments": {"plain": {"title": "Plain", "local": {"prefix": sys.prefix}}},
                 "flavours": {"small": {"cpu": 1, "memory": "256Mi"}},
             }
         )
@@ -103,7 +107,9 @@ class Place:
             lambda step, _f: self.steps.append(step),
         )
 
-    async def run(self, command: tuple[str, ...], spec: InstanceSpec | None = None, **site: Any) -> tuple[Path, Running]:
+    async def run(
+        self, command: tuple[str, ...], spec: InstanceSpec | None = None, **site: Any
+    ) -> tuple[Path, Running]:
         """Start one; its run folder. Ended by `finish` at the latest."""
         start = self.start(command, spec, **site)
         running = await start.run()
@@ -115,13 +121,26 @@ class Place:
         for identifier, running in self.started:
             end(running.supervisor.pid, running.supervisor, now=True)
             self.machine.control.remove(identifier)
+        for _controller, parent in self.machine.control.parents:
+            parent.rmdir()
         reap()
+
+
+@contextmanager
+def made_place(folder: Path) -> Iterator[Place]:
+    """A place in ``folder``, which other accounts may enter; everything in it ended afterwards."""
+    for entered in (folder, folder.parent, folder.parent.parent):
+        if entered != Path(tempfile.gettempdir()):
+            entered.chmod(0o755)
+    place = Place(folder)
+    try:
+        yield place
+    finally:
+        place.finish()
 
 
 def wait_for_file(path: Path, seconds: float = 20) -> str:
     """The text of a file that a program in a sandbox renames into place when it is done."""
-    import time
-
     deadline = time.monotonic() + seconds
     while not path.exists():
         if time.monotonic() > deadline:

@@ -80,21 +80,34 @@ class Start:
     async def run(self) -> Running:
         """Start; return as soon as the gateway listens. Cancelled or failed, nothing is left."""
         self.report("Preparing your home and the experiment's data", 0.15)
-        preparing = asyncio.ensure_future(asyncio.to_thread(self._prepare))
-        try:
-            async with asyncio.timeout(_FOLDER_SECONDS):
-                plan, opened = await asyncio.shield(preparing)
-        except BaseException as error:
-            preparing.add_done_callback(_close_late)
-            if not isinstance(error, TimeoutError):
-                raise
-            raise StartFailed(
-                "The storage that holds your home or the data does not answer.", "Try again later, or ask an operator."
-            ) from error
+        plan, opened = await self._prepared()
         self.report("Making the sandbox", 0.3)
         return await self._launch(plan, opened)
 
     # before
+
+    async def _prepared(self) -> tuple[dict[str, Any], list[OpenFolder]]:
+        """`_prepare` in a thread: a storage that hangs must not hold up the hub."""
+        preparing = asyncio.ensure_future(asyncio.to_thread(self._prepare))
+        try:
+            done, _ = await asyncio.wait({preparing}, timeout=_FOLDER_SECONDS)
+        except asyncio.CancelledError:
+            # Started again at once, it would use the same folders: wait, but not for a storage that hangs.
+            await asyncio.wait({preparing}, timeout=1.0)
+            preparing.add_done_callback(self._drop)
+            raise
+        if done:
+            return preparing.result()
+        preparing.add_done_callback(self._drop)
+        raise StartFailed(
+            "The storage that holds your home or the data does not answer.", "Try again later, or ask an operator."
+        )
+
+    def _drop(self, preparing: asyncio.Future[tuple[dict[str, Any], list[OpenFolder]]]) -> None:
+        """A preparation that nobody waits for any more."""
+        if not preparing.cancelled() and preparing.exception() is None:
+            folders.close(preparing.result()[1])
+        self.site.machine.control.remove(self.identifier)
 
     def _prepare(self) -> tuple[dict[str, Any], list[OpenFolder]]:
         site, spec = self.site, self.spec
@@ -301,12 +314,6 @@ def reap() -> None:
     """Collect supervisors of this process that ended."""
     for pid in [pid for pid, child in list(_children.items()) if child.poll() is not None]:
         _children.pop(pid, None)
-
-
-def _close_late(preparing: asyncio.Future[tuple[dict[str, Any], list[OpenFolder]]]) -> None:
-    """A preparation that nobody waits for any more: a storage that answers at last."""
-    if not preparing.cancelled() and preparing.exception() is None:
-        folders.close(preparing.result()[1])
 
 
 def _spawn(run: Path, plan: dict[str, Any], opened: list[OpenFolder]) -> subprocess.Popen[bytes]:

@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -174,6 +175,9 @@ class Supervisor:
                 self._turn(None)
         except CannotStart as error:
             problem = str(error)
+        except Exception as error:  # whatever it is, nothing may be left running
+            traceback.print_exc()
+            problem = f"a fault in the supervisor ({type(error).__name__}), see supervisor.log"
         ending = self._ending(problem)
         self._end_all()
         self._write("exit.json", ending)
@@ -212,8 +216,13 @@ class Supervisor:
         output, status = part.start(prefix, extra, adjust)
         self._read(output, part.log.write)
 
+        said = bytearray()
+
         def started(data: bytes) -> None:
-            for line in data.splitlines():
+            said.extend(data)  # bubblewrap may write a line in pieces
+            while b"\n" in said:
+                line, _, rest = bytes(said).partition(b"\n")
+                said[:] = rest
                 part.inner = json.loads(line).get("child-pid", part.inner)
 
         self._read(status, started)
