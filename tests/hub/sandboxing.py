@@ -126,12 +126,17 @@ class Place:
         reap()
 
 
+def open_to_others(folder: Path) -> None:
+    """Let other accounts enter ``folder``: pytest makes its temporary folders for one account only."""
+    for entered in (folder, folder.parent, folder.parent.parent):
+        if entered != Path(tempfile.gettempdir()) and entered.stat().st_uid == os.geteuid():
+            entered.chmod(0o755)
+
+
 @contextmanager
 def made_place(folder: Path) -> Iterator[Place]:
     """A place in ``folder``, which other accounts may enter; everything in it ended afterwards."""
-    for entered in (folder, folder.parent, folder.parent.parent):
-        if entered != Path(tempfile.gettempdir()):
-            entered.chmod(0o755)
+    open_to_others(folder)
     place = Place(folder)
     try:
         yield place

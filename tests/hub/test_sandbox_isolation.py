@@ -6,6 +6,8 @@ import ctypes
 import json
 import os
 import socket
+import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,9 +16,11 @@ from typing import Any
 
 import pytest
 
-from tests.hub.sandboxing import GID, GIDS, UID, Place, made_place, told
+from tests.hub.sandboxing import GID, GIDS, UID, Place, made_place, open_to_others, told
+from visa.hub.processes import all_pids, arguments
 from visa.hub.sandboxes.machine import find_bubblewrap, probe
 from visa.hub.sandboxes.network import closed_networks
+from visa.hub.sandboxes.prefix import _outermost, needed_folders
 
 PROBE = (Path(__file__).parent / "probe_inside.py").read_text()
 
@@ -86,7 +90,13 @@ async def test_only_the_granted_experiment_exists_and_nobody_can_change_it(place
     libc.syscall(248, b"user", b"visa-test-key", b"secret", 6, -3)  # in the session keyring of these tests
     found = await look(place, machine=replace(probe(place.state, program)))
     check(found)
-    assert (found["uid"], found["gid"], found["groups"]) == (UID, GID, sorted({*GIDS}))
+    assert place.machine.network.helper == "pasta"
+    assert found["way out"]
+    assert (found["uid"], found["gid"]) == (UID, GID)
+    if os.geteuid() != 0:
+        assert (place.state / "homes" / "marie" / "kept").stat().st_uid == os.geteuid()
+        return
+    assert found["groups"] == sorted(GIDS)
     assert (place.state / "homes" / "marie" / "kept").stat().st_uid == UID
     assert (place.state / "homes" / "marie").stat().st_mode & 0o777 == 0o700
 
@@ -97,6 +107,7 @@ async def test_without_a_helper_there_is_no_network_at_all(place: Place) -> None
     machine = replace(place.machine, network=Network(None, why_not="for the test"))
     found = await look(place, machine=machine)
     check(found)
+    assert not found["way out"]
     assert "none" in machine.network.sentence
 
 
@@ -115,9 +126,7 @@ os.write(int(os.environ["VISA_READY_FD"]), b'{"port": 1}\\n'); signal.pause()
     assert found["uid"] == (65500 if os.geteuid() == 0 else os.geteuid())
     assert found["run"] == ["visa"]
     assert "data" not in found["root"]
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            assert b"token-of-the-hub" not in _read(folder / "cmdline")
+    assert not [pid for pid in all_pids() if "token-of-the-hub" in " ".join(arguments(pid))]
     assert b"token-of-the-hub" not in _read(Path(f"/proc/{running.supervisor.pid}/environ"))
 
 
@@ -126,3 +135,36 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
+
+
+def test_the_same_holds_for_a_hub_that_is_not_root(tmp_path: Path) -> None:
+    """These tests again as an ordinary account, in a view of the machine where that account may read them.
+
+    ``/dev/net/tun`` is open to everybody there, as distributions have it.
+    """
+    assert os.geteuid() == 0
+    open_to_others(tmp_path)
+    tmp_path.chmod(0o777)
+    os.mknod(tmp_path / "tun", 0o666 | stat.S_IFCHR, os.stat("/dev/net/tun").st_rdev)
+    (tmp_path / "tun").chmod(0o666)
+    repository = Path(__file__).parents[2]
+    view = ["--dev-bind", "/", "/", "--dev-bind", str(tmp_path / "tun"), "/dev/net/tun"]
+    tops = {Path("/", *folder.parts[1:2]) for folder in (*needed_folders(Path(sys.prefix)), repository)}
+    for top in sorted(tops - {Path("/usr"), Path("/tmp")}):
+        view += ["--perms", "0755", "--tmpfs", str(top)]
+    folders = _outermost([repository, *needed_folders(Path(sys.prefix))])
+    for folder in folders:
+        for parent in reversed(folder.parents[:-2]):
+            view += ["--perms", "0755", "--dir", str(parent)]
+        view += ["--ro-bind", str(folder), str(folder)]
+    names = ["test_only_the_granted", "test_without_a_helper", "test_the_gateway_sees"]
+    command = [
+        *(find_bubblewrap(), *view, "--", "/usr/bin/setpriv", "--reuid", "41234", "--regid", "41234"),
+        *("--clear-groups", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m", "pytest", "-q"),
+        *("-p", "no:cacheprovider", "--basetemp", str(tmp_path / "inner"), "-k", " or ".join(names)),
+        str(Path(__file__)),
+    ]
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
+    answer = subprocess.run(command, cwd=repository, env=environ, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "4 passed" in answer.stdout

@@ -248,6 +248,8 @@ class Start:
             "SHELL": "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh",
             "LANG": "C.UTF-8",
             "TMPDIR": "/tmp",
+            # Not in the home folder, which her other instances share.
+            "JUPYTER_RUNTIME_DIR": "/tmp/jupyter-runtime",
             "VISA_RUN": "/run/visa",
             "VISA_BASE_URL": self.gateway_environ["JUPYTERHUB_SERVICE_PREFIX"],
             "VISA_EXPERIMENTS": " ".join(spec.experiments),
