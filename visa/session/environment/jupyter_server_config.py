@@ -1,4 +1,7 @@
-"""Jupyter's configuration inside the environment. Runs on the environment's own Python (3.8 and later)."""
+"""Jupyter's configuration inside the environment. Runs on the environment's own Python (3.8 and later).
+
+Nothing here is of JupyterHub: Jupyter is plain and reachable by the gateway's unix socket only.
+"""
 
 import base64
 import json
@@ -9,6 +12,16 @@ from jupyter_server.auth.identity import IdentityProvider, User
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
 
+def given_identity(handler):
+    """What the gateway says of the visitor; empty when it says nothing that can be read."""
+    try:
+        given = json.loads(base64.b64decode(handler.request.headers.get("X-Visa-Identity", "") or "e30="))
+    except ValueError:
+        handler.log.warning("The gateway's identity header cannot be read")
+        return {}
+    return given if isinstance(given, dict) else {}
+
+
 class GatewayIdentity(IdentityProvider):
     """Who is there comes in a header that only the gateway can send: the socket is its alone."""
 
@@ -17,14 +30,9 @@ class GatewayIdentity(IdentityProvider):
         return True
 
     def get_user(self, handler):
-        header = handler.request.headers.get("X-Visa-Identity", "")
-        try:
-            given = json.loads(base64.b64decode(header)) if header else {}
-        except ValueError:
-            handler.log.warning("The gateway's identity header cannot be read")
-            given = {}
-        name = given.get("username") or os.environ.get("USER", "owner")
-        shown = given.get("display_name") or os.environ.get("VISA_OWNER_NAME", name)
+        given = given_identity(handler)
+        name = given.get("username") or os.environ.get("USER") or "owner"
+        shown = given.get("display_name") or name
         return User(
             username=name,
             name=given.get("name") or shown,
@@ -34,23 +42,34 @@ class GatewayIdentity(IdentityProvider):
             avatar_url=given.get("avatar_url") or None,
         )
 
+    def is_token_authenticated(self, handler):
+        # A program with a hub token has no cookies, so Jupyter's XSRF check has nothing to protect.
+        return given_identity(handler).get("by") == "token"
+
+    def should_check_origin(self, handler):
+        return not self.is_token_authenticated(handler)
+
 
 c.ServerApp.identity_provider_class = GatewayIdentity
 c.IdentityProvider.token = ""
 c.ServerApp.sock = os.environ["VISA_RUN"] + "/jupyter.sock"
 c.ServerApp.sock_mode = "0660"
 c.ServerApp.base_url = os.environ["VISA_BASE_URL"]
+# The gateway looks at Host and Origin; Jupyter compares the two once more by itself.
 c.ServerApp.allow_remote_access = True
 c.ServerApp.trust_xheaders = False
+# Who one is inside is the sandbox's or the pod's decision, and root there is nobody outside.
+c.ServerApp.allow_root = True
 c.ServerApp.open_browser = False
 c.ServerApp.quit_button = False
 c.ServerApp.root_dir = os.environ["HOME"]
-c.ServerApp.default_url = "/lab"
 c.ServerApp.terminals_enabled = True
-c.ServerApp.iopub_data_rate_limit = 1e9
-c.ServerApp.jpserver_extensions = {"jupyter_lsp": False, "notebook_shim": False}
-c.ServerApp.tornado_settings = {"headers": {"Content-Security-Policy": "frame-ancestors 'self'"}}
+c.ServerApp.jpserver_extensions = {"jupyter_lsp": False, "notebook": False, "notebook_shim": False}
+c.ZMQChannelsWebsocketConnection.iopub_data_rate_limit = 1e9
+c.ZMQChannelsWebsocketConnection.iopub_msg_rate_limit = 1e5
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+# The software is mounted read-only: nothing can be installed from the browser.
+c.LabApp.extension_manager = "readonly"
 c.FileContentsManager.delete_to_trash = False
-c.MultiKernelManager.default_kernel_name = "python3"
+c.ContentsManager.allow_hidden = False

@@ -1,0 +1,203 @@
+"""Parts that the gateway's tests start: a Jupyter on a unix socket, a hub, a gateway; and ways to end them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = Path(os.environ.get("VISA_TEST_ENVIRONMENT", ROOT / ".cache/environments/scattering"))
+FILES = ROOT / "visa/session/environment"
+SERVER = "/user/marie/work/"
+
+
+def free_port() -> int:
+    """A port that nobody had a moment ago."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_until(there: Any, seconds: float, what: str, process: subprocess.Popen[Any] | None = None) -> None:
+    """Until ``there()`` is true; say what was waited for when it never is."""
+    end = time.monotonic() + seconds
+    while not there():
+        if process is not None and process.poll() is not None:
+            raise RuntimeError(f"{what}: the process ended with {process.returncode}")
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.02)
+
+
+def answers(path: str) -> bool:
+    """Whether a unix socket is listened on."""
+    with socket.socket(socket.AF_UNIX) as one:
+        return one.connect_ex(path) == 0
+
+
+def end(process: subprocess.Popen[Any], number: int = signal.SIGTERM) -> None:
+    """End one process group that the tests started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+@dataclass
+class Jupyter:
+    """A plain JupyterLab, as the launcher starts it."""
+
+    run: Path
+    home: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def socket(self) -> str:
+        return str(self.run / "jupyter.sock")
+
+
+def environ(run: Path, home: Path, prefix: str = SERVER) -> dict[str, str]:
+    """What the spawner gives an environment, and nothing of JupyterHub's."""
+    return {
+        "PATH": f"{ENVIRONMENT}/bin:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "USER": "marie",
+        "LANG": "C.UTF-8",
+        "TMPDIR": str(run),
+        "VISA_RUN": str(run),
+        "VISA_BASE_URL": prefix,
+        "VISA_EXPERIMENTS": "e1",
+        "VISA_SESSION": "notebook",
+        "VISA_CONFIG": str(FILES / "jupyter_server_config.py"),
+    }
+
+
+@contextlib.contextmanager
+def jupyter(prefix: str = SERVER) -> Iterator[Jupyter]:
+    """A JupyterLab of the demo's environment on a socket in a short temporary path."""
+    folder = Path(tempfile.mkdtemp(prefix="visa-t-"))
+    run, home = folder / "run", folder / "home"
+    run.mkdir()
+    home.mkdir()
+    with open(folder / "jupyter.log", "wb") as log:
+        process = subprocess.Popen(
+            ["/bin/sh", str(FILES / "launch")],
+            env=environ(run, home, prefix),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: answers(str(run / "jupyter.sock")), 60, "Jupyter listens", process)
+        yield Jupyter(run, home, process)
+    except BaseException:
+        sys.stderr.write((folder / "jupyter.log").read_text(errors="replace")[-6000:])
+        raise
+    finally:
+        end(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Hub:
+    """A running JupyterHub behind its proxy. ``token`` is a service's that may do everything."""
+
+    url: str
+    token: str
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    async def api(self, method: str, path: str, body: Any = None, token: str | None = None) -> tuple[int, Any]:
+        """Ask the hub's REST API: ``(status, answer)``."""
+        headers = {"Authorization": f"token {token or self.token}"}
+        async with (
+            aiohttp.ClientSession(headers=headers) as client,
+            client.request(method, f"{self.url}/hub/api{path}", json=body) as answer,
+        ):
+            text = await answer.text()
+            return answer.status, json.loads(text) if text else None
+
+    async def user_token(self, user: str, **options: Any) -> str:
+        """A new token of ``user``."""
+        status, answer = await self.api("POST", f"/users/{user}/tokens", {"note": "test", **options})
+        assert status == 201, answer
+        return str(answer["token"])
+
+    async def log_in(self, user: str) -> aiohttp.ClientSession:
+        """A client with ``user``'s cookies, as a browser has them after the hub's login form."""
+        browser = aiohttp.ClientSession(
+            cookie_jar=aiohttp.CookieJar(unsafe=True), headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
+        )
+        async with browser.get(f"{self.url}/hub/login") as answer:
+            assert answer.status == 200
+        xsrf = next(c.value for c in browser.cookie_jar if c.key == "_xsrf")
+        form = {"username": user, "password": "visa", "_xsrf": xsrf}
+        async with browser.post(f"{self.url}/hub/login", data=form, allow_redirects=False) as answer:
+            assert answer.status == 302, await answer.text()
+        return browser
+
+
+@contextlib.contextmanager
+def hub(run: Path) -> Iterator[Hub]:
+    """A real hub with traefik in front; its servers are gateways to the Jupyter in ``run``."""
+    folder = Path(tempfile.mkdtemp(prefix="visa-h-"))
+    token = os.urandom(16).hex()
+    port = free_port()
+    given = {
+        "run": str(run),
+        "folder": str(folder),
+        "token": token,
+        "port": port,
+        "hub_port": free_port(),
+        "traefik_port": free_port(),
+        "root": str(ROOT),
+    }
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with open(folder / "hub.log", "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jupyterhub", "-f", str(Path(__file__).parent / "hub_for_tests.py")],
+            cwd=folder,
+            env={**os.environ, "VISA_TEST_HUB": json.dumps(given), "PATH": path},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+    def up() -> bool:
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)):
+                return False
+        import urllib.error
+        import urllib.request
+
+        try:
+            return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/hub/api/", timeout=2).status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    try:
+        wait_until(up, 60, "the hub answers through its proxy", process)
+        yield Hub(f"http://127.0.0.1:{port}", token, folder, process)
+    except BaseException:
+        sys.stderr.write((folder / "hub.log").read_text(errors="replace")[-6000:])
+        raise
+    finally:
+        end(process)
+        shutil.rmtree(folder, ignore_errors=True)
