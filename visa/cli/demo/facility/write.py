@@ -21,7 +21,7 @@ facility:
   contact: user-office@example.org
   colour: "#0b5cad"
   links:
-    About VISA: https://github.com/jupyterhub/jupyterhub
+    JupyterLab manual: https://jupyterlab.readthedocs.io
 catalogue: {type: file, path: catalogue.yaml}
 people:
   minimum_uid: 20000
