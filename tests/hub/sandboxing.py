@@ -120,7 +120,7 @@ class Place:
         """End everything that was started."""
         for identifier, running in self.started:
             end(running.supervisor.pid, running.supervisor, now=True)
-            self.machine.control.remove(identifier)
+            self.machine.control.remove(identifier, kill=True)
         for _controller, parent in self.machine.control.parents:
             parent.rmdir()
         reap()

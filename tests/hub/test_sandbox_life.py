@@ -16,7 +16,7 @@ import pytest
 
 from tests.hub.sandboxing import GATEWAY, Place, made_place, told, wait_for_file
 from visa.hub.admitted import StartFailed
-from visa.hub.processes import Process, all_pids, arguments
+from visa.processes import Process, all_pids, arguments
 from visa.hub.sandbox import VisaSandboxSpawner, _supervisors
 from visa.hub.sandboxes import instance
 from visa.hub.sandboxes.endings import ending_of
@@ -41,15 +41,14 @@ def gone(process: Process, seconds: float = 10) -> bool:
 
 
 def tree(run: Path) -> list[int]:
-    """Every process whose control group or command line is the instance's, but for the supervisor's parent."""
-    marker = run.name
+    """Every process whose control group or command line names the instance (or state folder) at ``run``."""
     found = []
     for pid in all_pids():
         try:
             groups = Path(f"/proc/{pid}/cgroup").read_text()
         except OSError:
             continue
-        if marker in groups or any(marker in word for word in arguments(pid)):
+        if run.name in groups or any(str(run) in word for word in arguments(pid)):
             found.append(pid)
     return found
 

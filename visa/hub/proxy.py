@@ -21,7 +21,7 @@ from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
 from tornado.httpclient import HTTPClientError
 from traitlets import Unicode
 
-from visa.hub.processes import Process, arguments
+from visa.processes import Process, arguments
 
 
 class TraefikMissing(RuntimeError):

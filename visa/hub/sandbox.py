@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import jupyterhub
 from traitlets import Integer, List, Unicode
 
 from visa.hub.admitted import AdmittedSpawner, StartFailed
-from visa.hub.processes import Process, all_pids, arguments
 from visa.hub.sandboxes import instance
 from visa.hub.sandboxes.endings import ending_of
 from visa.hub.sandboxes.folders import Account, RunFolder
@@ -22,6 +22,7 @@ from visa.hub.sandboxes.instance import Site, Start
 from visa.hub.sandboxes.machine import Machine, NoSandbox, probe
 from visa.hub.settings import HubSettings
 from visa.instances.model import InstanceSpec
+from visa.processes import Process, all_pids, arguments
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class VisaSandboxSpawner(AdmittedSpawner):
         site = await self._site(hub)
         await asyncio.to_thread(self._end_former)
         environ = {k: str(v) for k, v in self.get_env().items() if k.startswith("JUPYTERHUB_")}
+        environ["VISA_HUB_VERSION"] = jupyterhub.__version__
         start = Start(site, self.instance_id, spec, hub.facility.current, environ, self.report)
         running = await start.run()
         self.supervisor, self.gateway_port = running.supervisor, running.port
@@ -107,6 +109,9 @@ class VisaSandboxSpawner(AdmittedSpawner):
             await asyncio.to_thread(instance.end, self.supervisor.pid, self.supervisor, now=now)
             instance.reap()
         await asyncio.to_thread(self._run.clear)
+        machine = self._machines.get(self.hub_settings.state)
+        if machine is not None and (self.supervisor is None or not self.supervisor.is_alive()):
+            await asyncio.to_thread(machine.control.remove, self.instance_id, kill=True)
 
     @property
     def _run(self) -> RunFolder:
@@ -159,7 +164,7 @@ class VisaSandboxSpawner(AdmittedSpawner):
                 continue
             RunFolder(path).clear()
             if state in cls._machines:
-                cls._machines[state].control.remove(path.name)
+                cls._machines[state].control.remove(path.name, kill=True)
             if _older(path, LOGS_KEPT):
                 shutil.rmtree(path, ignore_errors=True)
 

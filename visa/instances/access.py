@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 
 class Role(StrEnum):
@@ -76,14 +76,18 @@ class UnsafePath(ValueError):
     """The path could be read in two ways. The message says what is wrong with it."""
 
 
-def safe_path(raw: str) -> str:
-    """``raw`` (as in the request line, without the query) decoded once; raise `UnsafePath`.
+def safe_path(raw: str, prefix: str) -> str:
+    """The part of ``raw`` (as in the request line, without the query) below ``prefix``, decoded once.
 
-    What Jupyter will see is what the table decides on: a path that a server might read in another way
-    (``..``, ``//``, backslash, control characters, bad percent-coding) is refused.
+    What Jupyter will see (`coded`) is what the table decides on: a path that a server might read in
+    another way (``..``, ``//``, backslash, control characters, bad percent-coding) is refused.
+    ``prefix`` is the instance's own path as it stands in addresses, with both slashes. Raise `UnsafePath`.
     """
-    if not raw.startswith("/"):
-        raise UnsafePath("the path does not begin with /")
+    if raw == prefix[:-1]:
+        return ""
+    if not raw.startswith(prefix):
+        raise UnsafePath("the path is not this instance's")
+    raw = raw[len(prefix) :]
     if re.search(r"%(?![0-9A-Fa-f]{2})", raw):
         raise UnsafePath("the path has a % that begins no code")
     if re.search(r"(?i)%(2f|5c|00)", raw):
@@ -94,10 +98,15 @@ def safe_path(raw: str) -> str:
         raise UnsafePath("the path is not UTF-8") from None
     if any(ord(character) < 32 or character in "\\\x7f" for character in path):
         raise UnsafePath("the path has a control character or backslash")
-    segments = path[1:].split("/")
+    segments = path.split("/")
     if any(segment in (".", "..") for segment in segments) or "" in segments[:-1]:
         raise UnsafePath("the path has '.', '..' or '//'")
     return path
+
+
+def coded(path: str) -> str:
+    """``path`` from `safe_path` in its one spelling for an address: Jupyter reads what the table saw."""
+    return quote(path, safe="/~!$&'()*+,;=:@")
 
 
 def action_of(method: str, path: str) -> Action | None:

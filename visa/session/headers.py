@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from urllib.parse import unquote_plus
 
 from tornado.httputil import HTTPHeaders
 
@@ -33,6 +34,15 @@ _NOT_OUTWARD = _HOP_BY_HOP | {
     "public-key-pins",
     "access-control-allow-origin",
     "access-control-allow-credentials",
+    # These too speak for the whole host, which is the hub's.
+    "alt-svc",
+    "accept-ch",
+    "critical-ch",
+    "expect-ct",
+    "nel",
+    "report-to",
+    "reporting-endpoints",
+    "x-jupyterhub-version",
     "server",
     "date",
     "content-length",
@@ -49,9 +59,9 @@ def is_hub_cookie(name: str) -> bool:
 def inward(headers: HTTPHeaders, identity: str) -> HTTPHeaders:
     """What Jupyter gets: no credentials of the hub, no hop's own headers, and who is there."""
     passed = HTTPHeaders()
-    listed = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+    listed = _listed(headers)
     for name, value in headers.get_all():
-        lower = name.lower()
+        lower = name.lower().replace("_", "-")
         if lower in _NOT_INWARD or lower in listed or lower.startswith(("x-visa-", "proxy-")):
             continue
         if not _WEBSOCKET.match(name):
@@ -64,6 +74,17 @@ def inward(headers: HTTPHeaders, identity: str) -> HTTPHeaders:
     return passed
 
 
+def _listed(headers: HTTPHeaders) -> set[str]:
+    """Headers that Connection names are this hop's own, but for those that frame or carry the message."""
+    return {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+
+
+def without_token(query: str) -> str:
+    """``query`` without the parameter ``token``: people put hub tokens there, and Jupyter must not see one."""
+    parts = query.split("&")
+    return "&".join(part for part in parts if unquote_plus(part.partition("=")[0]).lower() != "token")
+
+
 def cookie_parts(header: str) -> list[str]:
     """``name=value`` parts of a Cookie header."""
     return [part.strip() for part in header.split(";") if part.strip()]
@@ -71,7 +92,7 @@ def cookie_parts(header: str) -> list[str]:
 
 def outward(headers: HTTPHeaders, prefix: str) -> Iterable[tuple[str, str]]:
     """What the browser gets: cookies only for the instance's own path, nothing that speaks for the whole host."""
-    listed = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+    listed = _listed(headers)
     for name, value in headers.get_all():
         if name.lower() not in _NOT_OUTWARD and name.lower() not in listed:
             yield name, value

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from urllib.parse import urlsplit
 
 
@@ -32,6 +34,7 @@ class GatewaySettings:
     open_path: str
     hub_version: str
     public_hub: str
+    activity_interval: float
 
     @staticmethod
     def read(variables: Mapping[str, str] | None = None) -> GatewaySettings:
@@ -47,8 +50,7 @@ class GatewaySettings:
         prefix = need("JUPYTERHUB_SERVICE_PREFIX")
         if not prefix.startswith("/") or not prefix.endswith("/") or prefix == "/":
             raise BadSettings(f"JUPYTERHUB_SERVICE_PREFIX {prefix!r} does not begin and end with /")
-        host, _, port = source.get("VISA_LISTEN", "127.0.0.1:0").rpartition(":")
-        ready = source.get("VISA_READY_FD", "")
+        host, port = _listen(source.get("VISA_LISTEN", "127.0.0.1:0"))
         public = source.get("JUPYTERHUB_PUBLIC_HUB_URL", "") or source.get("JUPYTERHUB_HOST", "")
         parts = urlsplit(public)
         return GatewaySettings(
@@ -57,14 +59,56 @@ class GatewaySettings:
             prefix=prefix,
             hub_path=source.get("JUPYTERHUB_BASE_URL", "/").rstrip("/") + "/hub/",
             client_id=need("JUPYTERHUB_CLIENT_ID"),
-            access_scopes=frozenset(json.loads(need("JUPYTERHUB_OAUTH_ACCESS_SCOPES"))),
+            access_scopes=_scopes(need("JUPYTERHUB_OAUTH_ACCESS_SCOPES")),
             owner=need("JUPYTERHUB_USER"),
             server_name=source.get("JUPYTERHUB_SERVER_NAME", ""),
             socket=need("VISA_RUN") + "/jupyter.sock",
             host=host,
-            port=int(port),
-            ready=int(ready) if ready else None,
+            port=port,
+            ready=_descriptor(source.get("VISA_READY_FD", "")),
             open_path=source.get("VISA_OPEN", "") or "lab",
-            hub_version=source.get("VISA_HUB_VERSION", ""),
+            hub_version=source.get("VISA_HUB_VERSION", "") or _hub_version(),
             public_hub=f"{parts.scheme}://{parts.netloc}" if parts.netloc else "",
+            activity_interval=_seconds("VISA_ACTIVITY_INTERVAL", source.get("VISA_ACTIVITY_INTERVAL", "") or "60"),
         )
+
+
+def _listen(value: str) -> tuple[str, int]:
+    host, _, port = value.rpartition(":")
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise BadSettings(f"VISA_LISTEN {value!r} is not host:port; 127.0.0.1:0 picks a free port")
+    return host.strip("[]"), int(port)
+
+
+def _scopes(value: str) -> frozenset[str]:
+    try:
+        scopes = json.loads(value)
+    except ValueError:
+        scopes = None
+    if not isinstance(scopes, list) or not scopes or not all(isinstance(scope, str) for scope in scopes):
+        raise BadSettings("JUPYTERHUB_OAUTH_ACCESS_SCOPES is not a JSON list of scopes")
+    return frozenset(scopes)
+
+
+def _descriptor(value: str) -> int | None:
+    if value and not re.fullmatch(r"[0-9]{1,6}", value):
+        raise BadSettings(f"VISA_READY_FD {value!r} is not the number of a file descriptor")
+    return int(value) if value else None
+
+
+def _seconds(name: str, value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise BadSettings(f"{name} {value!r} is not a number of seconds from 0.1 to 3600")
+    return seconds
+
+
+def _hub_version() -> str:
+    """Of the JupyterHub beside this gateway: the hub warns when a server names none."""
+    try:
+        return metadata.version("jupyterhub")
+    except metadata.PackageNotFoundError:
+        return ""

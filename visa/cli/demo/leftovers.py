@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from visa.hub.processes import Process, all_pids, arguments
+from visa.processes import Process, all_pids, arguments
 
 
 def of(state: Path) -> Iterator[Process]:

@@ -1,7 +1,7 @@
 """Runs the demo: data, hub, and the end of everything that was started.
 
 The hub is a child that dies with this process; instances are tied to this process by its pid
-(``VISA_TETHER_PID``), so that nothing outlives the demo, however it ends. A hub that crashes is started
+(`VisaSandboxSpawner.tether_pid`), so that nothing outlives the demo, however it ends. A hub that crashes is started
 again, and finds its instances.
 """
 
@@ -24,6 +24,7 @@ from pathlib import Path
 
 from visa.cli.demo.facility.people import PEOPLE
 from visa.cli.demo.facility.write import DemoDataFailed, write_data, write_facility
+from visa.cli.demo.leftovers import end_all
 from visa.cli.demo.trouble import DemoTrouble
 
 _PR_SET_PDEATHSIG = 1
@@ -44,6 +45,7 @@ configure(
     portal_port={portal},
     authenticator="visa-demo",
 )
+c.VisaSandboxSpawner.tether_pid = {tether}
 """
 
 
@@ -118,12 +120,7 @@ class Demo:
             print(f"The hub ended (code {code}) and is started again; running notebooks go on.", flush=True)
 
     def _refuse_what_cannot_work(self) -> None:
-        from visa.hub.sandboxes.machine import SandboxUnavailable, probe
-
-        try:
-            self.machine = probe()
-        except SandboxUnavailable as error:
-            raise DemoTrouble(str(error)) from error
+        self.sandbox = _sandbox(self.state)
         free = shutil.disk_usage(self.folder).free
         if free < _SPACE:
             raise DemoTrouble(
@@ -152,6 +149,7 @@ class Demo:
                 hub=hub,
                 proxy=proxy,
                 portal=portal,
+                tether=os.getpid(),
             )
         )
 
@@ -163,7 +161,6 @@ class Demo:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
         variables = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTERHUB_")}
-        variables["VISA_TETHER_PID"] = str(os.getpid())
         command = [sys.executable, "-m", "jupyterhub", "-f", str(self.folder / "jupyterhub_config.py")]
         with open(self._log(), "ab") as log:
             self.hub = subprocess.Popen(
@@ -201,7 +198,7 @@ Log in with a user name and the password visa:
 
 Try: log in as marie, "New instance", search "micelle", tick an experiment, Start.
 In the notebook: run all cells; then try to write under /data.
-Sandbox: {self.machine.network()}; {self.machine.enforced()}.
+{self.sandbox}
 State, log and facility.yaml: {self.folder}
 Ctrl-C ends the demo and every notebook in it; files are kept. --reset forgets them.
 """,
@@ -222,10 +219,17 @@ Ctrl-C ends the demo and every notebook in it; files are kept. --reset forgets t
             except subprocess.TimeoutExpired:
                 self.hub.kill()
                 self.hub.wait()
-        from visa.cli.demo.leftovers import end_all
-
         end_all(self.state)
         print("Ended. Files are kept; the same command starts it again.", flush=True)
+
+
+def _sandbox(state: Path) -> str:
+    """What the sandbox can do on this machine, in words; raise `DemoTrouble` when there is none."""
+    command = [sys.executable, "-m", "visa.hub.sandboxes.machine", str(state)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise DemoTrouble(last_line(done.stderr))
+    return done.stdout.strip()
 
 
 def _role(person: dict[str, object]) -> str:
@@ -247,5 +251,10 @@ def free_ports(count: int) -> list[int]:
 
 def last_words(log: Path) -> str:
     """The last line of the hub's log that says something."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return last_line(log.read_text(errors="replace"))
+
+
+def last_line(text: str) -> str:
+    """The last line that says something."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it said nothing"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
+import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -75,23 +78,41 @@ class ControlGroups:
                     (folder / file).write_text(value)
         return tuple(made)
 
-    def names(self) -> set[str]:
-        """Names of the groups that exist."""
-        return {
-            entry.name for _c, parent in self.parents if parent.is_dir() for entry in parent.iterdir() if entry.is_dir()
-        }
+    def remove(self, identifier: str, *, kill: bool = False) -> None:
+        """Remove the groups of an instance. ``kill``: end what is still in them (at most 2 s). Blocks."""
+        folders = [
+            parent / f"{identifier}.{part}" for _c, parent in self.parents for part in ("environment", "gateway")
+        ]
+        deadline = time.monotonic() + (2.0 if kill else 0.0)
+        while True:
+            busy = [folder for folder in dict.fromkeys(folders) if not _removed(folder)]
+            if not busy or time.monotonic() >= deadline:
+                break
+            for folder in busy:
+                _kill_all(folder)
+            time.sleep(0.01)
+        for folder in busy:
+            log.warning("Control group %s stays: it has processes", folder)
 
-    def remove(self, identifier: str) -> None:
-        """Remove the groups of an instance whose processes are gone."""
-        for _controller, parent in self.parents:
-            for part in ("environment", "gateway"):
-                folder = parent / f"{identifier}.{part}"
-                try:
-                    folder.rmdir()
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    log.warning("Control group %s stays: %s", folder, error)
+
+def _removed(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
+
+
+def _kill_all(folder: Path) -> None:
+    try:
+        for pid in (folder / "cgroup.procs").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+    except (FileNotFoundError, ProcessLookupError):
+        return  # ended meanwhile; the next round looks again
 
 
 def _settings(kind: Kind, controller: str, cpu: float | None, memory: int) -> list[tuple[str, str]]:

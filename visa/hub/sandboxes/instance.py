@@ -20,7 +20,6 @@ from typing import Any
 import visa
 from visa.facility.model import Facility
 from visa.hub.admitted import StartFailed
-from visa.hub.processes import Process
 from visa.hub.sandboxes import bubblewrap, folders, prefix
 from visa.hub.sandboxes.cgroups import Limits
 from visa.hub.sandboxes.endings import ending_of
@@ -28,6 +27,7 @@ from visa.hub.sandboxes.folders import Account, OpenFolder, RunFolder
 from visa.hub.sandboxes.machine import Machine
 from visa.hub.sandboxes.network import closed_networks
 from visa.instances.model import InstanceSpec
+from visa.processes import Process
 
 log = logging.getLogger(__name__)
 
@@ -306,7 +306,7 @@ class Start:
     def clear(self, run: RunFolder) -> None:
         """Drop what an ended instance leaves, but for its logs."""
         run.clear()
-        self.site.machine.control.remove(self.identifier)
+        self.site.machine.control.remove(self.identifier, kill=True)
 
 
 _children: dict[int, subprocess.Popen[bytes]] = {}

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,3 +149,17 @@ def _scope_works() -> bool:
     except (OSError, subprocess.TimeoutExpired) as error:
         log.info("systemd scopes cannot be used: %s", error)
         return False
+
+
+def main() -> None:
+    """``python -m visa.hub.sandboxes.machine STATE``: the table, or exit 1 with the reason."""
+    try:
+        machine = probe(Path(sys.argv[1]))
+    except NoSandbox as error:
+        sys.exit(str(error))
+    for what, how in machine.table():
+        print(f"{what.capitalize()}: {how}")
+
+
+if __name__ == "__main__":
+    main()

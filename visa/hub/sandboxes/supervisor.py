@@ -122,15 +122,19 @@ class Part:
     def running(self) -> bool:
         return self.pid != 0 and self.status is None
 
-    def ask(self) -> None:
-        """SIGTERM to what runs directly under the namespace's first process, which itself ignores it."""
+    def ask(self) -> bool:
+        """SIGTERM to what runs directly under the namespace's first process, which itself ignores it.
+
+        False: nothing runs there yet.
+        """
         try:
             with open(f"/proc/{self.inner}/task/{self.inner}/children") as file:
                 children = [int(child) for child in file.read().split()]
         except OSError:
-            return  # gone already
+            return False
         for child in children:
             _signal(child, signal.SIGTERM)
+        return bool(children)
 
     def kill(self) -> None:
         """SIGKILL: with its first process the whole pid namespace ends, however deep the tree."""
@@ -160,8 +164,6 @@ class Supervisor:
         self.network_pid = 0
         self._ready = b""
         self._oom_at_start = self._oom_kills()
-
-    # what happens
 
     def run(self) -> int:
         self._watch_signals()
@@ -256,8 +258,6 @@ class Supervisor:
         holder.returncode = 0  # reaped by `_reap`
         return holder
 
-    # what is watched
-
     def _watch_signals(self) -> None:
         for number in (signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)
@@ -328,15 +328,11 @@ class Supervisor:
     # the end
 
     def _end_all(self) -> None:
-        if self.environment.running():
-            self.environment.ask()
-            self._wait(self.environment, self.gentle)
+        self._ask_to_end(self.environment, GENTLE_SECONDS)
         self.environment.kill()
         if self.network_pid:
             _signal(self.network_pid, signal.SIGKILL)
-        if self.gateway.running():
-            self.gateway.ask()
-            self._wait(self.gateway, min(GATEWAY_SECONDS, self.gentle))
+        self._ask_to_end(self.gateway, GATEWAY_SECONDS)
         self.gateway.kill()
         deadline = time.monotonic() + 10
         while self._has_children() and time.monotonic() < deadline:
@@ -347,10 +343,12 @@ class Supervisor:
             except OSError as error:
                 print(f"{group} stays: {error}", file=sys.stderr)
 
-    def _wait(self, part: Part, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while part.running() and (left := min(deadline, time.monotonic() + self.gentle) - time.monotonic()) > 0:
-            self._turn(left)
+    def _ask_to_end(self, part: Part, seconds: float) -> None:
+        """Ask, and wait; `gentle` becomes 0 when the hub loses patience meanwhile."""
+        began, asked = time.monotonic(), False
+        while part.running() and (left := began + min(seconds, self.gentle) - time.monotonic()) > 0:
+            asked = asked or part.ask()
+            self._turn(left if asked else min(left, 0.02))
 
     def _has_children(self) -> bool:
         try:
@@ -371,8 +369,6 @@ class Supervisor:
             print(f"{path}: {error}", file=sys.stderr)
             return 0
 
-    # telling
-
     def _write(self, name: str, value: dict[str, Any]) -> None:
         path = os.path.join(self.run_folder, name)
         try:
@@ -389,18 +385,13 @@ class Supervisor:
             return  # the hub stopped listening after the start, as it does
 
 
-def _settle() -> None:
-    """Own keyring (the hub's may hold keys); reaper of whatever is orphaned below."""
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    number = _JOIN_SESSION_KEYRING.get(os.uname().machine)
-    if number is not None:
-        _libc.syscall(number, 1, 0)
-    os.umask(0o077)
-
-
 def main() -> int:
     plan = json.loads(sys.stdin.buffer.read())
-    _settle()
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    number = _JOIN_SESSION_KEYRING.get(os.uname().machine)
+    if number is not None:  # a keyring of its own: the hub's may hold keys
+        _libc.syscall(number, 1, 0)
+    os.umask(0o077)
     return Supervisor(plan).run()
 
 
