@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from tests.hub.sandboxing import GID, GIDS, UID, Place, made_place, open_to_others, told
-from visa.processes import all_pids, arguments
 from visa.hub.sandboxes.machine import find_bubblewrap, probe
 from visa.hub.sandboxes.network import closed_networks
 from visa.hub.sandboxes.prefix import _outermost, needed_folders
+from visa.processes import all_pids, arguments
 
 PROBE = (Path(__file__).parent / "probe_inside.py").read_text()
 

@@ -16,12 +16,12 @@ import pytest
 
 from tests.hub.sandboxing import GATEWAY, Place, made_place, told, wait_for_file
 from visa.hub.admitted import StartFailed
-from visa.processes import Process, all_pids, arguments
 from visa.hub.sandbox import VisaSandboxSpawner, _supervisors
 from visa.hub.sandboxes import instance
 from visa.hub.sandboxes.endings import ending_of
 from visa.identifiers import DataRootId, ExperimentId
 from visa.instances.model import Mount, Resources
+from visa.processes import Process, all_pids, arguments
 
 SLEEP = ("sleep", "300")
 

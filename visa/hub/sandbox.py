@@ -153,7 +153,10 @@ class VisaSandboxSpawner(AdmittedSpawner):
                 instance.end(process.pid, process, now=False)
             ended.append(identifier)
         _end_networks(state, set(_supervisors(state)))
-        cls._clear(state, known | (set(found) - set(ended)), grace)
+        try:
+            cls._clear(state, known | (set(found) - set(ended)), grace)
+        except NoSandbox as error:
+            log.warning("Run folders are not cleared: %s", error)
         return ended
 
     @classmethod
@@ -163,8 +166,8 @@ class VisaSandboxSpawner(AdmittedSpawner):
             if path.name in kept or not _older(path, grace):
                 continue
             RunFolder(path).clear()
-            if state in cls._machines:
-                cls._machines[state].control.remove(path.name, kill=True)
+            # Also ends what a supervisor left that was killed while its sandbox was still being made.
+            cls.machine(state).control.remove(path.name, kill=True)
             if _older(path, LOGS_KEPT):
                 shutil.rmtree(path, ignore_errors=True)
 

@@ -26,7 +26,7 @@ from typing import Any
 LOG_BYTES = 5_000_000
 GENTLE_SECONDS = 5.0
 GATEWAY_SECONDS = 2.0
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _JOIN_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219}
 _ENVIRON = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -109,7 +109,8 @@ class Part:
         return output, status
 
     def _prepare(self, adjust: int) -> None:
-        """In the child, before bubblewrap: control groups, limits, who the kernel ends first."""
+        """In the child, before bubblewrap (which asks for the same a moment later): die with the supervisor; limits."""
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         for group in self.plan["cgroups"]:
             with open(os.path.join(group, "cgroup.procs"), "w") as file:
                 file.write("0")
