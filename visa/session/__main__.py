@@ -14,10 +14,9 @@ def main() -> None:
     """Run until told to end."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        settings = GatewaySettings.read()
+        asyncio.run(serve(GatewaySettings.read()))
     except BadSettings as error:
         sys.exit(f"The gateway cannot start: {error}")
-    asyncio.run(serve(settings))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from visa.session.hub import Hub, HubUnavailable
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 60.0
 _DONE_BY_PEOPLE = frozenset(
     {
         b"execute_request",
@@ -59,7 +58,7 @@ def kernels_busy(answer: bytes) -> bool:
 class Activity:
     """Remembers the last doing and tells the hub."""
 
-    def __init__(self, hub: Hub, kernels: Callable[[], Awaitable[bytes]], interval: float = INTERVAL) -> None:
+    def __init__(self, hub: Hub, kernels: Callable[[], Awaitable[bytes]], interval: float) -> None:
         self._hub, self._kernels, self._interval = hub, kernels, interval
         self._last = datetime.now(UTC)
         self._told: datetime | None = None

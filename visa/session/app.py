@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+from collections.abc import Awaitable
 
 from tornado import web
 from tornado.httpserver import HTTPServer
@@ -17,8 +18,13 @@ from tornado.routing import Matcher, PathMatches, Rule
 
 from visa.session import upstream
 from visa.session.gateway import Gateway
-from visa.session.handlers import Callback, Elsewhere, Health, Logout, Ready, Root, Session, Socket
-from visa.session.settings import GatewaySettings
+from visa.session.handlers import Callback, Elsewhere, Health, Logout, Ready, Root
+from visa.session.passing import Session
+from visa.session.settings import BadSettings, GatewaySettings
+from visa.session.sockets import Socket
+
+_FINISHING = 4.0
+"""Seconds that requests under way get to finish when the gateway is told to end."""
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +52,7 @@ def make_app(gateway: Gateway) -> web.Application:
         Rule(PathMatches(f"{own}(?:_visa/)?logout$"), Logout),
         Rule(PathMatches(f"{own}_visa/health$"), Health),
         Rule(PathMatches(f"{own}_visa/ready$"), Ready),
+        Rule(PathMatches(f"{own}_visa/.*$"), Elsewhere),
         Rule(PathMatches(f"{own}.*"), Session),
     ]
     return web.Application(
@@ -75,12 +82,17 @@ def tell(descriptor: int, port: int) -> None:
 async def serve(settings: GatewaySettings) -> None:
     """Until SIGTERM or SIGINT."""
     gateway = Gateway(settings)
-    sockets = bind_sockets(settings.port, settings.host)
+    try:
+        sockets = bind_sockets(settings.port, settings.host)
+    except OSError as error:
+        raise BadSettings(f"VISA_LISTEN {settings.host}:{settings.port} cannot be listened on: {error}") from error
     server = HTTPServer(
         make_app(gateway),
         chunk_size=upstream.CHUNK,
         max_body_size=upstream.LARGEST_BODY,
-        max_buffer_size=4 * upstream.CHUNK,
+        # One websocket message must fit; bodies are taken by the chunk all the same.
+        max_buffer_size=upstream.LARGEST_MESSAGE + upstream.CHUNK,
+        idle_connection_timeout=120,
         xheaders=False,
     )
     server.add_sockets(sockets)
@@ -94,7 +106,12 @@ async def serve(settings: GatewaySettings) -> None:
     reporting.cancel()
     server.stop()
     gateway.close_sockets()
+    await _within(_FINISHING, gateway.idle.wait(), "some requests were still under way at the end")
+    await _within(2, server.close_all_connections(), "some connections were still busy at the end")
+
+
+async def _within(seconds: float, ending: Awaitable[object], otherwise: str) -> None:
     try:
-        await asyncio.wait_for(server.close_all_connections(), 2)
+        await asyncio.wait_for(ending, seconds)
     except TimeoutError:
-        log.info("some connections were still busy at the end")
+        log.info("%s", otherwise)

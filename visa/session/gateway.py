@@ -7,6 +7,7 @@ import time
 from typing import Protocol
 
 from tornado.httputil import HTTPHeaders
+from tornado.iostream import IOStream
 
 from visa.session import upstream
 from visa.session.activity import Activity
@@ -19,7 +20,10 @@ from visa.session.settings import GatewaySettings
 class OpenSocket(Protocol):
     """A websocket that can be ended."""
 
-    def close(self, code: int | None = None, reason: str | None = None) -> None: ...
+    @property
+    def session_id(self) -> str: ...
+
+    def end(self, code: int, reason: str) -> None: ...
 
 
 class Gateway:
@@ -30,7 +34,11 @@ class Gateway:
         self.hub = Hub(settings)
         self.sessions = Sessions()
         self.sockets: set[OpenSocket] = set()
-        self.activity = Activity(self.hub, self._kernels)
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._under_way = 0
+        self.was_ready = False
+        self.activity = Activity(self.hub, self._kernels, settings.activity_interval)
 
     @property
     def portal(self) -> str:
@@ -47,7 +55,7 @@ class Gateway:
         end = time.monotonic() + patience
         while True:
             try:
-                (await upstream.connect(self.settings.socket)).close()
+                (await self.connect()).close()
             except upstream.NotListening:
                 if time.monotonic() > end:
                     return False
@@ -55,7 +63,31 @@ class Gateway:
             else:
                 return True
 
+    async def connect(self) -> IOStream:
+        """A stream to Jupyter; raise `upstream.NotListening`."""
+        stream = await upstream.connect(self.settings.socket)
+        self.was_ready = True
+        return stream
+
+    def begun(self) -> None:
+        """A request is passed on: the gateway is not idle."""
+        self._under_way += 1
+        self.idle.clear()
+
+    def ended(self) -> None:
+        """It is answered, or given up."""
+        self._under_way -= 1
+        if not self._under_way:
+            self.idle.set()
+
+    def log_out(self, session: str) -> None:
+        """Forget a browser session and close what it has open."""
+        self.sessions.close(session)
+        for socket in list(self.sockets):
+            if session and socket.session_id == session:
+                socket.end(4403, "You logged out.")
+
     def close_sockets(self) -> None:
         """The gateway goes away: say so to every browser."""
         for socket in list(self.sockets):
-            socket.close(1001, "the instance is stopping")
+            socket.end(1001, "The instance is stopping.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterable
 from urllib.parse import unquote_plus
@@ -48,7 +50,13 @@ _NOT_OUTWARD = _HOP_BY_HOP | {
     "content-length",
 }
 _GUARDED = re.compile(r"(?i)(jupyterhub|visa-|__host-|__secure-)")
+_COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _WEBSOCKET = re.compile(r"(?i)sec-websocket-")
+
+
+def encoded(identity: dict[str, str]) -> str:
+    """The value of the header `IDENTITY`: base64 of JSON."""
+    return base64.b64encode(json.dumps(identity).encode()).decode()
 
 
 def is_hub_cookie(name: str) -> bool:
@@ -75,7 +83,7 @@ def inward(headers: HTTPHeaders, identity: str) -> HTTPHeaders:
 
 
 def _listed(headers: HTTPHeaders) -> set[str]:
-    """Headers that Connection names are this hop's own, but for those that frame or carry the message."""
+    """Headers that the sender's Connection header keeps to its own hop."""
     return {name.strip().lower() for name in headers.get("Connection", "").split(",")}
 
 
@@ -103,9 +111,11 @@ def outward(headers: HTTPHeaders, prefix: str) -> Iterable[tuple[str, str]]:
 
 
 def own_path_cookie(cookie: str, prefix: str) -> str | None:
-    """``cookie`` kept to ``prefix``; None when it bears a name of the hub's."""
+    """``cookie`` kept to ``prefix``; None when it bears a name of the hub's, or none."""
     pair, *attributes = cookie.split(";")
-    if is_hub_cookie(pair.partition("=")[0].strip()):
+    name = pair.partition("=")[0].strip()
+    # Browsers send a cookie without a name as its bare value, which may spell the hub's.
+    if not _COOKIE_NAME.fullmatch(name) or is_hub_cookie(name):
         return None
     kept = [pair.strip()]
     path = prefix

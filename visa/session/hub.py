@@ -6,6 +6,7 @@ and 0.5 s in all (measured: docs/developers/gateway.md). The protocol is Jupyter
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -23,7 +24,7 @@ from visa.session.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
 
-FRESH = 20.0
+FRESH = 15.0
 """Seconds for which the hub's word on a token is taken; a withdrawn right is gone after that."""
 OUTAGE = 900.0
 """Seconds for which people who were let in stay while the hub does not answer."""
@@ -54,31 +55,48 @@ class Hub:
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
-        self._words: OrderedDict[bytes, _Word] = OrderedDict()
+        # Kept apart, so that a flood of bad tokens does not make the gateway forget a good one.
+        self._yes: OrderedDict[bytes, _Word] = OrderedDict()
+        self._no: OrderedDict[bytes, _Word] = OrderedDict()
+        self._asking: dict[bytes, asyncio.Task[Visitor | None]] = {}
 
-    async def visitor(self, token: str, *, age: float = FRESH) -> Visitor | None:
+    async def visitor(self, token: str) -> Visitor | None:
         """Who holds ``token``, None when it is nobody who may come in; raise `HubUnavailable`.
 
-        The hub is asked again when its word is older than ``age``. While it is down its last yes holds
-        for `OUTAGE` seconds; who is not known yet is not let in.
+        The hub is asked again when its word is older than `FRESH`, once for all who wait. While it is
+        down its last yes holds for `OUTAGE` seconds; who is not known yet is not let in.
         """
         key = hashlib.sha256(token.encode()).digest()
-        known = self._words.get(key)
-        if known is not None and time.monotonic() - known.at <= age:
+        known = self._yes.get(key) or self._no.get(key)
+        if known is not None and time.monotonic() - known.at <= FRESH:
             return known.visitor
+        task = self._asking.get(key)
+        if task is None:
+            task = self._asking[key] = asyncio.create_task(self._visitor_now(token, key, known))
+            task.add_done_callback(lambda done: self._asked(key, done))
+        return await asyncio.shield(task)
+
+    def _asked(self, key: bytes, task: asyncio.Task[Visitor | None]) -> None:
+        del self._asking[key]
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; nobody may be left to wait
+
+    async def _visitor_now(self, token: str, key: bytes, known: _Word | None) -> Visitor | None:
         try:
             model = await self._ask("GET", "/user", token=token)
         except HTTPError as error:
             if error.code not in (401, 403, 404):
                 return self._last_word(known, str(error))
             model = None
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return self._last_word(known, str(error))
         visitor = None if model is None else self._visitor(model)
-        self._words[key] = _Word(visitor, time.monotonic())
-        self._words.move_to_end(key)
-        while len(self._words) > _KEPT:
-            self._words.popitem(last=False)
+        kept, other = (self._no, self._yes) if visitor is None else (self._yes, self._no)
+        other.pop(key, None)
+        kept[key] = _Word(visitor, time.monotonic())
+        kept.move_to_end(key)
+        while len(kept) > _KEPT:
+            kept.popitem(last=False)
         return visitor
 
     @staticmethod
@@ -124,7 +142,7 @@ class Hub:
                 log.warning("The hub refused a login code (%s)", error.code)
                 return None
             raise HubUnavailable(str(error)) from error
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise HubUnavailable(str(error)) from error
         return str(answer["access_token"])
 
@@ -135,7 +153,7 @@ class Hub:
         path = f"/users/{quote(self._settings.owner, safe='@')}/activity"
         try:
             await self._ask("POST", path, token=self._settings.token, body=body)
-        except (HTTPError, OSError) as error:
+        except (HTTPError, OSError, ValueError) as error:
             raise HubUnavailable(str(error)) from error
 
     async def _ask(self, method: str, path: str, *, token: str = "", body: str | None = None) -> Any:

@@ -19,7 +19,7 @@ progress { width: 100%; accent-color: var(--accent) }
 
 _WAIT = """
 const since = Date.now(), seconds = document.getElementById("seconds"), slow = document.getElementById("slow");
-setInterval(() => {
+if (seconds) setInterval(() => {
   const s = Math.round((Date.now() - since) / 1000);
   seconds.textContent = s;
   if (s > 45) slow.hidden = false;
@@ -64,6 +64,17 @@ def starting(prefix: str, portal: str) -> tuple[str, str]:
         f'<a href="{html.escape(portal)}">your home page</a>; your files are kept.</p>'
     )
     return page("Jupyter is starting", body, script=_WAIT, data=f'data-ready="{html.escape(prefix)}_visa/ready"')
+
+
+def ended(prefix: str, portal: str) -> tuple[str, str]:
+    """Shown when Jupyter was there and is not any more; goes on by itself should it come back."""
+    body = (
+        '<p role="status">Jupyter was running in your instance and has stopped answering. Perhaps it used more '
+        "memory than the instance has. What you saved is kept; what was only in a kernel's memory is not.</p>"
+        f'<p>Stop and start the instance on <a href="{html.escape(portal)}">your home page</a>. '
+        "Should Jupyter come back, this page goes on by itself.</p>"
+    )
+    return page("Jupyter has stopped", body, script=_WAIT, data=f'data-ready="{html.escape(prefix)}_visa/ready"')
 
 
 def message(title: str, sentence: str, portal: str) -> tuple[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable
 
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
@@ -19,6 +21,9 @@ LARGEST_MESSAGE = 64 * 2**20
 """Of a websocket: outputs with pictures are large, but one message is held in memory as a whole."""
 
 
+_PATIENCE = 5.0
+
+
 class NotListening(Exception):
     """Jupyter does not accept connections: it is starting, or it ended."""
 
@@ -33,15 +38,22 @@ Data = Callable[[bytes], Awaitable[None]]
 
 async def connect(path: str) -> IOStream:
     """A stream to the socket; raise `NotListening`."""
-    stream = IOStream(
-        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), max_buffer_size=4 * CHUNK, read_chunk_size=CHUNK
-    )
-    try:
-        await stream.connect(path)
-    except (OSError, StreamClosedError) as error:
-        stream.close()
-        raise NotListening(str(error)) from error
-    return stream
+    end = time.monotonic() + _PATIENCE
+    while True:
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            one.connect(path)
+        except BlockingIOError as error:
+            # Its queue is full; unlike TCP, a unix socket does not go on with the connection by itself.
+            one.close()
+            if time.monotonic() > end:
+                raise NotListening("Jupyter takes no more connections") from error
+            await asyncio.sleep(0.01)
+        except OSError as error:
+            one.close()
+            raise NotListening(str(error)) from error
+        else:
+            return IOStream(one, max_buffer_size=4 * CHUNK, read_chunk_size=CHUNK)
 
 
 class Exchange(HTTPMessageDelegate):

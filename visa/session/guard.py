@@ -1,0 +1,202 @@
+"""What all requests share: who is it, may she, and answers in words. Fails closed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from tornado import web
+from tornado.iostream import StreamClosedError
+
+from visa.instances.access import Role, UnsafePath, coded, may, safe_path
+from visa.session import headers, pages
+from visa.session.gateway import Gateway
+from visa.session.hub import HubUnavailable, Visitor
+from visa.session.login import bearer, safe_next
+
+log = logging.getLogger(__name__)
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
+
+
+class Refused(Exception):
+    """The request ends here: ``status`` and a sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status, self.sentence = status, sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request that may pass: who, the decoded path below the instance's own, and the address for Jupyter."""
+
+    visitor: Visitor
+    by_token: bool
+    path: str
+    uri: str
+
+    @property
+    def identity(self) -> str:
+        """The header that tells Jupyter who is there."""
+        return headers.encoded({**self.visitor.identity, "by": "token" if self.by_token else "cookie"})
+
+
+class Guard(web.RequestHandler):
+    """Identity, role, refusals and login for every handler of the gateway."""
+
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway's parts."""
+        gateway: Gateway = self.settings["gateway"]
+        return gateway
+
+    def set_default_headers(self) -> None:
+        """The hub's version, which the hub looks for, and not tornado's name."""
+        self.clear_header("Server")
+        version = self.settings["gateway"].settings.hub_version
+        if version:
+            self.set_header("X-JupyterHub-Version", version)
+
+    @property
+    def token(self) -> tuple[str | None, bool]:
+        """``(token, by cookie)``; a header that is there is the only one looked at."""
+        header = self.request.headers.get("Authorization", "")
+        if header:
+            return bearer(header), False
+        return self.gateway.sessions.token(self.get_cookie(headers.OWN_COOKIE, "") or ""), True
+
+    def check_origin_header(self) -> None:
+        """A cookie works for this very site's own pages only; raise `Refused`."""
+        origin = self.request.headers.get("Origin") or self.request.headers.get("Sec-WebSocket-Origin")
+        if origin is not None:
+            parts = urlsplit(origin)
+            host, default = self.request.host.lower(), _PORTS.get(parts.scheme, "")
+            if not default or parts.netloc.lower().removesuffix(default) != host.removesuffix(default):
+                raise Refused(403, "The request comes from another site.")
+        elif self.request.headers.get("Sec-Fetch-Site") != "same-origin":
+            raise Refused(403, "The request does not say that it comes from this site.")
+
+    async def visitor(self, token: str | None) -> Visitor:
+        """Who it is; raise `Refused` when nobody may tell."""
+        if token is None:
+            raise Refused(401, "Log in first.")
+        try:
+            visitor = await self.gateway.hub.visitor(token)
+        except HubUnavailable as error:
+            log.warning("The hub does not answer: %s", error)
+            raise Refused(503, "The hub does not answer, so it is not known who you are. Try again soon.") from None
+        if visitor is None:
+            raise Refused(401, "The login is not valid here, or not any more.")
+        return visitor
+
+    @property
+    def websocket(self) -> bool:
+        """Whether the request asks for one."""
+        return self.request.headers.get("Upgrade", "").lower() == "websocket"
+
+    def own_path(self) -> tuple[str, str]:
+        """``(path below the instance's own, address for Jupyter)``; raise `Refused` when it is not clear."""
+        raw, mark, query = (self.request.uri or "").partition("?")
+        try:
+            path = safe_path(raw, self.gateway.settings.prefix)
+        except UnsafePath as error:
+            raise Refused(400, f"This address is not accepted: {error}.") from None
+        query = headers.without_token(query)
+        return path, self.gateway.settings.prefix + coded(path) + (mark + query if query else "")
+
+    async def admit(self) -> Admitted:
+        """Who it is and what she asks for, when her role may have it; raise `Refused`."""
+        path, uri = self.own_path()
+        token, by_cookie = self.token
+        visitor = await self.visitor(token)
+        if by_cookie and (self.websocket or self.request.method not in SAFE_METHODS):
+            self.check_origin_header()
+        if not may(visitor.role, self.request.method or "", path):
+            owner = self.gateway.settings.owner
+            who = f"This instance belongs to {owner}; you are logged in as {visitor.name}."
+            raise Refused(403, who if visitor.role is Role.NONE else "Your role does not allow this.")
+        return Admitted(visitor, not by_cookie, path, uri)
+
+    @property
+    def navigates(self) -> bool:
+        """Whether a person looks at the answer."""
+        mode = self.request.headers.get("Sec-Fetch-Mode")
+        if self.request.method != "GET" or "Authorization" in self.request.headers or self.websocket:
+            return False
+        return mode == "navigate" or (mode is None and "text/html" in self.request.headers.get("Accept", ""))
+
+    def refuse(self, error: Refused) -> None:
+        """Answer, in the form that fits who asks; a person who is not logged in goes to the hub."""
+        if error.status == 401 and self.navigates:
+            self.log_in()
+            return
+        self.set_status(error.status)
+        self.set_header("Cache-Control", "no-store")
+        if error.status == 503:
+            self.set_header("Retry-After", "2")
+        if self.navigates:
+            self.show(*pages.message("Not possible", error.sentence, self.gateway.portal))
+        else:
+            self.set_header("Content-Type", "application/problem+json")
+            self.finish(json.dumps({"status": error.status, "title": error.sentence, "detail": error.sentence}))
+
+    def show(self, content: str, policy: str) -> None:
+        """A page of our own."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Content-Security-Policy", policy)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Referrer-Policy", "same-origin")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(content)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """What tornado refuses by itself, in our form."""
+        self.refuse(Refused(status_code, _SENTENCES.get(status_code, "The gateway could not do this.")))
+
+    def log_exception(
+        self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        """With the path alone: a query or a header may hold a token."""
+        if isinstance(value, web.HTTPError):
+            log.info("%d %s %s", value.status_code, self.request.method, self.request.path[:300])
+        elif isinstance(value, StreamClosedError):
+            log.debug("the browser of %s went away", self.request.path[:300])
+        elif typ is not None and value is not None:
+            log.error("%s %s", self.request.method, self.request.path[:300], exc_info=(typ, value, tb))
+
+    def log_in(self) -> None:
+        """To the hub and back."""
+        browser = self.get_cookie(headers.STATE_COOKIE) or secrets.token_urlsafe(24)
+        target = safe_next(self.request.uri or "", self.gateway.settings.prefix)
+        state, challenge = self.gateway.sessions.begin(target, browser)
+        self.own_cookie(headers.STATE_COOKIE, browser)
+        self.set_header("Cache-Control", "no-store")
+        self.redirect(self.gateway.hub.authorize_url(state, challenge))
+
+    def own_cookie(self, name: str, value: str) -> None:
+        """A cookie for this instance's path only, unseen by scripts."""
+        forwarded = self.request.headers.get("X-Forwarded-Proto", self.request.protocol)
+        self.set_cookie(
+            name,
+            value,
+            path=self.gateway.settings.prefix,
+            httponly=True,
+            secure=forwarded.partition(",")[0].strip().lower() == "https",
+            samesite="Lax",
+            expires_days=None,
+        )
+
+
+_SENTENCES = {
+    400: "The request is not well formed.",
+    404: "There is nothing at this address.",
+    405: "This cannot be done at this address.",
+    413: "The gateway's own pages take no content.",
+}

@@ -1,0 +1,151 @@
+"""A request of the session: streamed to Jupyter and its answer back, at the pace of the slower side."""
+
+from __future__ import annotations
+
+import logging
+
+from tornado import web
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPHeaders, ResponseStartLine
+from tornado.iostream import StreamClosedError
+
+from visa.session import headers, pages, upstream
+from visa.session.guard import SAFE_METHODS, Admitted, Guard, Refused
+
+log = logging.getLogger(__name__)
+
+_DROPPED = 2**20
+"""Bytes of a refused request's body that are read and dropped before the connection is closed."""
+_CHUNKED = frozenset({"POST", "PUT", "PATCH"})
+
+
+@web.stream_request_body
+class Session(Guard):
+    """Everything that is not the gateway's own."""
+
+    def initialize(self) -> None:
+        """Nothing is under way yet."""
+        self._exchange: upstream.Exchange | None = None
+        self._dropped = 0
+        self._counted = False
+
+    async def prepare(self) -> None:
+        """Decide before a byte of the body is taken, then send the head on."""
+        try:
+            admitted = await self.admit()
+            if self.request.method not in SAFE_METHODS or self.navigates:
+                self.gateway.activity.happened()
+            await self._connect(admitted)
+        except Refused as error:
+            self.refuse(error)
+        except upstream.NotListening:
+            self._wait()
+
+    async def _connect(self, admitted: Admitted) -> None:
+        method = self.request.method or "GET"
+        sent = headers.inward(self.request.headers, admitted.identity)
+        sent["X-Forwarded-For"] = self.request.remote_ip or ""
+        if "Transfer-Encoding" in self.request.headers:
+            if method not in _CHUNKED:
+                raise Refused(411, "A body of unknown length is not accepted here.")
+            sent["Transfer-Encoding"] = "chunked"
+        elif "Content-Length" in self.request.headers:
+            sent["Content-Length"] = self.request.headers["Content-Length"]
+        elif method in _CHUNKED:
+            sent["Content-Length"] = "0"
+        exchange = upstream.Exchange(await self.gateway.connect(), self._on_headers, self._on_data)
+        self.gateway.begun()
+        self._counted = True
+        try:
+            await exchange.send_head(method, admitted.uri, sent)
+        except upstream.Broken as error:
+            raise upstream.NotListening(str(error)) from error
+        self._exchange = exchange
+
+    def _wait(self) -> None:
+        """Jupyter is not there yet, or not any more."""
+        gone = self.gateway.was_ready
+        if self.navigates:
+            show = pages.ended if gone else pages.starting
+            self.show(*show(self.gateway.settings.prefix, self.gateway.portal))
+        else:
+            self.refuse(Refused(503, "Jupyter has stopped answering." if gone else "Jupyter is starting."))
+
+    async def data_received(self, chunk: bytes) -> None:
+        """A part of the body goes on; the browser waits until Jupyter took it."""
+        if self._exchange is None or self._finished:
+            self._dropped += len(chunk)
+            if self._dropped > _DROPPED:
+                self._cut()
+            return
+        try:
+            await self._exchange.send(chunk)
+        except upstream.Broken as error:
+            log.info("%s %s: %s", self.request.method, self.request.path, error)
+            # Jupyter may have said why before it closed.
+            await self._answer()
+
+    async def _pass_on(self) -> None:
+        if not self._finished and self._exchange is not None:
+            await self._answer()
+
+    get = head = post = delete = patch = put = options = _pass_on
+
+    async def _answer(self) -> None:
+        if self._exchange is None:
+            return
+        exchange, self._exchange = self._exchange, None
+        self._answering = exchange
+        try:
+            await exchange.answer()
+            if not self._finished:
+                self.finish()
+        except (upstream.Broken, StreamClosedError) as error:
+            log.info("%s %s: %s", self.request.method, self.request.path, error or "the browser went away")
+            if self._headers_written:
+                self._cut()  # the browser must not take a part for the whole
+            elif not self._gone:
+                self.refuse(Refused(502, "Jupyter closed the connection without an answer."))
+
+    _answering: upstream.Exchange | None = None
+    _gone = False
+
+    def _cut(self) -> None:
+        connection = self.request.connection
+        if isinstance(connection, HTTP1Connection) and connection.stream is not None:
+            connection.stream.close()
+
+    async def _on_headers(self, line: ResponseStartLine, received: HTTPHeaders) -> None:
+        self.set_status(line.code, line.reason or "-")
+        for name in ("Content-Type", "Date"):
+            self.clear_header(name)
+        for name, value in headers.outward(received, self.gateway.settings.prefix):
+            self.add_header(name, value)
+        if "Content-Length" in received:
+            self.set_header("Content-Length", received["Content-Length"])
+        await self.flush()
+
+    async def _on_data(self, chunk: bytes) -> None:
+        self.write(chunk)
+        await self.flush()
+
+    def compute_etag(self) -> None:
+        """Jupyter's own, if any."""
+        return
+
+    def on_finish(self) -> None:
+        """The request is over: it keeps nothing waiting."""
+        self._end()
+
+    def on_connection_close(self) -> None:
+        """The browser went away: Jupyter need not go on."""
+        self._gone = True
+        self._end()
+
+    def _end(self) -> None:
+        for exchange in (self._exchange, self._answering):
+            if exchange is not None:
+                exchange.close()
+        if self._counted:
+            self._counted = False
+            self.gateway.ended()
