@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,12 +13,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
+from aiohttp import web
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = Path(os.environ.get("VISA_TEST_ENVIRONMENT", ROOT / ".cache/environments/scattering"))
@@ -184,9 +189,6 @@ def hub(run: Path) -> Iterator[Hub]:
         with socket.socket() as one:
             if one.connect_ex(("127.0.0.1", port)):
                 return False
-        import urllib.error
-        import urllib.request
-
         try:
             return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/hub/api/", timeout=2).status == 200)
         except (urllib.error.URLError, OSError):
@@ -201,3 +203,124 @@ def hub(run: Path) -> Iterator[Hub]:
     finally:
         end(process)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Gateway:
+    """A gateway process. ``url`` ends with the instance's own path."""
+
+    url: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def memory(self) -> float:
+        """Resident memory in MB."""
+        return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
+
+
+@contextlib.contextmanager
+def gateway(run: Path, api: str, prefix: str = SERVER, **more: str) -> Iterator[Gateway]:
+    """A gateway in front of ``run`` that asks the hub at ``api``."""
+    folder = Path(tempfile.mkdtemp(prefix="visa-g-"))
+    reading, writing = os.pipe()
+    variables = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT),
+        "JUPYTERHUB_API_TOKEN": "the gateway's own token",
+        "JUPYTERHUB_API_URL": api,
+        "JUPYTERHUB_BASE_URL": "/",
+        "JUPYTERHUB_SERVICE_PREFIX": prefix,
+        "JUPYTERHUB_CLIENT_ID": "jupyterhub-user-marie-work",
+        "JUPYTERHUB_OAUTH_ACCESS_SCOPES": json.dumps(["access:servers!server=marie/work"]),
+        "JUPYTERHUB_USER": "marie",
+        "JUPYTERHUB_SERVER_NAME": "work",
+        "VISA_RUN": str(run),
+        "VISA_LISTEN": "127.0.0.1:0",
+        "VISA_READY_FD": str(writing),
+        "VISA_OPEN": "lab/tree/notebooks/e1.ipynb",
+        "VISA_SESSION": "notebook",
+        **more,
+    }
+    with open(folder / "gateway.log", "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "visa.session"],
+            env=variables,
+            stdout=log,
+            stderr=log,
+            pass_fds=[writing],
+            start_new_session=True,
+        )
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as ready:
+            port = json.loads(ready.readline())["port"]
+        yield Gateway(f"http://127.0.0.1:{port}{prefix}", port, process, folder / "gateway.log")
+    except BaseException:
+        sys.stderr.write((folder / "gateway.log").read_text(errors="replace")[-6000:])
+        raise
+    finally:
+        end(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class FakeHub:
+    """The hub's few answers that a gateway needs, with faults that a real hub cannot be made to have."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.asked = 0
+        self.activity: list[dict[str, Any]] = []
+        self.people: dict[str, dict[str, Any]] = {}
+        self.let_in("marie's", "marie")
+
+    def let_in(self, token: str, name: str, **info: Any) -> None:
+        """``token`` is ``name``'s and opens this server."""
+        scopes = ["access:servers!server=marie/work"]
+        self.people[token] = {"kind": "user", "name": name, "scopes": scopes, "user_info": info}
+
+    async def _user(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        if self.down:
+            raise web.HTTPServiceUnavailable
+        person = self.people.get(request.headers.get("Authorization", "").removeprefix("token "))
+        return web.json_response(person) if person else web.json_response({"status": 403}, status=403)
+
+    async def _active(self, request: web.Request) -> web.Response:
+        if self.down:
+            raise web.HTTPServiceUnavailable
+        self.activity.append(await request.json())
+        return web.Response()
+
+    @contextlib.asynccontextmanager
+    async def served(self) -> AsyncIterator[str]:
+        """Its API's address."""
+        app = web.Application()
+        app.router.add_get("/hub/api/user", self._user)
+        app.router.add_post("/hub/api/users/marie/activity", self._active)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        try:
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}/hub/api"
+        finally:
+            await runner.cleanup()
+
+
+MARIE = {"Authorization": "token marie's"}
+
+
+async def raw(port: int, request: bytes, seconds: float = 5) -> bytes:
+    """What the gateway answers to these very bytes until it closes or is silent for a while."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    got = b""
+    try:
+        while part := await asyncio.wait_for(reader.read(65536), seconds if not got else 0.3):
+            got += part
+    except (TimeoutError, ConnectionResetError):
+        return got
+    finally:
+        writer.close()
+    return got

@@ -136,7 +136,7 @@ async def open_websocket(
     path: str, uri: str, headers: HTTPHeaders, subprotocols: list[str] | None
 ) -> WebSocketClientConnection:
     """Jupyter's end of a websocket; raise `NotListening`, or tornado's ``HTTPClientError`` when it refuses."""
-    request = HTTPRequest(f"http://{headers.get('Host', 'visa')}{uri}", headers=headers, connect_timeout=10)
+    request = HTTPRequest(f"ws://visa{uri}", headers=headers, connect_timeout=10)
     try:
         return await websocket_connect(
             request,

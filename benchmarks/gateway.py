@@ -1,0 +1,160 @@
+"""Gateway against Jupyter without it, in one run, interleaved: ``python benchmarks/gateway.py [MB]``.
+
+Downloads and uploads of one file, round trips of a kernel message (each pair in turn, so that whatever
+else the machine does hits both), memory, and time from exec to the first answer. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import statistics
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.session import rig
+
+ROUNDS = 3
+MESSAGES = 200
+PIECE = 2**20
+
+
+class Way:
+    """A client that reaches Jupyter by one way. ``base`` ends with the instance's path."""
+
+    def __init__(self, name: str, client: aiohttp.ClientSession, base: str) -> None:
+        self.name, self.client, self.base = name, client, base
+        self.down: list[float] = []
+        self.up: list[float] = []
+        self.trips: list[float] = []
+
+    async def download(self, size: int) -> None:
+        """MB/s of one file, checked for its length."""
+        begun, got = time.perf_counter(), 0
+        async with self.client.get(self.base + "files/big.bin") as answer:
+            assert answer.status == 200, await answer.text()
+            async for chunk in answer.content.iter_any():
+                got += len(chunk)
+        assert got == size, (got, size)
+        self.down.append(size / 1e6 / (time.perf_counter() - begun))
+
+    async def upload(self, size: int) -> None:
+        """MB/s of a body that Jupyter reads whole (and refuses: it is not JSON), so no disk is measured."""
+        begun = time.perf_counter()
+        async with self.client.post(
+            self.base + "api/contents/up", data=_pieces(size), headers={"Content-Length": str(size)}
+        ) as answer:
+            assert answer.status in (400, 413, 500), await answer.text()
+        self.up.append(size / 1e6 / (time.perf_counter() - begun))
+
+    async def round_trips(self, kernel: str, count: int) -> None:
+        """Milliseconds from a kernel_info request to its reply."""
+        async with self.client.ws_connect(self.base + f"api/kernels/{kernel}/channels") as socket:
+            for _ in range(count):
+                message = _request()
+                begun = time.perf_counter()
+                await socket.send_json(message)
+                while True:
+                    answer = json.loads(await socket.receive_str())
+                    if (
+                        answer["parent_header"].get("msg_id") == message["header"]["msg_id"]
+                        and answer["channel"] == "shell"
+                    ):
+                        break
+                self.trips.append(1000 * (time.perf_counter() - begun))
+
+
+async def _pieces(size: int) -> AsyncIterator[bytes]:
+    piece = bytes(PIECE)
+    for _ in range(size // PIECE):
+        yield piece
+
+
+def _request() -> dict[str, Any]:
+    header = {
+        "msg_id": uuid.uuid4().hex,
+        "msg_type": "kernel_info_request",
+        "username": "",
+        "session": "benchmark",
+        "version": "5.3",
+        "date": "2026-01-01T00:00:00Z",
+    }
+    return {"header": header, "parent_header": {}, "metadata": {}, "content": {}, "channel": "shell", "buffers": []}
+
+
+async def first_answer(run: Path, api: str) -> float:
+    """Seconds from exec to the first answer, the Python start included."""
+    begun = time.perf_counter()
+    with rig.gateway(run, api) as one:
+        async with (
+            aiohttp.ClientSession() as client,
+            client.get(one.url + "_visa/health") as answer,
+        ):
+            assert answer.status == 200
+        return time.perf_counter() - begun
+
+
+async def main(megabytes: int) -> dict[str, Any]:
+    """All measurements."""
+    size = megabytes * PIECE
+    fake = rig.FakeHub()
+    async with contextlib.AsyncExitStack() as stack:
+        jupyter = stack.enter_context(rig.jupyter())
+        with open(jupyter.home / "big.bin", "wb") as big:
+            big.truncate(size)
+        api = await stack.enter_async_context(fake.served())
+        starts = [await first_answer(jupyter.run, api) for _ in range(5)]
+        gateway = stack.enter_context(rig.gateway(jupyter.run, api))
+        identity = {"X-Visa-Identity": "eyJ1c2VybmFtZSI6Im1hcmllIiwiYnkiOiJ0b2tlbiJ9"}
+        timeout = aiohttp.ClientTimeout(total=600)
+        plain = await stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(jupyter.socket), headers=identity, timeout=timeout
+            )
+        )
+        through = await stack.enter_async_context(aiohttp.ClientSession(headers=rig.MARIE, timeout=timeout))
+        ways = [Way("direct", plain, "http://visa" + rig.SERVER), Way("gateway", through, gateway.url)]
+        async with plain.post(ways[0].base + "api/kernels", json={}) as answer:
+            kernel = (await answer.json())["id"]
+        before = gateway.memory()
+        for way in ways:
+            await way.round_trips(kernel, 20)
+            way.trips.clear()
+        for _ in range(MESSAGES // 20):
+            for way in ways:
+                await way.round_trips(kernel, 20)
+        most = gateway.memory()
+        for _ in range(ROUNDS):
+            for way in ways:
+                await way.download(size)
+                most = max(most, gateway.memory())
+                await way.upload(size)
+                most = max(most, gateway.memory())
+        async with plain.delete(ways[0].base + f"api/kernels/{kernel}"):
+            pass
+    direct, other = ways
+    return {
+        "megabytes": megabytes,
+        **{f"{way.name}_down_MBps": [round(x) for x in way.down] for way in ways},
+        **{f"{way.name}_up_MBps": [round(x) for x in way.up] for way in ways},
+        "down_ratio": round(statistics.median(other.down) / statistics.median(direct.down), 2),
+        "up_ratio": round(statistics.median(other.up) / statistics.median(direct.up), 2),
+        **{f"{way.name}_trip_ms": round(statistics.median(way.trips), 2) for way in ways},
+        "trip_added_ms": round(statistics.median(other.trips) - statistics.median(direct.trips), 2),
+        "memory_MB": round(before, 1),
+        "memory_most_MB": round(most, 1),
+        "first_answer_s": [round(x, 3) for x in starts],
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1024)), indent=1))

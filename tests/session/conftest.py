@@ -1,0 +1,56 @@
+"""A JupyterLab, a hub and a gateway for the tests of this folder. Each is started once where that is safe."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.session import rig
+
+
+@pytest.fixture(scope="session")
+def jupyter() -> Iterator[rig.Jupyter]:
+    """JupyterLab for ``/user/marie/work/`` behind its socket."""
+    with rig.jupyter() as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def hub(jupyter: rig.Jupyter) -> Iterator[rig.Hub]:
+    """A real hub in which marie's server ``work`` runs: a gateway to ``jupyter``."""
+    with rig.hub(jupyter.run) as one:
+        asyncio.run(_started(one))
+        yield one
+
+
+async def _started(hub: rig.Hub) -> None:
+    for user in ("pierre", "grace"):
+        await hub.api("POST", f"/users/{user}")
+    status, answer = await hub.api("POST", "/users/marie/servers/work")
+    assert status in (201, 202), answer
+    for _ in range(200):
+        _, marie = await hub.api("GET", "/users/marie")
+        if marie["servers"].get("work", {}).get("ready"):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the gateway did not get ready")
+
+
+@dataclass
+class Alone:
+    """A gateway whose hub is a fake one."""
+
+    gateway: rig.Gateway
+    hub: rig.FakeHub
+
+
+@pytest.fixture
+async def alone(jupyter: rig.Jupyter) -> AsyncIterator[Alone]:
+    """A gateway of its own in front of ``jupyter``."""
+    fake = rig.FakeHub()
+    async with fake.served() as api:
+        with rig.gateway(jupyter.run, api) as one:
+            yield Alone(one, fake)
