@@ -1,1 +1,51 @@
 """Fixtures that every folder shares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.services import postgresql
+
+REPOSITORY = Path(__file__).parents[1]
+
+settings.register_profile(
+    "visa",
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
+)
+settings.load_profile("visa")
+
+
+@pytest.fixture(scope="session")
+def environment_prefix() -> Path:
+    """The analysis environment that `make test` installed."""
+    prefix = Path(os.environ.get("VISA_TEST_ENVIRONMENT", REPOSITORY / ".cache" / "environments" / "scattering"))
+    assert (prefix / "bin" / "jupyter-lab").exists(), f"{prefix} is no environment: run `make environment`"
+    return prefix
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgresql.PostgreSQL]:
+    """A real PostgreSQL server."""
+    with postgresql.running() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: postgresql.PostgreSQL) -> str:
+    """An empty database."""
+    return postgres.database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind that the store takes."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'visa.sqlite'}"
+    return str(request.getfixturevalue("postgres_url"))

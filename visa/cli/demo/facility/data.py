@@ -18,6 +18,8 @@ import h5py
 import numpy as np
 
 Run = dict[str, Any]
+TEAM = 30001
+"""The group that all of the demo's people are in."""
 
 
 def group(parent: Any, name: str, kind: str, /, **fields: Any) -> Any:
@@ -168,9 +170,7 @@ def write(folder: Path, run: Run, seed: int) -> None:
     target = folder / "raw" / run["instrument"] / str(run["year"]) / run["proposal"] / run["experiment"]
     shared = folder / "shared" / run["proposal"]
     shared.mkdir(parents=True, exist_ok=True)
-    shared.chmod(0o2775)
-    if os.geteuid() == 0:
-        os.chown(shared, 0, 30001)
+    _open_to_team(shared)
     if target.exists():
         return
     partial = target.with_name(target.name + ".partial")
@@ -182,8 +182,15 @@ def write(folder: Path, run: Run, seed: int) -> None:
     readme = f"{run['title']}\nSample: {run['sample']}\nSimulated for the VISA demo; not a measurement.\n"
     (partial / "README.txt").write_text(readme)
     for path in (partial, *partial.iterdir()):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+        _open_to_team(path)
     partial.rename(target)
+
+
+def _open_to_team(path: Path) -> None:
+    """Permission bits let the team write: that nobody changes raw data is the mount's doing, as it should be."""
+    if os.geteuid() == 0:
+        os.chown(path, 0, TEAM)
+    path.chmod(0o2775 if path.is_dir() else 0o664)
 
 
 def main() -> None:

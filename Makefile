@@ -1,0 +1,69 @@
+# make demo | make test | make test-keycloak | make lint | make benchmarks | make lock | make clean
+# PYTHON=python3.12 chooses a Python; PORT= and DIR= are the demo's; WHAT= chooses tests.
+SHELL := /bin/sh
+PYTHON ?= $(shell tools/python)
+PORT ?= 8000
+DIR ?= .demo
+WHAT ?= tests
+KEYCLOAK ?= ../shared/keycloak/keycloak
+VENV := .venv
+UV := $(VENV)/bin/uv
+ENVIRONMENT := .cache/environments/scattering
+
+.PHONY: demo test test-keycloak lint benchmarks lock clean system system-test hub hub-dev environment
+
+demo: system
+	@$(MAKE) --no-print-directory -j2 hub environment
+	@exec $(VENV)/bin/visa demo --port $(PORT) --dir $(DIR) --environment $(ENVIRONMENT)
+
+test: system system-test
+	@$(MAKE) --no-print-directory -j2 hub-dev environment
+	@$(MAKE) --no-print-directory lint
+	$(VENV)/bin/python -m pytest -m "not keycloak" $(WHAT)
+
+test-keycloak: system system-test hub-dev
+	KEYCLOAK=$(KEYCLOAK) $(VENV)/bin/python -m pytest -m keycloak tests/keycloak
+
+lint: hub-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+benchmarks: system hub-dev environment
+	$(VENV)/bin/python -m benchmarks.admission
+	$(VENV)/bin/python -m benchmarks.portal
+	$(VENV)/bin/python -m benchmarks.gateway
+	$(VENV)/bin/python -m benchmarks.start
+
+# What has to come from the system; installed by apt when root, else said.
+system:
+	@tools/system "$(PYTHON)" demo
+
+system-test:
+	@tools/system "$(PYTHON)" test
+
+$(UV):
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
+
+hub: $(UV)
+	@tools/install $(UV) $(VENV) requirements/hub.txt
+
+hub-dev: $(UV)
+	@tools/install $(UV) $(VENV) requirements/dev.txt
+
+environment: $(UV)
+	@environments/install $(UV) "$(PYTHON)" scattering $(ENVIRONMENT)
+
+# Locks what is installed; run it to take newer versions.
+lock: $(UV)
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
+		--extra sandbox --extra postgresql pyproject.toml -o requirements/hub.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
+		--extra sandbox --extra postgresql --group dev pyproject.toml -o requirements/dev.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
+		environments/scattering/requirements.in -o environments/scattering/requirements.txt
+
+clean:
+	rm -rf $(VENV) .cache build dist

@@ -1,0 +1,203 @@
+"""Admission, rule by rule, and what must hold whatever the facility and the request."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.services.facility import document, experiment, facility, person
+from visa.identifiers import Username
+from visa.instances.admission import admit, is_safe
+from visa.instances.model import Facts, InstanceSpec, Mount, Person, Reason, Refusal, Use
+from visa.instances.request import parse_request
+
+TODAY = date(2026, 1, 1)
+
+
+def ask(
+    who: Person | None = None,
+    *,
+    use: Use | None = None,
+    facts: dict[str, Any] | None = None,
+    known: Any = None,
+    **options: Any,
+) -> InstanceSpec | Refusal:
+    request = parse_request({"experiments": ["exp-1"], "environment": "scattering", "flavour": "small", **options})
+    assert not isinstance(request, Refusal), request
+    experiments = known if known is not None else {"exp-1": experiment()}
+    given_facts = {"facility": facility(), "experiments": experiments, "today": TODAY, **(facts or {})}
+    return admit(who or person(), request, Facts(**given_facts), use or Use({}))
+
+
+def reason(outcome: InstanceSpec | Refusal) -> Reason:
+    assert isinstance(outcome, Refusal), outcome
+    return outcome.reason
+
+
+def test_a_team_member_gets_data_read_only_and_shared_space() -> None:
+    spec = ask()
+    assert isinstance(spec, InstanceSpec)
+    assert [(m.root, m.path, m.target, m.read_only) for m in spec.mounts] == [
+        ("raw", "d22/2025/p1/exp-1", "/data/exp-1", True),
+        ("shared", "p1", "/shared/exp-1", False),
+    ]
+    assert (spec.identity.uid, spec.identity.gid, spec.identity.gids) == (20001, 20001, (30001,))
+    assert (spec.resources.cpu, spec.resources.memory) == (1.0, 2**30)
+    assert (spec.maximum, spec.idle) == (timedelta(days=14), timedelta(days=4))
+
+
+def test_an_experiment_of_others_is_refused_just_as_one_that_does_not_exist() -> None:
+    others = {"exp-1": experiment(team=frozenset({Username("lise")}))}
+    refused, unknown = ask(known=others), ask(known={})
+    assert reason(refused) is Reason.NOT_ENTITLED
+    assert refused == unknown, "whoever asks must not learn which ids exist"
+
+
+def test_the_principal_investigator_is_entitled() -> None:
+    spec = ask(known={"exp-1": experiment(team=frozenset(), principal=Username("marie"))})
+    assert isinstance(spec, InstanceSpec)
+
+
+def test_the_instruments_scientist_is_entitled() -> None:
+    found = {"exp-1": experiment(team=frozenset(), instrument_scientists=frozenset({Username("dorothy")}))}
+    assert isinstance(ask(person("dorothy"), known=found), InstanceSpec)
+    assert reason(ask(person("lise"), known=found)) is Reason.NOT_ENTITLED
+
+
+@pytest.mark.parametrize(("release", "open_now"), [(TODAY, True), (TODAY + timedelta(days=1), False), (None, False)])
+def test_open_data_from_its_release_date(release: date | None, open_now: bool) -> None:
+    outcome = ask(person("lise"), known={"exp-1": experiment(release=release)})
+    assert isinstance(outcome, InstanceSpec) == open_now
+
+
+def test_open_data_brings_no_space_to_write_in() -> None:
+    spec = ask(person("lise"), known={"exp-1": experiment(release=TODAY)})
+    assert isinstance(spec, InstanceSpec)
+    assert all(mount.read_only for mount in spec.mounts)
+    assert [mount.root for mount in spec.mounts] == ["raw"]
+
+
+@pytest.mark.parametrize("role", ["administrator", "it_support", "instrument_scientist", "instrument_control"])
+def test_no_role_alone_opens_an_experiment(role: str) -> None:
+    assert reason(ask(person("grace", roles=frozenset({role})))) is Reason.NOT_ENTITLED
+
+
+def test_one_bad_experiment_refuses_all() -> None:
+    found = {"exp-1": experiment(), "exp-2": experiment("exp-2", team=frozenset({Username("lise")}))}
+    assert reason(ask(experiments=["exp-1", "exp-2"], known=found)) is Reason.NOT_ENTITLED
+
+
+def test_without_an_experiment_only_with_a_role_that_may() -> None:
+    assert reason(ask(experiments=[])) is Reason.NO_EXPERIMENT
+    allowed = facility(people={"without_experiment": ["scientist"], "minimum_uid": 1000})
+    spec = ask(experiments=[], facts={"facility": allowed})
+    assert isinstance(spec, InstanceSpec)
+    assert spec.mounts == ()
+
+
+def test_unknown_environment() -> None:
+    assert reason(ask(environment="nowhere")) is Reason.UNKNOWN_ENVIRONMENT
+
+
+def test_environment_for_other_roles() -> None:
+    assert reason(ask(environment="staff")) is Reason.ENVIRONMENT_NOT_ALLOWED
+    staff = person(roles=frozenset({"instrument_scientist"}))
+    assert isinstance(ask(staff, environment="staff"), InstanceSpec)
+
+
+def test_session_that_the_environment_does_not_offer() -> None:
+    assert reason(ask(session="desktop")) is Reason.SESSION_NOT_OFFERED
+
+
+def test_unknown_flavour_and_flavour_for_other_roles() -> None:
+    assert reason(ask(flavour="huge")) is Reason.UNKNOWN_FLAVOUR
+    student = person(roles=frozenset({"student"}))
+    assert reason(ask(student, flavour="large")) is Reason.FLAVOUR_NOT_ALLOWED
+    assert isinstance(ask(flavour="large"), InstanceSpec)
+
+
+@pytest.mark.parametrize(
+    "account",
+    [{"uid": None}, {"gid": None}, {"uid": 0}, {"gid": 0}, {"uid": 999}, {"gid": 999}, {"uid": -1}, {"uid": 2**32 - 1}],
+)
+def test_accounts_that_nothing_may_run_as(account: dict[str, Any]) -> None:
+    assert reason(ask(person(**account))) is Reason.NO_ACCOUNT
+
+
+def test_groups_below_the_minimum_are_left_out() -> None:
+    spec = ask(person(gids=(0, 27, 999, 30001, 20001)))
+    assert isinstance(spec, InstanceSpec)
+    assert spec.identity.gids == (30001,)
+
+
+def test_a_withdrawn_account_starts_nothing() -> None:
+    assert reason(ask(person(active=False))) is Reason.PERSON_NOT_ACTIVE
+
+
+def test_nothing_new_on_a_stale_catalogue() -> None:
+    assert reason(ask(facts={"catalogue_stale": True})) is Reason.CATALOGUE_UNAVAILABLE
+
+
+def test_a_folder_that_climbs_is_refused_a_second_time() -> None:
+    spec = ask()
+    assert isinstance(spec, InstanceSpec)
+    good = spec.mounts[0]
+    for path, target in [
+        ("../x", "/data/a"),
+        ("/x", "/data/a"),
+        ("a//b", "/data/a"),
+        ("a", "/etc/a"),
+        ("a", "/data/.."),
+    ]:
+        assert not is_safe(Mount(good.root, path, target, True, good.experiment))
+    assert not is_safe(Mount(good.root, "a", "/data/a", False, good.experiment)), "/data is never writable"
+    assert is_safe(good)
+
+
+def test_lifetime_of_the_most_generous_role_replaces_everyones() -> None:
+    rules = [
+        {"who": "everyone", "maximum": "1d", "idle": "1h"},
+        {"role": "scientist", "maximum": "7d"},
+        {"role": "student", "maximum": "9d"},
+    ]
+    both = person(roles=frozenset({"scientist", "student"}))
+    spec = ask(both, facts={"facility": facility(lifetimes=rules)})
+    assert isinstance(spec, InstanceSpec)
+    assert (spec.maximum, spec.idle) == (timedelta(days=9), timedelta(hours=1))
+
+
+NAMES = st.sampled_from(["marie", "lise", "rosalind", "dorothy"])
+IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,12}", fullmatch=True).filter(lambda text: ".." not in text)
+PARTS = st.lists(st.sampled_from(["{instrument}", "{year}", "{proposal}", "{experiment}", "raw", "x.y"]), min_size=1)
+
+
+@given(st.data())
+def test_no_request_yields_a_mount_outside_the_granted_experiments(data: st.DataObject) -> None:
+    ids = data.draw(st.lists(IDS, min_size=1, max_size=5, unique=True))
+    known = {
+        i: experiment(
+            i,
+            team=frozenset(map(Username, data.draw(st.lists(NAMES)))),
+            release=data.draw(st.none() | st.dates(date(2020, 1, 1), date(2030, 1, 1))),
+        )
+        for i in ids
+    }
+    template = "/".join(data.draw(PARTS))
+    roots = {**document()["data"], "raw": {"path": template, "local": {"root": "/r"}}}
+    chosen = data.draw(st.lists(st.sampled_from(ids), min_size=1, unique=True))
+    who = person(data.draw(NAMES))
+    outcome = ask(who, experiments=chosen, known=known, facts={"facility": facility(data=roots)})
+    if isinstance(outcome, Refusal):
+        return
+    for mount in outcome.mounts:
+        assert mount.experiment in chosen
+        granted = known[mount.experiment]
+        assert who.username in granted.team or (granted.is_open(TODAY) and mount.read_only)
+        assert mount.target in (f"/data/{mount.experiment}", f"/shared/{mount.experiment}")
+        assert ".." not in mount.path.split("/")
+        assert not mount.path.startswith("/")
+        assert mount.read_only == mount.target.startswith("/data/")

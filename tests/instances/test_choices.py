@@ -1,0 +1,37 @@
+"""What the portal offers, and with which reason not."""
+
+from __future__ import annotations
+
+from tests.services.facility import experiment, facility, person
+from visa.identifiers import InstrumentId
+from visa.instances import choices
+from visa.instances.model import Amount, QuotaScope, Use
+
+
+def test_what_is_not_for_her_says_for_whom() -> None:
+    by_id = {choice.id: choice.refused for choice in choices.environments(person(), facility())}
+    assert by_id == {"scattering": None, "staff": "For instrument_scientist only."}
+    student = person("rosalind", roles=frozenset({"student"}))
+    flavours = {choice.id: choice.refused for choice in choices.flavours(student, facility(), Use({}))}
+    assert flavours["small"] is None
+    assert flavours["large"] == "For scientist and instrument_scientist only."
+
+
+def test_a_full_quota_is_said_before_she_starts() -> None:
+    use = Use({QuotaScope("user", "marie"): Amount(5, 5.0, 5, 0)})
+    refused = [choice.refused for choice in choices.flavours(person(), facility(), use)]
+    assert all(reason and "quota" in reason for reason in refused)
+
+
+def test_preselected_are_the_instruments_environment_and_the_smallest_flavour() -> None:
+    chosen = choices.preselect(person(), facility(), Use({}), [experiment()])
+    assert (chosen.environment, chosen.flavour, chosen.session) == ("scattering", "small", "notebook")
+    general = facility(
+        environments={
+            "d22": {"title": "x", "instruments": ["d22"], "local": {"prefix": "p"}},
+            "any": {"title": "y", "local": {"prefix": "p"}},
+        }
+    )
+    elsewhere = experiment(instrument=InstrumentId("id10"))
+    assert choices.preselect(person(), general, Use({}), [elsewhere]).environment == "any"
+    assert choices.preselect(person(), general, Use({}), [experiment()]).environment == "d22"
