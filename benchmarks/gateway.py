@@ -7,13 +7,16 @@ else the machine does hits both), memory, and time from exec to the first answer
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
+import socket
 import statistics
+import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +51,16 @@ class Way:
         self.down.append(size / 1e6 / (time.perf_counter() - begun))
 
     async def upload(self, size: int) -> None:
-        """MB/s of a body that Jupyter reads whole (and refuses: it is not JSON), so no disk is measured."""
+        """MB/s of one file, sent as JupyterLab sends it: a megabyte a request, base64 in JSON."""
+        piece = base64.b64encode(bytes(PIECE)).decode()
+        model = {"type": "file", "format": "base64", "content": piece}
+        pieces = size // PIECE
+        bodies = {n: json.dumps({**model, "chunk": n}).encode() for n in (1, 2, -1)}
         begun = time.perf_counter()
-        async with self.client.post(
-            self.base + "api/contents/up", data=_pieces(size), headers={"Content-Length": str(size)}
-        ) as answer:
-            assert answer.status in (400, 413, 500), await answer.text()
+        for number in range(1, pieces + 1):
+            body = bodies[-1 if number == pieces else min(number, 2)]
+            async with self.client.put(self.base + "api/contents/up.bin", data=body) as answer:
+                assert answer.status in (200, 201), await answer.text()
         self.up.append(size / 1e6 / (time.perf_counter() - begun))
 
     async def round_trips(self, kernel: str, count: int) -> None:
@@ -71,12 +78,6 @@ class Way:
                     ):
                         break
                 self.trips.append(1000 * (time.perf_counter() - begun))
-
-
-async def _pieces(size: int) -> AsyncIterator[bytes]:
-    piece = bytes(PIECE)
-    for _ in range(size // PIECE):
-        yield piece
 
 
 def _request() -> dict[str, Any]:
@@ -103,34 +104,61 @@ async def first_answer(run: Path, api: str) -> float:
         return time.perf_counter() - begun
 
 
+@contextlib.contextmanager
+def _stock(jupyter: rig.Jupyter) -> Iterator[str]:
+    """JupyterLab as people run it without a gateway: on a TCP port, with a token; the same files."""
+    port = rig.free_port()
+    options = [f"--port={port}", "--no-browser", "--allow-root", "--IdentityProvider.token=stock"]
+    environ = {**rig.environ(jupyter.run, jupyter.home), "JUPYTER_RUNTIME_DIR": str(jupyter.run / "stock")}
+    with open(jupyter.run / "stock.log", "wb") as log:
+        process = subprocess.Popen(
+            [str(rig.ENVIRONMENT / "bin/jupyter"), "lab", *options, f"--ServerApp.root_dir={jupyter.home}"],
+            env=environ,
+            cwd=jupyter.home,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        rig.wait_until(lambda: _listens(port), 60, "the stock Jupyter listens", process)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        rig.end(process)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
 async def main(megabytes: int) -> dict[str, Any]:
     """All measurements."""
     size = megabytes * PIECE
     fake = rig.FakeHub()
     async with contextlib.AsyncExitStack() as stack:
         jupyter = stack.enter_context(rig.jupyter())
+        stock = stack.enter_context(_stock(jupyter))
         with open(jupyter.home / "big.bin", "wb") as big:
             big.truncate(size)
         api = await stack.enter_async_context(fake.served())
         starts = [await first_answer(jupyter.run, api) for _ in range(5)]
         gateway = stack.enter_context(rig.gateway(jupyter.run, api))
-        identity = {"X-Visa-Identity": "eyJ1c2VybmFtZSI6Im1hcmllIiwiYnkiOiJ0b2tlbiJ9"}
         timeout = aiohttp.ClientTimeout(total=600)
         plain = await stack.enter_async_context(
-            aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(jupyter.socket), headers=identity, timeout=timeout
-            )
+            aiohttp.ClientSession(headers={"Authorization": "token stock"}, timeout=timeout)
         )
         through = await stack.enter_async_context(aiohttp.ClientSession(headers=rig.MARIE, timeout=timeout))
-        ways = [Way("direct", plain, "http://visa" + rig.SERVER), Way("gateway", through, gateway.url)]
-        async with plain.post(ways[0].base + "api/kernels", json={}) as answer:
-            kernel = (await answer.json())["id"]
-        before = gateway.memory()
+        ways = [Way("direct", plain, stock), Way("gateway", through, gateway.url)]
+        kernels = []
         for way in ways:
+            async with way.client.post(way.base + "api/kernels", json={}) as answer:
+                kernels.append((await answer.json())["id"])
+        before = gateway.memory()
+        for way, kernel in zip(ways, kernels, strict=True):
             await way.round_trips(kernel, 20)
             way.trips.clear()
         for _ in range(MESSAGES // 20):
-            for way in ways:
+            for way, kernel in zip(ways, kernels, strict=True):
                 await way.round_trips(kernel, 20)
         most = gateway.memory()
         for _ in range(ROUNDS):
@@ -138,9 +166,11 @@ async def main(megabytes: int) -> dict[str, Any]:
                 await way.download(size)
                 most = max(most, gateway.memory())
                 await way.upload(size)
+                assert (jupyter.home / "up.bin").stat().st_size == size
                 most = max(most, gateway.memory())
-        async with plain.delete(ways[0].base + f"api/kernels/{kernel}"):
-            pass
+        for way, kernel in zip(ways, kernels, strict=True):
+            async with way.client.delete(way.base + f"api/kernels/{kernel}") as answer:
+                assert answer.status == 204, answer.status
     direct, other = ways
     return {
         "megabytes": megabytes,

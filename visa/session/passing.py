@@ -7,7 +7,7 @@ import logging
 from tornado import web
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, ResponseStartLine
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError
 
 from visa.session import headers, pages, upstream
 from visa.session.guard import SAFE_METHODS, Admitted, Guard, Refused
@@ -53,7 +53,9 @@ class Session(Guard):
             sent["Content-Length"] = self.request.headers["Content-Length"]
         elif method in _CHUNKED:
             sent["Content-Length"] = "0"
-        exchange = upstream.Exchange(await self.gateway.connect(), self._on_headers, self._on_data)
+        exchange = upstream.Exchange(
+            await self.gateway.connect(), self._on_headers, self._on_data, self._on_bulk
+        )
         self.gateway.begun()
         self._counted = True
         try:
@@ -115,7 +117,7 @@ class Session(Guard):
         if isinstance(connection, HTTP1Connection) and connection.stream is not None:
             connection.stream.close()
 
-    async def _on_headers(self, line: ResponseStartLine, received: HTTPHeaders) -> None:
+    async def _on_headers(self, line: ResponseStartLine, received: HTTPHeaders, bulk: bool) -> None:
         self.set_status(line.code, line.reason or "-")
         for name in ("Content-Type", "Date"):
             self.clear_header(name)
@@ -123,11 +125,27 @@ class Session(Guard):
             self.add_header(name, value)
         if "Content-Length" in received:
             self.set_header("Content-Length", received["Content-Length"])
+        if bulk:
+            self.set_header("Connection", "close")
         await self.flush()
 
     async def _on_data(self, chunk: bytes) -> None:
         self.write(chunk)
         await self.flush()
+
+    async def _on_bulk(self, source: IOStream, size: int) -> None:
+        """A large answer: from stream to stream. The browser's connection ends with it."""
+        if self._gone:
+            raise StreamClosedError
+        self._auto_finish = False
+        target = self.detach()
+        target.set_close_callback(source.close)
+        try:
+            await upstream.pump(source, target, size)
+        finally:
+            target.close()
+            self._log()
+            self.on_finish()
 
     def compute_etag(self) -> None:
         """Jupyter's own, if any."""
