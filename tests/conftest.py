@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.services import postgresql
+from tests.services import facility, hub, postgresql
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -49,3 +49,18 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'visa.sqlite'}"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(scope="session")
+def shared_hub(tmp_path_factory: pytest.TempPathFactory, environment_prefix: Path) -> Iterator[hub.RunningHub]:
+    """A hub that many tests use; each takes names of its own for its servers and leaves none running."""
+    folder = tmp_path_factory.mktemp("hub")
+    with hub.running(folder, facility.write(folder / "facility", environment_prefix)) as running:
+        yield running
+
+
+@pytest.fixture
+def own_hub(tmp_path: Path, environment_prefix: Path) -> Iterator[hub.RunningHub]:
+    """A hub of one's own: to be killed, restarted, misconfigured."""
+    with hub.running(tmp_path, facility.write(tmp_path / "facility", environment_prefix)) as running:
+        yield running

@@ -235,7 +235,7 @@ class Start:
         if self.spec.session == "desktop":
             return "desktop/"
         first = next(iter(self.spec.experiments), None)
-        return f"lab/tree/notebooks/{first}.ipynb" if first else "lab"
+        return f"lab/tree/notebooks/{first}.ipynb?file-browser-path=/data/{first}" if first else "lab"
 
     def _environ(self, chosen: Path) -> dict[str, str]:
         spec = self.spec

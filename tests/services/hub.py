@@ -1,0 +1,225 @@
+"""A real JupyterHub with VISA's defaults, as a process of its own on free ports and in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from visa.cli.demo.leftovers import end_all, of
+from visa.cli.demo.runner import free_ports
+from visa.store.store import Store
+
+CONFIG = """\
+from visa.hub.defaults import configure
+configure(c, facility={facility!r}, state={state!r}, store_url={store!r}, bind_url="http://127.0.0.1:{public}",
+          hub_port={hub}, proxy_port={proxy}, portal_port={portal}, authenticator={authenticator!r})
+c.VisaSandboxSpawner.tether_pid = {tether}
+{extra}
+"""
+
+
+class RunningHub:
+    """One hub. `start` may be called again after `kill`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        facility: Path,
+        *,
+        store_url: str | None = None,
+        authenticator: str = "visa-demo",
+        extra: str = "",
+        variables: dict[str, str] | None = None,
+    ) -> None:
+        self.folder, self.facility = folder, facility
+        self.state = (folder / "state").resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        public, hub, proxy, portal = free_ports(4)
+        self.url = f"http://127.0.0.1:{public}"
+        self.portal = f"{self.url}/services/visa/"
+        self.log = folder / "hub.log"
+        self.config = folder / "jupyterhub_config.py"
+        self.variables = variables or {}
+        self.config.write_text(
+            CONFIG.format(
+                facility=str(facility),
+                state=str(self.state),
+                store=store_url,
+                public=public,
+                hub=hub,
+                proxy=proxy,
+                portal=portal,
+                authenticator=authenticator,
+                tether=os.getpid(),
+                extra=extra,
+            )
+        )
+        self.store_url = store_url or f"sqlite:///{self.state / 'visa.sqlite'}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def store(self) -> Store:
+        """A look into the hub's store."""
+        return Store(self.store_url)
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it, and wait until it serves its login page."""
+        variables = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTERHUB_")}
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterhub", "-f", str(self.config)],
+                cwd=self.folder,
+                env={**variables, **self.variables},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if wait:
+            self.wait()
+
+    def wait(self, seconds: float = 60) -> None:
+        """Until hub and portal answer."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert self.process is not None
+            assert self.process.poll() is None, f"the hub ended: {self.tail()}"
+            try:
+                pages = (httpx.get(f"{self.url}/hub/health"), httpx.get(f"{self.portal}accent.css"))
+                if all(page.status_code == 200 for page in pages) and "is now running" in self.tail(200_000):
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError(f"the hub did not answer: {self.tail()}")
+
+    def tail(self, length: int = 3000) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-length:] if self.log.exists() else ""
+
+    def kill(self) -> None:
+        """SIGKILL: no time to clean up."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it in order; instances and proxy go on."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def processes(self) -> list[int]:
+        """Everything that was started for this hub's state folder."""
+        return [process.pid for process in of(self.state)]
+
+    def end(self) -> None:
+        """End it and everything that it started."""
+        self.stop()
+        end_all(self.state)
+
+    # people
+
+    def login(self, username: str, password: str = "visa") -> httpx.Client:
+        """A browser's worth of cookies for a demo person."""
+        client = httpx.Client(base_url=self.url, follow_redirects=True, timeout=40)
+        page = client.get("/hub/login")
+        found = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
+        assert found, page.text[:500]
+        answer = client.post(
+            "/hub/login?next=/hub/token", data={"username": username, "password": password, "_xsrf": found[1]}
+        )
+        assert answer.status_code == 200, (answer.status_code, answer.text[:500])
+        return client
+
+    def token(self, username: str, **body: Any) -> str:
+        """A hub token of hers."""
+        with self.login(username) as client:
+            xsrf = next(c.value for c in client.cookies.jar if c.name == "_xsrf" and c.path == "/hub/")
+            answer = client.post(
+                f"/hub/api/users/{username}/tokens", json={"note": "test", **body}, headers={"X-XSRFToken": xsrf or ""}
+            )
+            assert answer.status_code == 201, answer.text
+            return str(answer.json()["token"])
+
+    def api(self, token: str) -> httpx.Client:
+        """The hub's REST API with a token."""
+        return httpx.Client(base_url=f"{self.url}/hub/api", headers={"Authorization": f"token {token}"}, timeout=60)
+
+    def rest(self, token: str) -> httpx.Client:
+        """VISA's REST API with a token."""
+        return httpx.Client(base_url=f"{self.portal}api/v1/", headers={"Authorization": f"token {token}"}, timeout=60)
+
+
+def until(condition: Any, seconds: float = 20.0, what: str = "it") -> Any:
+    """The first true value of ``condition()``."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not happen within {seconds} s")
+
+
+@contextmanager
+def running(folder: Path, facility: Path, **settings: Any) -> Iterator[RunningHub]:
+    """A hub for the length of the block; its log is shown when something fails."""
+    hub = RunningHub(folder, facility, **settings)
+    try:
+        hub.start()
+        yield hub
+    finally:
+        hub.end()
+
+
+def run_in(hub: RunningHub, token: str, path: str, code: str, seconds: float = 30.0) -> str:
+    """Run Python in a new kernel of the instance at ``path`` (``user/name``); what it printed."""
+    import websockets.sync.client as websockets
+
+    base = f"{hub.url}/user/{path}/"
+    headers = {"Authorization": f"token {token}"}
+    with httpx.Client(headers=headers, timeout=30) as client:
+        until(lambda: client.get(f"{base}api/kernels").status_code == 200, 30, "Jupyter")
+        kernel = client.post(f"{base}api/kernels", json={"name": "python3"}).json()["id"]
+        address = f"{base}api/kernels/{kernel}/channels".replace("http", "ws", 1)
+        printed = ""
+        with websockets.connect(address, additional_headers=headers, max_size=None) as socket:
+            message_id = "run-1"
+            header = {
+                "msg_id": message_id,
+                "msg_type": "execute_request",
+                "username": "",
+                "session": "s",
+                "version": "5.3",
+            }
+            content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
+            message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+            socket.send(json.dumps(message))
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                got = json.loads(socket.recv(timeout=seconds))
+                if got["parent_header"].get("msg_id") != message_id:
+                    continue
+                if got["msg_type"] == "stream":
+                    printed += got["content"]["text"]
+                elif got["msg_type"] == "error":
+                    printed += "\n".join(got["content"]["traceback"])
+                elif got["msg_type"] == "status" and got["content"]["execution_state"] == "idle":
+                    break
+        client.delete(f"{base}api/kernels/{kernel}")
+    return printed
