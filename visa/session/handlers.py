@@ -103,7 +103,7 @@ class Root(Small):
 class Elsewhere(Small):
     """A path that is not this instance's, or not the gateway's to have."""
 
-    async def prepare(self) -> None:
+    async def get(self) -> None:
         """Nothing is there; who is not logged in is not told even that."""
         try:
             if self.request.path.startswith(self.gateway.settings.prefix):
@@ -111,3 +111,5 @@ class Elsewhere(Small):
             raise Refused(404, "There is nothing at this address.")
         except Refused as error:
             self.refuse(error)
+
+    head = post = delete = patch = put = options = get

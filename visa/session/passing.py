@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 
 from tornado import web
 from tornado.http1connection import HTTP1Connection
@@ -28,6 +30,7 @@ class Session(Guard):
         self._exchange: upstream.Exchange | None = None
         self._dropped = 0
         self._counted = False
+        self._instead: Callable[[], None] | None = None
 
     async def prepare(self) -> None:
         """Decide before a byte of the body is taken, then send the head on."""
@@ -37,9 +40,17 @@ class Session(Guard):
                 self.gateway.activity.happened()
             await self._connect(admitted)
         except Refused as error:
-            self.refuse(error)
+            self._end_with(partial(self.refuse, error))
         except upstream.NotListening:
-            self._wait()
+            self._end_with(self._wait)
+
+    def _end_with(self, answer: Callable[[], None]) -> None:
+        """Answer at once when a body would come; else in turn, so that the connection can be used again."""
+        if "Transfer-Encoding" in self.request.headers or self.request.headers.get("Content-Length", "0") != "0":
+            self.set_header("Connection", "close")
+            answer()
+        else:
+            self._instead = answer
 
     async def _connect(self, admitted: Admitted) -> None:
         method = self.request.method or "GET"
@@ -88,7 +99,9 @@ class Session(Guard):
             await self._answer()
 
     async def _pass_on(self) -> None:
-        if not self._finished and self._exchange is not None:
+        if self._instead is not None:
+            self._instead()
+        elif not self._finished:
             await self._answer()
 
     get = head = post = delete = patch = put = options = _pass_on

@@ -1,0 +1,443 @@
+"""Requests passed on to a real Jupyter, and to a socket that misbehaves as Jupyter cannot be made to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.session import rig
+from tests.session.conftest import Alone
+
+Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@contextlib.asynccontextmanager
+async def behind(behaviour: Behaviour, **more: str) -> AsyncIterator[tuple[rig.Gateway, rig.FakeHub]]:
+    """A gateway whose Jupyter is ``behaviour``, run for each connection."""
+    with tempfile.TemporaryDirectory(prefix="visa-s-") as run:
+        tasks: set[asyncio.Task[None]] = set()
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            tasks.add(task)
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await behaviour(reader, writer)
+            writer.close()
+
+        server = await asyncio.start_unix_server(connected, os.path.join(run, "jupyter.sock"), limit=2**20)
+        fake = rig.FakeHub()
+        async with fake.served() as api:
+            with rig.gateway(Path(run), api, **more) as gateway:
+                yield gateway, fake
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def head(reader: asyncio.StreamReader) -> str:
+    """A request's head, as it came to Jupyter."""
+    return (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+
+
+class Notes:
+    """Answers ok to all and keeps the heads."""
+
+    def __init__(self, answer: bytes = OK) -> None:
+        self.heads: list[str] = []
+        self.rest = b""
+        self.answer = answer
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        text = await head(reader)
+        if "/api/kernels HTTP" in text and "Host: visa\r\n" in text:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]")  # the gateway's own question
+            return
+        self.heads.append(text)
+        writer.write(self.answer)
+        await writer.drain()
+        self.rest += await reader.read()
+
+
+async def test_ranges_head_and_not_modified(alone: Alone, jupyter: rig.Jupyter) -> None:
+    content = os.urandom(300_000)
+    (jupyter.home / "some.bin").write_bytes(content)
+    url = alone.gateway.url + "files/some.bin"
+    async with aiohttp.ClientSession(headers=rig.MARIE) as client:
+        async with client.get(url) as answer:
+            assert await answer.read() == content
+            etag = answer.headers["Etag"]
+        async with client.head(url) as answer:
+            assert answer.status == 200
+            assert await answer.read() == b""
+        async with client.get(url, headers={"If-None-Match": etag}) as answer:
+            assert answer.status == 304
+        async with client.get(url, headers={"Range": "bytes=1000-1999"}) as answer:
+            assert answer.status == 206
+            assert await answer.read() == content[1000:2000]
+        async with client.get(alone.gateway.url + "files/no.bin") as answer:
+            assert answer.status == 404
+
+
+async def test_a_gigabyte_down_costs_no_memory_and_is_whole(alone: Alone, jupyter: rig.Jupyter) -> None:
+    big = jupyter.home / "big.bin"
+    size = 2**30
+    with open(big, "wb") as file:
+        file.truncate(size)
+        file.seek(size // 2)
+        file.write(b"in the middle")
+        file.seek(size - 8)
+        file.write(b"the end.")
+    expected = hashlib.blake2b(big.read_bytes()).digest()
+    got, most = hashlib.blake2b(), 0.0
+    try:
+        async with (
+            aiohttp.ClientSession(headers=rig.MARIE) as client,
+            client.get(alone.gateway.url + "files/big.bin") as answer,
+        ):
+            assert answer.headers["Content-Length"] == str(size)
+            for number in range(10**9):
+                chunk = await answer.content.read(2**20)
+                if not chunk:
+                    break
+                got.update(chunk)
+                if number % 64 == 0:
+                    most = max(most, alone.gateway.memory())
+    finally:
+        big.unlink()
+    assert got.digest() == expected
+    assert most < 60
+
+
+async def test_a_gigabyte_up_costs_no_memory_and_is_whole() -> None:
+    size, piece = 2**30, os.urandom(2**20)
+    seen = {"bytes": 0, "head": ""}
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        text = await head(reader)
+        if text.startswith("GET"):
+            return
+        seen["head"] = text
+        while seen["bytes"] < size:
+            part = await reader.read(2**20)
+            if not part:
+                return
+            seen["bytes"] += len(part)
+        writer.write(OK)
+        await writer.drain()
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(size // 2**20):
+            yield piece
+
+    most = 0.0
+    async with behind(take) as (gateway, _):
+
+        async def watch() -> None:
+            nonlocal most
+            while True:
+                most = max(most, gateway.memory())
+                await asyncio.sleep(0.05)
+
+        watching = asyncio.create_task(watch())
+        headers = {**rig.MARIE, "Content-Length": str(size)}
+        async with (
+            aiohttp.ClientSession(headers=headers) as client,
+            client.put(gateway.url + "api/contents/x", data=body()) as answer,
+        ):
+            assert await answer.text() == "ok"
+        watching.cancel()
+    assert seen["bytes"] == size
+    assert 0 < most < 60
+
+
+async def test_an_upload_waits_for_a_jupyter_that_does_not_read() -> None:
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60)
+
+    async with behind(deaf) as (gateway, _):
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        lines = f"PUT {rig.SERVER}api/contents/x HTTP/1.1\r\nHost: x\r\nAuthorization: token marie's\r\n"
+        writer.write(f"{lines}Content-Length: {2**30}\r\n\r\n".encode())
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 2**28:
+                writer.write(bytes(2**20))
+                await asyncio.wait_for(writer.drain(), 1)
+                sent += 2**20
+        assert sent < 2**26
+        assert gateway.memory() < 60
+        writer.transport.abort()
+
+
+async def test_a_chunked_upload_is_passed_on_whole() -> None:
+    got = bytearray()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        text = await head(reader)
+        if text.startswith("GET"):
+            return
+        assert "Transfer-Encoding: chunked" in text
+        while size := int((await reader.readline()).strip(), 16):
+            got.extend(await reader.readexactly(size))
+            await reader.readline()
+        writer.write(OK)
+        await writer.drain()
+
+    async def body() -> AsyncIterator[bytes]:
+        for number in range(50):
+            yield bytes([number]) * 7000
+
+    async with behind(take) as (gateway, _), aiohttp.ClientSession(headers=rig.MARIE) as client:
+        async with client.post(gateway.url + "an/extension", data=body()) as answer:
+            assert await answer.text() == "ok"
+    assert bytes(got) == b"".join(bytes([number]) * 7000 for number in range(50))
+
+
+async def test_a_browser_that_goes_away_ends_the_work_in_jupyter() -> None:
+    gone = asyncio.Event()
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await writer.drain()
+        await reader.read()  # the gateway closes
+        gone.set()
+
+    async with behind(endless) as (gateway, _):
+        async with aiohttp.ClientSession(headers=rig.MARIE) as client:
+            async with client.get(gateway.url + "an/extension") as answer:
+                assert answer.status == 200
+        await asyncio.wait_for(gone.wait(), 3)
+
+
+@pytest.mark.parametrize("large", [False, True])
+async def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(large: bool) -> None:
+    size = 10**7 if large else 10**5
+
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode() + bytes(500))
+        await writer.drain()
+
+    async with behind(broken) as (gateway, _), aiohttp.ClientSession(headers=rig.MARIE) as client:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            async with client.get(gateway.url + "files/x") as answer:
+                await answer.read()
+        async with client.get(gateway.url + "_visa/health") as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nBad header\r\n\r\n"]
+)
+async def test_no_proper_answer_is_a_502_in_words(answer: bytes) -> None:
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(answer)
+        await writer.drain()
+
+    async with behind(broken) as (gateway, _), aiohttp.ClientSession(headers=rig.MARIE) as client:
+        async with client.get(gateway.url + "api/status") as got:
+            assert got.status == 502
+            assert got.content_type == "application/problem+json"
+            assert "Jupyter closed" in (await got.json(content_type=None))["title"]
+
+
+async def test_jupyter_s_refusal_in_the_middle_of_an_upload_reaches_the_browser() -> None:
+    async def refuses(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        text = await head(reader)
+        if text.startswith("GET"):
+            return
+        await reader.read(1000)
+        writer.write(b"HTTP/1.1 413 Too much\r\nContent-Length: 4\r\nConnection: close\r\n\r\nmuch")
+        await writer.drain()
+
+    async with behind(refuses) as (gateway, _):
+        request = f"PUT {rig.SERVER}api/contents/x HTTP/1.1\r\nHost: x\r\nAuthorization: token marie's\r\n"
+        answer = await rig.raw(gateway.port, f"{request}Content-Length: {2**24}\r\n\r\n".encode() + bytes(2**22))
+    assert re.match(rb"HTTP/1.1 (413|502) ", answer), answer[:200]
+
+
+HOST = b"Host: x\r\nAuthorization: token marie's\r\n"
+EVIL = [
+    b"POST %s HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /evil",
+    b"POST %s HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\nContent-Length: 30\r\n\r\nabcdGET /evil HTTP/1.1\r\n\r\n",
+    b"POST %s HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\nGET /evil HTTP/1.1\r\n\r\n",
+    b"POST %s HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nGET /evil HTTP/1.1\r\n\r\n",
+    b"POST %s HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n4\r\nabcdGET /evil HTTP/1.1\r\n\r\n",
+    b"DELETE %s HTTP/1.1\r\n"
+    + HOST
+    + b"Transfer-Encoding: chunked\r\n\r\n14\r\nGET /evil HTTP/1.1\r\n\r\n\r\n0\r\n\r\n",
+    b"GET %s HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n14\r\nGET /evil HTTP/1.1\r\n\r\n\r\n0\r\n\r\n",
+    b"GET %s HTTP/1.1\r\n" + HOST + b"Content-Length: -1\r\n\r\nGET /evil HTTP/1.1\r\n\r\n",
+    b"GET %s HTTP/1.1\r\n" + HOST + b"X-A: b\r\n X-Visa-Identity: evil\r\n\r\n",
+    b"GET %s HTTP/1.1\r\n" + HOST + b"X-A: b\rX-Visa-Identity: evil\r\n\r\n",
+    b"GET %s HTTP/1.1\r\n" + HOST + b"X-Visa-Identity : evil\r\n\r\n",
+    b"GET %s HTTP/1.1\r\n" + HOST + b"X-Visa-Identity: evil\r\nx_visa_identity: evil\r\n\r\n",
+    b"GET %s HTTP/1.1\r\n" + HOST + b"Connection: close, X-Visa-Identity\r\nX-Visa-Identity: evil\r\n\r\n",
+    b"GET http://evil/%s HTTP/1.1\r\n" + HOST + b"\r\n",
+    b"GET %s/../../../evil HTTP/1.1\r\n" + HOST + b"\r\n",
+    b"GET %s/%%2e%%2e/evil HTTP/1.1\r\n" + HOST + b"\r\n",
+    b"GET %s//evil HTTP/1.1\r\n" + HOST + b"\r\n",
+    b"GET %s?x\tGET /evil HTTP/1.1\r\n" + HOST + b"\r\n",
+    b"GET %s HTTP/1.1\r\n" + HOST + b"X-Long: " + b"a" * 200_000 + b"\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"CONNECT evil:443 HTTP/1.1\r\n" + HOST + b"\r\n",
+    b"TRACE %s HTTP/1.1\r\n" + HOST + b"\r\n",
+    b"GET %s HTTP/1.1\r\n" + HOST + b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: x\r\n\r\n",
+]
+
+
+async def test_nothing_is_smuggled_past_the_gateway() -> None:
+    notes = Notes()
+    async with behind(notes) as (gateway, _):
+        for request in EVIL:
+            notes.heads.clear()
+            notes.rest = b""
+            path = (rig.SERVER + "api/contents").encode()
+            await rig.raw(gateway.port, request.replace(b"%s", path).replace(b"%%", b"%"), 2)
+            assert len(notes.heads) <= 1, request
+            for text in notes.heads:
+                line, *rest = text.split("\r\n")
+                assert re.fullmatch(r"(GET|POST|DELETE) " + rig.SERVER + r"api/contents(\?\S*)? HTTP/1.1", line), text
+                lower = [one.lower() for one in rest]
+                assert sum(one.startswith("x-visa-identity:") for one in lower) == 1, text
+                assert "evil" not in text, text
+                assert not any(one.startswith(("authorization", "upgrade", "http2-settings")) for one in lower)
+                assert not (any(o.startswith("content-length") for o in lower) and "transfer-encoding" in text.lower())
+            assert b"HTTP/1.1\r\n\r\n" not in notes.rest or b"14\r\n" in notes.rest, (request, notes.rest)
+        async with aiohttp.ClientSession(headers=rig.MARIE) as client, client.get(gateway.url + "api/x") as answer:
+            assert answer.status == 200
+
+
+async def test_jupyter_sees_no_secret_and_knows_who_is_there() -> None:
+    notes = Notes()
+    async with behind(notes) as (gateway, fake):
+        fake.let_in("secret-token", "marie", display_name="Marie Curie", initials="MC", color="#c00")
+        headers = {
+            "Authorization": "Bearer secret-token",
+            "Cookie": "jupyterhub-session-id=secret-a; visa-session=secret-b; _xsrf=2|x; __Host-x=secret-c; a=b",
+            "X-Visa-Identity": "secret-d",
+            "Proxy-Authorization": "secret-e",
+            "X-XSRFToken": "2|x",
+        }
+        async with aiohttp.ClientSession(headers=headers) as client:
+            url = gateway.url + "api/contents/%C3%A9%20x%23?token=secret-f&content=1&to%6ben=secret-g"
+            async with client.get(aiohttp.client.URL(url, encoded=True)) as answer:
+                assert answer.status == 200
+        assert "secret" not in gateway.log.read_text()
+    (text,) = notes.heads
+    assert "secret" not in text
+    assert text.startswith(f"GET {rig.SERVER}api/contents/%C3%A9%20x%23?content=1 HTTP/1.1")
+    assert "Cookie: _xsrf=2|x; a=b\r\n" in text
+    assert "X-Xsrftoken: 2|x" in text
+    found = re.search(r"X-Visa-Identity: (\S+)", text)
+    assert found is not None
+    import base64
+
+    identity = json.loads(base64.b64decode(found[1]))
+    assert identity == {
+        "username": "marie",
+        "name": "Marie Curie",
+        "display_name": "Marie Curie",
+        "initials": "MC",
+        "color": "#c00",
+        "avatar_url": "",
+        "by": "token",
+    }
+
+
+async def test_the_environment_has_no_power_over_the_hub_s_host() -> None:
+    answer = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nStrict-Transport-Security: max-age=1\r\nClear-Site-Data: *\r\n"
+        b"Service-Worker-Allowed: /\r\nAccess-Control-Allow-Origin: *\r\nAlt-Svc: h2=evil\r\nServer: evil\r\n"
+        b"Set-Cookie: jupyterhub-session-id=evil; Path=/\r\nSet-Cookie: visa-session=evil\r\n"
+        b"Set-Cookie: =jupyterhub-hub-login=evil; Path=/hub/\r\n"
+        b"Set-Cookie: good=1; Path=/; Domain=example.org; HttpOnly\r\nX-Kept: yes\r\n\r\nok"
+    )
+    async with behind(Notes(answer)) as (gateway, _), aiohttp.ClientSession(headers=rig.MARIE) as client:
+        async with client.get(gateway.url + "x") as got:
+            assert got.headers["X-Kept"] == "yes"
+            assert got.headers.getall("Set-Cookie") == [f"good=1; HttpOnly; Path={rig.SERVER}"]
+            assert "evil" not in str(got.headers)
+            for name in ("Strict-Transport-Security", "Clear-Site-Data", "Service-Worker-Allowed"):
+                assert name not in got.headers
+            assert "Access-Control-Allow-Origin" not in got.headers
+
+
+async def test_a_refused_upload_is_not_read_to_its_end() -> None:
+    notes = Notes()
+    async with behind(notes) as (gateway, _):
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(f"PUT {rig.SERVER}x HTTP/1.1\r\nHost: x\r\nContent-Length: {2**32}\r\n\r\n".encode())
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 2**28:
+                writer.write(bytes(2**20))
+                await writer.drain()
+                sent += 2**20
+        assert sent < 2**26
+        writer.transport.abort()
+    assert notes.heads == []
+
+
+async def test_a_busy_hub_is_asked_once_and_not_for_every_request() -> None:
+    async with behind(Notes()) as (gateway, fake), aiohttp.ClientSession(headers=rig.MARIE) as client:
+
+        async def one() -> int:
+            async with client.get(gateway.url + "x") as answer:
+                return answer.status
+
+        assert set(await asyncio.gather(*(one() for _ in range(50)))) == {200}
+        assert fake.asked == 1
+
+
+async def test_a_hub_that_is_down_neither_locks_out_nor_lets_in() -> None:
+    async with behind(Notes()) as (gateway, fake), aiohttp.ClientSession() as client:
+        async with client.get(gateway.url + "x", headers=rig.MARIE) as answer:
+            assert answer.status == 200
+        fake.down = True
+        async with client.get(gateway.url + "x", headers=rig.MARIE) as answer:
+            assert answer.status == 200
+        async with client.get(gateway.url + "x", headers={"Authorization": "token unknown"}) as answer:
+            assert answer.status == 503
+            assert "The hub does not answer" in await answer.text()
+
+
+async def test_a_request_under_way_is_finished_when_the_gateway_is_told_to_end() -> None:
+    asked = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        text = await head(reader)
+        if "/slow" not in text:
+            return
+        asked.set()
+        await asyncio.sleep(0.7)
+        writer.write(OK)
+        await writer.drain()
+
+    async with behind(slow) as (gateway, _), aiohttp.ClientSession(headers=rig.MARIE) as client:
+
+        async def one() -> str:
+            async with client.get(gateway.url + "slow") as answer:
+                return await answer.text()
+
+        under_way = asyncio.create_task(one())
+        await asked.wait()
+        gateway.process.terminate()
+        assert await under_way == "ok"
+        await asyncio.to_thread(gateway.process.wait, 8)
+        assert gateway.process.returncode == 0
