@@ -1,0 +1,133 @@
+"""The hub killed in the middle: nothing lost, nothing left, running work reachable."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import httpx
+
+from tests.services.hub import RunningHub, run_in, until
+from visa.processes import Process, arguments
+
+GOOD = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
+
+
+def start(hub: RunningHub, token: str, name: str) -> None:
+    with hub.api(token) as api:
+        answer = api.post(f"/users/marie/servers/{name}", json=GOOD)
+        assert answer.status_code in (201, 202), answer.text
+
+
+def supervisors(hub: RunningHub) -> list[str]:
+    """Instances with a supervisor, by the names of their run folders."""
+    found = []
+    for pid in hub.processes():
+        found += [Path(a).name for a in arguments(pid) if Path(a).parent == hub.state / "instances"]
+    return sorted(set(found))
+
+
+def test_killed_during_starts_nothing_is_lost_or_left(own_hub: RunningHub) -> None:
+    token = own_hub.token("marie")
+    start(own_hub, token, "steady")
+    assert "42" in run_in(own_hub, token, "marie/steady", "print(6 * 7)")
+
+    def begin(name: str) -> None:
+        try:
+            start(own_hub, token, name)
+        except (httpx.HTTPError, AssertionError):
+            return  # the hub is killed meanwhile; that is the test
+
+    threads = [threading.Thread(target=begin, args=(f"n{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(own_hub.store.holding()) >= 3, 20, "starts under way")
+    own_hub.kill()
+    for thread in threads:
+        thread.join()
+
+    with httpx.Client(headers={"Authorization": f"token {token}"}) as client:
+        alive = client.get(f"{own_hub.url}/user/marie/steady/_visa/health")
+        assert alive.status_code == 200, "proxy and instance go on without the hub"
+
+    own_hub.start()
+    with own_hub.api(token) as api:
+        ready = {n for n, s in api.get("/users/marie").json()["servers"].items() if s["ready"]}
+        assert "steady" in ready
+        until(lambda: {i.name for i in own_hub.store.holding()} == ready, 30, "reservations as servers are")
+        assert all(i.state == "running" for i in own_hub.store.holding())
+        known = {i.id for i in own_hub.store.holding()}
+        until(lambda: set(supervisors(own_hub)) == known, 30, "unknown processes' end")
+        assert "42" in run_in(own_hub, token, "marie/steady", "print(6 * 7)")
+        free = 5 - len(ready)
+        for number in range(free):
+            start(own_hub, token, f"again{number}")
+        assert api.post("/users/marie/servers/onemore", json=GOOD).status_code == 409
+
+
+def test_a_clean_stop_and_start_keeps_running_work(own_hub: RunningHub) -> None:
+    token = own_hub.token("marie")
+    start(own_hub, token, "kept")
+    own_hub.stop()
+    assert supervisors(own_hub), "instances go on"
+    own_hub.start()
+    with own_hub.api(token) as api:
+        assert api.get("/users/marie").json()["servers"]["kept"]["ready"]
+        assert "1" in run_in(own_hub, token, "marie/kept", "print(1)")
+        assert api.delete("/users/marie/servers/kept").status_code in (202, 204)
+        until(lambda: not supervisors(own_hub), 30, "its end")
+    assert own_hub.store.holding() == ()
+
+
+def test_an_instance_that_ends_by_itself_gives_its_quota_back_and_says_why(own_hub: RunningHub) -> None:
+    token = own_hub.token("marie")
+    start(own_hub, token, "dies")
+    (identifier,) = supervisors(own_hub)
+    jupyter = [
+        pid
+        for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+        if any("jupyter-lab" in a for a in arguments(pid)) and "/user/marie/dies/" in _variables(pid)
+    ]
+    until(lambda: True)
+    assert jupyter
+    Process.of(jupyter[0]).signal(signal.SIGKILL)  # type: ignore[union-attr]
+    until(lambda: not own_hub.store.holding(), 30, "the quota's return")
+    instance = own_hub.store.instance(identifier)
+    assert instance is not None
+    assert instance.state == "failed"
+    assert instance.reason
+    assert "again" in instance.reason
+
+
+def _variables(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def test_facility_is_reloaded_and_a_broken_edit_keeps_the_last_good_one(own_hub: RunningHub) -> None:
+    token = own_hub.token("marie")
+    with own_hub.rest(token) as rest:
+        good = own_hub.facility.read_text()
+        own_hub.facility.write_text(good.replace("name: Test Facility", "name: Another Name"))
+        until(lambda: rest.get("me").json()["facility"] == "Another Name", 15, "the reload")
+        own_hub.facility.write_text("facility: {nam: x}")
+        with own_hub.login("grace") as grace:
+            until(lambda: "did you mean" in grace.get("/services/visa/").text, 15, "the word to operators")
+        assert rest.get("me").json()["facility"] == "Another Name"
+        with own_hub.login("marie") as marie:
+            assert "did you mean" not in marie.get("/services/visa/").text
+
+
+def test_the_hub_refuses_a_broken_facility_with_the_words_of_visa_check(tmp_path: Path) -> None:
+    path = tmp_path / "facility.yaml"
+    path.write_text("facility: {nam: x}\n")
+    hub = RunningHub(tmp_path / "hub", path)
+    hub.start(wait=False)
+    assert hub.process is not None
+    assert hub.process.wait(30) != 0
+    assert f"{path}:1: facility.nam" in hub.tail()
+    assert "did you mean 'name'?" in hub.tail()
