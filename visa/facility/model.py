@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, WithJsonSchema, model_validator
 
 from visa.facility.units import Cpu, Duration, Memory, PathTemplate, TargetTemplate
 from visa.identifiers import DataRootId, EnvironmentId, FlavourId, InstrumentId, ProposalId, RoleName, Username
 
 SessionKind = Literal["notebook", "desktop"]
 
+BUILT_IN_ROLES = frozenset(
+    {"administrator", "it_support", "instrument_scientist", "instrument_control", "scientist", "student"}
+)
+"""Roles that VISA itself knows; facility.yaml may declare more under ``people.roles``.
+
+``instrument_scientist`` is given by the catalogue too: to who is named as scientist of an instrument.
+"""
+
+
+def _place(path: Path) -> Path:
+    if str(path) in (".", "..") or any(not part.isprintable() for part in path.parts):
+        raise ValueError("is not the name of a file or folder; give one, as data/raw")
+    return path
+
+
+Place = Annotated[Path, AfterValidator(_place), WithJsonSchema({"type": "string", "minLength": 1})]
+"""A file or folder of this machine, absolute or relative to facility.yaml."""
+
+Count = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def subject_fault(given: Iterable[str], choices: Iterable[str]) -> str | None:
+    """What is wrong with an entry that names ``given`` as its subject; it must name one of ``choices``."""
+    names, right = list(given), f"give exactly one of {', '.join(choices)}"
+    if len(names) == 1:
+        return None
+    return f"names {', '.join(names)} at once; {right}" if names else f"does not say whom it is for; {right}"
+
 
 class Section(BaseModel):
     """A part of facility.yaml: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 Roles = Annotated[
@@ -41,14 +71,16 @@ class FileCatalogue(Section):
     """Experiments and teams from one YAML file, or from a folder of CSV files."""
 
     type: Literal["file"]
-    path: Path = Field(description="A .yaml file or a folder of .csv files; relative to facility.yaml.")
+    path: Place = Field(description="A .yaml file or a folder of .csv files; relative to facility.yaml.")
 
 
 class SqlCatalogue(Section):
     """Experiments and teams from queries on a database."""
 
     type: Literal["sql"]
-    url: str = Field(description="SQLAlchemy URL. `${NAME}` is replaced from the environment (for passwords).")
+    url: Text = Field(
+        repr=False, description="SQLAlchemy URL. `${NAME}` is replaced from the environment (for passwords)."
+    )
     queries: dict[str, str] = Field(default={}, description="Queries that replace the documented ones, by name.")
     refresh: Duration = Field(
         default=timedelta(minutes=5), description="How old an answer may be before the source is asked again."
@@ -61,14 +93,14 @@ CatalogueSource = Annotated[FileCatalogue | SqlCatalogue, Field(discriminator="t
 class People(Section):
     """How claims of the identity provider become a person."""
 
-    username_claim: str = Field(default="preferred_username", description="Claim with the user name.")
-    name_claim: str = Field(default="name", description="Claim with the name people read.")
-    email_claim: str = Field(default="email", description="Claim with the mail address.")
-    uid_claim: str | None = Field(default=None, description="Claim with the numeric uid; else the catalogue's.")
-    gid_claim: str | None = Field(default=None, description="Claim with the numeric gid; else the catalogue's.")
-    gids_claim: str | None = Field(default=None, description="Claim with a list of supplementary gids.")
-    groups_claim: str = Field(default="groups", description="Claim with a list of group names.")
-    roles_claim: str = Field(default="roles", description="Claim with a list of values that `roles` maps.")
+    username_claim: Text = Field(default="preferred_username", description="Claim with the user name.")
+    name_claim: Text = Field(default="name", description="Claim with the name people read.")
+    email_claim: Text = Field(default="email", description="Claim with the mail address.")
+    uid_claim: Text | None = Field(default=None, description="Claim with the numeric uid; else the catalogue's.")
+    gid_claim: Text | None = Field(default=None, description="Claim with the numeric gid; else the catalogue's.")
+    gids_claim: Text | None = Field(default=None, description="Claim with a list of supplementary gids.")
+    groups_claim: Text = Field(default="groups", description="Claim with a list of group names.")
+    roles_claim: Text = Field(default="roles", description="Claim with a list of values that `roles` maps.")
     roles: dict[RoleName, tuple[str, ...]] = Field(
         default={}, description="Role to the values of `roles_claim` or `groups_claim` that give it."
     )
@@ -76,7 +108,9 @@ class People(Section):
         default=(),
         description="Roles and groups (`group:NAME`) that may log in. Empty: everyone whom the provider lets in.",
     )
-    minimum_uid: int = Field(default=1000, ge=1, description="Lowest uid and gid that an instance may run as.")
+    minimum_uid: int = Field(
+        default=1000, ge=1, le=2**31 - 1, strict=True, description="Lowest uid and gid that an instance may run as."
+    )
     without_experiment: Roles = Field(
         default=(), description="Roles that may start an instance on no experiment at all."
     )
@@ -89,14 +123,22 @@ class People(Section):
 class LocalRoot(Section):
     """A data root on this machine."""
 
-    root: Path = Field(description="Absolute folder (or relative to facility.yaml) that `path` is under.")
+    root: Place = Field(description="Absolute folder (or relative to facility.yaml) that `path` is under.")
 
 
 class ClaimRoot(Section):
     """A data root on Kubernetes."""
 
-    claim: str = Field(description="Name of a PersistentVolumeClaim in the instances' namespace.")
-    sub_path: str = Field(default="", description="Folder of the claim that `path` is under.")
+    claim: str = Field(
+        pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
+        description="Name of a PersistentVolumeClaim in the instances' namespace.",
+    )
+    sub_path: str = Field(
+        default="",
+        max_length=400,
+        pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*)?$",
+        description="Folder of the claim that `path` is under.",
+    )
 
 
 class DataRoot(Section):
@@ -116,13 +158,15 @@ class DataRoot(Section):
 class LocalEnvironment(Section):
     """An environment on one Linux machine."""
 
-    prefix: Path = Field(description="Folder of the Python environment; relative to facility.yaml or absolute.")
+    prefix: Place = Field(description="Folder of the Python environment; relative to facility.yaml or absolute.")
 
 
 class ImageEnvironment(Section):
     """An environment on Kubernetes."""
 
-    image: str = Field(description="Image reference, best with a digest.")
+    image: str = Field(
+        max_length=400, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$", description="Image reference, best with a digest."
+    )
 
 
 class Environment(Section):
@@ -154,7 +198,7 @@ class Flavour(Section):
     title: str = Field(default="", max_length=80, description="What people read; default: the flavour's name.")
     cpu: Cpu = Field(description="Cores, as 2, 0.5 or 500m.")
     memory: Memory = Field(description="Memory, as 4Gi or 512Mi.")
-    gpu: int = Field(default=0, ge=0, description="Number of GPUs.")
+    gpu: Count = Field(default=0, description="Number of GPUs.")
     scratch: Memory = Field(default=Memory("10Gi"), description="Temporary space, as 10Gi.")
     roles: Roles = ()
     kubernetes: FlavourOnKubernetes = Field(default=FlavourOnKubernetes(), description="Placement on Kubernetes.")
@@ -163,25 +207,28 @@ class Flavour(Section):
 class Quota(Section):
     """How much may be held at once by starting and running instances. Exactly one of the first six keys."""
 
+    subjects: ClassVar = ("who", "user", "role", "group", "instrument", "proposal")
+
     who: Literal["everyone"] | None = Field(default=None, description="`everyone`: each person.")
     user: Username | None = Field(default=None, description="One person; replaces what role and everyone give.")
     role: RoleName | None = Field(default=None, description="Each person of the role; replaces `everyone`.")
-    group: str | None = Field(default=None, description="All members of the group together.")
+    group: Text | None = Field(default=None, description="All members of the group together.")
     instrument: InstrumentId | None = Field(default=None, description="All instances on its experiments together.")
     proposal: ProposalId | None = Field(default=None, description="All instances on its experiments together.")
     shared: bool | None = Field(
-        default=None, description="role, group: whether the limit is one for all together (group's default) or each."
+        default=None,
+        strict=True,
+        description="role, group: whether the limit is one for all together (group's default) or each.",
     )
-    instances: int | None = Field(default=None, ge=0, description="Number of instances.")
+    instances: Count | None = Field(default=None, description="Number of instances.")
     cpu: Cpu | None = Field(default=None, description="Cores.")
     memory: Memory | None = Field(default=None, description="Memory.")
-    gpu: int | None = Field(default=None, ge=0, description="GPUs.")
+    gpu: Count | None = Field(default=None, description="GPUs.")
 
     @model_validator(mode="after")
     def _one_subject(self) -> Quota:
-        subjects = [s for s in ("who", "user", "role", "group", "instrument", "proposal") if getattr(self, s)]
-        if len(subjects) != 1:
-            raise ValueError("give exactly one of: who, user, role, group, instrument, proposal")
+        if fault := subject_fault([key for key in self.subjects if getattr(self, key) is not None], self.subjects):
+            raise ValueError(fault)
         return self
 
 
@@ -196,6 +243,8 @@ class Extend(Section):
 class Lifetime(Section):
     """How long an instance may live. Exactly one of `who`, `role`; a role's rule replaces everyone's."""
 
+    subjects: ClassVar = ("who", "role")
+
     who: Literal["everyone"] | None = Field(default=None, description="`everyone`.")
     role: RoleName | None = Field(default=None, description="People of this role.")
     maximum: Duration | None = Field(default=None, description="Longest life, as 14d.")
@@ -205,8 +254,8 @@ class Lifetime(Section):
 
     @model_validator(mode="after")
     def _one_subject(self) -> Lifetime:
-        if (self.who is None) == (self.role is None):
-            raise ValueError("give exactly one of: who, role")
+        if fault := subject_fault([key for key in self.subjects if getattr(self, key) is not None], self.subjects):
+            raise ValueError(fault)
         return self
 
 

@@ -1,156 +1,254 @@
-"""What must hold between the parts of facility.yaml, beyond each value's own form."""
+"""What must hold between the parts of facility.yaml, beyond each value's own form.
+
+The rules work on the plain document and on those of its entries that are well-formed, so that a
+mistake in one entry does not hide the mistakes in the others.
+"""
 
 from __future__ import annotations
 
+import difflib
+import re
+import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from visa.facility.model import Facility, Lifetime, Quota
-
-BUILT_IN_ROLES = frozenset(
-    {"administrator", "it_support", "instrument_scientist", "instrument_control", "scientist", "student"}
+from visa.facility.document import Keys
+from visa.facility.model import (
+    BUILT_IN_ROLES,
+    DataRoot,
+    Environment,
+    Facility,
+    Lifetime,
+    Quota,
+    Section,
+    subject_fault,
 )
-"""Roles that VISA itself knows; facility.yaml may declare more under ``people.roles``."""
 
-Key = str | int
+__all__ = ["BUILT_IN_ROLES", "Finding", "check", "fields_at"]
+
+S = TypeVar("S", bound=Section)
+_DATABASE = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://.*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A mistake at the path ``keys``."""
 
-    keys: tuple[Key, ...]
+    keys: Keys
     wrong: str
     right: str
 
 
-def check(facility: Facility) -> Iterator[Finding]:
-    """Every rule on a file whose values are all well-formed."""
-    yield from _roles(facility)
-    yield from _data(facility)
-    yield from _environments(facility)
-    yield from _subjects("quotas", facility.quotas)
-    yield from _subjects("lifetimes", facility.lifetimes)
-    yield from _lifetimes(facility.lifetimes)
+def check(document: Mapping[str, Any]) -> Iterator[Finding]:
+    """Every rule that can be judged on ``document``, whatever else is wrong with it."""
+    yield from _catalogue(document.get("catalogue"))
+    yield from _roles(document)
+    yield from _data(document)
+    yield from _environments(document)
+    yield from _quotas(document)
+    yield from _lifetimes(document)
 
 
-def check_raw(data: dict[str, Any]) -> Iterator[Finding]:
-    """The rules that still make sense when some value is wrong: names of roles."""
-    people = data.get("people")
-    declared = people.get("roles") if isinstance(people, dict) else None
+def fields_at(keys: Keys) -> Iterator[str]:
+    """Names of the keys that the section at ``keys`` may have."""
+    annotations: list[Any] = [Facility]
+    for key in keys:
+        annotations = [inner for annotation in annotations for inner in _under(annotation, str(key))]
+    for annotation in annotations:
+        yield from annotation.model_fields if _is_section(annotation) else ()
+
+
+def _under(annotation: Any, key: str) -> Iterator[Any]:
+    """The types that may stand at ``key`` of ``annotation``, unions and annotations taken apart."""
+    if _is_section(annotation):
+        found = annotation.model_fields.get(key)
+        yield from _alternatives(found.annotation) if found else ()
+    elif typing.get_origin(annotation) in (dict, tuple):
+        yield from _alternatives(typing.get_args(annotation)[1 if typing.get_origin(annotation) is dict else 0])
+
+
+def _alternatives(annotation: Any) -> Iterator[Any]:
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        yield from _alternatives(typing.get_args(annotation)[0])
+    elif origin in (typing.Union, types.UnionType):
+        for argument in typing.get_args(annotation):
+            yield from _alternatives(argument)
+    else:
+        yield annotation
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+# The document, however broken
+
+
+def _entries(document: Mapping[str, Any], section: str) -> Iterator[tuple[Keys, dict[str, Any]]]:
+    """The entries of a section of named or listed entries that are sets of keys."""
+    content = document.get(section)
+    if isinstance(content, dict):
+        pairs: Iterable[tuple[str | int, Any]] = content.items()
+    else:
+        pairs = enumerate(content) if isinstance(content, list) else ()
+    for key, entry in pairs:
+        if isinstance(entry, dict):
+            yield (section, key), entry
+
+
+def _formed(model: type[S], entry: dict[str, Any]) -> tuple[S | None, set[str]]:
+    """``entry`` without its malformed keys (None when nothing usable is left), and those keys."""
+    bad: set[str] = set()
+    for _attempt in range(2):
+        try:
+            return model.model_validate({key: value for key, value in entry.items() if key not in bad}), bad
+        except ValidationError as error:
+            bad |= {str(item["loc"][0]) for item in error.errors(include_url=False) if item["loc"]}
+    return None, bad
+
+
+def _lacks(model: type[S], entry: dict[str, Any], *keys: str) -> bool:
+    """Whether none of ``keys`` is given, nor a key that may be one of them misspelt."""
+    return all(entry.get(key) is None for key in keys) and set(entry) <= set(model.model_fields)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+# The rules
+
+
+def _catalogue(section: Any) -> Iterator[Finding]:
+    url = section.get("url") if isinstance(section, dict) and section.get("type") == "sql" else None
+    if isinstance(url, str) and not _DATABASE.fullmatch(url):
+        right = "give an SQLAlchemy URL, as postgresql+psycopg://reader:${PASSWORD}@host/name"
+        yield Finding(("catalogue", "url"), "is not a database address", right)
+
+
+def _roles(document: Mapping[str, Any]) -> Iterator[Finding]:
+    people = document.get("people")
+    people = people if isinstance(people, dict) else {}
+    declared = people.get("roles")
     known = BUILT_IN_ROLES | (set(declared) if isinstance(declared, dict) else set())
+    for keys, role in _named_roles(document, people):
+        if isinstance(role, str) and role and role not in known:
+            close = difflib.get_close_matches(role, sorted(known), 1)
+            right = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(sorted(known))}"
+            right += " (declare others under people.roles)"
+            yield Finding(keys, f"role '{role[:64]}' is not known", right)
+
+
+def _named_roles(document: Mapping[str, Any], people: dict[str, Any]) -> Iterator[tuple[Keys, Any]]:
     for section in ("environments", "flavours"):
-        entries = data.get(section)
-        for name, entry in entries.items() if isinstance(entries, dict) else ():
-            roles = entry.get("roles") if isinstance(entry, dict) else None
-            for index, role in enumerate(roles if isinstance(roles, list) else ()):
-                if isinstance(role, str) and role not in known:
-                    yield _unknown_role((section, name, "roles", index), role, known)
+        for keys, entry in _entries(document, section):
+            yield from (((*keys, "roles", i), role) for i, role in enumerate(_list(entry.get("roles"))))
+    for section in ("quotas", "lifetimes"):
+        for keys, entry in _entries(document, section):
+            yield (*keys, "role"), entry.get("role")
+            extend = entry.get("extend") if section == "lifetimes" else None
+            auto = _list(extend.get("auto")) if isinstance(extend, dict) else []
+            yield from (((*keys, "extend", "auto", i), role) for i, role in enumerate(auto))
+    for key in ("allow", "without_experiment"):
+        for i, role in enumerate(_list(people.get(key))):
+            if not (key == "allow" and isinstance(role, str) and role.startswith("group:")):
+                yield ("people", key, i), role
 
 
-def models_under(model: type[BaseModel], key: str) -> Iterator[type[BaseModel]]:
-    """The models that may stand at ``key`` of ``model`` (through dict, tuple, optional and union)."""
-    field = model.model_fields.get(key)
-    if field is not None:
-        yield from _models_in(field.annotation)
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type):
-        if issubclass(annotation, BaseModel):
-            yield annotation
-        if typing.get_origin(annotation) is None:
-            return
-    for argument in typing.get_args(annotation):
-        yield from _models_in(argument)
-
-
-def _unknown_role(keys: tuple[Key, ...], role: str, known: Iterable[str]) -> Finding:
-    right = f"declare it under people.roles or use one of {', '.join(sorted(known))}"
-    return Finding(keys, f"role '{role}' is not known", right)
-
-
-def _roles(facility: Facility) -> Iterator[Finding]:
-    known = BUILT_IN_ROLES | set(facility.people.roles)
-    used: list[tuple[tuple[Key, ...], str]] = []
-    for name, environment in facility.environments.items():
-        used += [(("environments", name, "roles", i), role) for i, role in enumerate(environment.roles)]
-    for flavour_name, flavour in facility.flavours.items():
-        used += [(("flavours", flavour_name, "roles", i), role) for i, role in enumerate(flavour.roles)]
-    for i, entry in enumerate((*facility.quotas,)):
-        used += [(("quotas", i, "role"), entry.role)] if entry.role else []
-    for i, rule in enumerate(facility.lifetimes):
-        used += [(("lifetimes", i, "role"), rule.role)] if rule.role else []
-        used += [
-            (("lifetimes", i, "extend", "auto", j), r) for j, r in enumerate(rule.extend.auto if rule.extend else ())
-        ]
-    used += [(("people", "allow", i), r) for i, r in enumerate(facility.people.allow) if not r.startswith("group:")]
-    used += [(("people", "without_experiment", i), r) for i, r in enumerate(facility.people.without_experiment)]
-    for keys, role in used:
-        if role not in known:
-            yield _unknown_role(keys, role, known)
-
-
-def _data(facility: Facility) -> Iterator[Finding]:
+def _data(document: Mapping[str, Any]) -> Iterator[Finding]:
     targets: dict[str, str] = {}
-    for name, root in facility.data.items():
-        top = root.target.split("/")[1]
+    for keys, entry in _entries(document, "data"):
+        if _lacks(DataRoot, entry, "local", "kubernetes"):
+            yield Finding(keys, "says neither local nor kubernetes", "add 'local: {root: ...}'")
+        path = entry.get("path")
+        if isinstance(path, str) and path and "{experiment}" not in path and "{proposal}" not in path:
+            # Else whoever has one experiment reads all others' data.
+            right = "name {experiment} or {proposal} in it"
+            yield Finding((*keys, "path"), "is one folder for all experiments", right)
+        root, bad = _formed(DataRoot, {**entry, "path": "{experiment}"})
+        if root is None or bad & {"mode", "target"}:
+            continue
+        name, top = str(keys[1]), root.target.split("/")[1]
         if (root.mode == "rw") != (top == "shared"):
-            right = "give mode: ro for /data, mode: rw for /shared"
-            yield Finding(
-                ("data", name, "target" if root.mode == "rw" else "mode"), f"mode {root.mode} under /{top}", right
-            )
+            where = (*keys, "target" if "target" in entry else "mode")
+            yield Finding(where, f"mode {root.mode} does not go with /{top}", _RIGHT_MODE[root.mode])
         if root.target in targets:
             wrong = f"'{root.target}' is the place of data root '{targets[root.target]}' too"
-            yield Finding(("data", name, "target"), wrong, "give another, as /data/{experiment}-" + name)
+            right = f"give another, as /{top}/{{experiment}}-{name}"
+            yield Finding((*keys, "target"), wrong, right)
         targets.setdefault(root.target, name)
-        if root.local is None and root.kubernetes is None:
-            yield Finding(("data", name), "says neither local nor kubernetes", "add 'local: {root: ...}'")
 
 
-def _environments(facility: Facility) -> Iterator[Finding]:
-    for name, environment in facility.environments.items():
-        if environment.local is None and environment.kubernetes is None:
-            yield Finding(("environments", name), "says neither local nor kubernetes", "add 'local: {prefix: ...}'")
-        if len(set(environment.sessions)) < len(environment.sessions):
-            yield Finding(("environments", name, "sessions"), "names a session twice", "name each once")
+_RIGHT_MODE = {
+    "rw": "give target: /shared/{experiment}, or mode: ro (what is under /data cannot be changed)",
+    "ro": "give target: /data/{experiment}, or mode: rw (what is under /shared can be changed)",
+}
 
 
-def _subjects(section: str, entries: Iterable[Quota | Lifetime]) -> Iterator[Finding]:
-    seen: dict[tuple[str, str, object], int] = {}
-    for index, entry in enumerate(entries):
-        for key in ("who", "user", "role", "group", "instrument", "proposal"):
-            value = getattr(entry, key, None)
-            if value is None:
-                continue
-            subject = (key, str(value), getattr(entry, "shared", None))
+def _environments(document: Mapping[str, Any]) -> Iterator[Finding]:
+    for keys, entry in _entries(document, "environments"):
+        if _lacks(Environment, entry, "local", "kubernetes"):
+            yield Finding(keys, "says neither local nor kubernetes", "add 'local: {prefix: ...}'")
+        for key in ("sessions", "roles", "instruments"):
+            yield from _twice((*keys, key), _list(entry.get(key)))
+    for keys, entry in _entries(document, "flavours"):
+        yield from _twice((*keys, "roles"), _list(entry.get("roles")))
+
+
+def _twice(keys: Keys, values: list[Any]) -> Iterator[Finding]:
+    for index, value in enumerate(values):
+        if isinstance(value, str) and value in values[:index]:
+            yield Finding((*keys, index), f"'{value[:64]}' is there twice", "name it once")
+
+
+def _subjects(entries: Iterable[tuple[Keys, dict[str, Any]]], model: type[Quota | Lifetime]) -> Iterator[Finding]:
+    """Each entry is about one subject, and each subject has one entry."""
+    seen: dict[object, int] = {}
+    for keys, entry in entries:
+        given = [key for key in model.subjects if entry.get(key) is not None]
+        if (fault := subject_fault(given, model.subjects)) and (given or _lacks(model, entry, *model.subjects)):
+            wrong, _, right = fault.partition("; ")
+            yield Finding(keys, wrong, right)
+        elif len(given) == 1 and isinstance(entry[given[0]], str):
+            value, number = entry[given[0]], int(keys[1])
+            together = entry.get("shared", given[0] == "group")
+            subject = (given[0], value, together is True)
             if subject in seen:
-                wrong = f"{key} '{value}' has an entry already (number {seen[subject] + 1})"
-                yield Finding((section, index, key), wrong, "put both into one")
-            seen.setdefault(subject, index)
-        if isinstance(entry, Quota):
-            yield from _quota(index, entry)
+                wrong = f"'{value[:128]}' has an entry already (number {seen[subject] + 1} of the list)"
+                yield Finding((*keys, given[0]), wrong, "put both into one entry")
+            seen.setdefault(subject, number)
 
 
-def _quota(index: int, entry: Quota) -> Iterator[Finding]:
-    if all(getattr(entry, key) is None for key in ("instances", "cpu", "memory", "gpu")):
-        yield Finding(("quotas", index), "limits nothing", "add instances, cpu, memory or gpu")
-    if entry.shared is not None and not (entry.role or entry.group):
-        yield Finding(("quotas", index, "shared"), "is for role and group only", "remove it")
+def _quotas(document: Mapping[str, Any]) -> Iterator[Finding]:
+    entries = list(_entries(document, "quotas"))
+    yield from _subjects(entries, Quota)
+    for keys, entry in entries:
+        if _lacks(Quota, entry, "instances", "cpu", "memory", "gpu"):
+            yield Finding(keys, "limits nothing", "add instances, cpu, memory or gpu")
+        if entry.get("shared") is not None and not (entry.get("role") or entry.get("group")):
+            yield Finding((*keys, "shared"), "is for role and group only", "remove it")
 
 
-def _lifetimes(rules: Iterable[Lifetime]) -> Iterator[Finding]:
-    for index, rule in enumerate(rules):
+def _lifetimes(document: Mapping[str, Any]) -> Iterator[Finding]:
+    entries = list(_entries(document, "lifetimes"))
+    yield from _subjects(entries, Lifetime)
+    for keys, entry in entries:
+        rule, _bad = _formed(Lifetime, {**entry, "who": "everyone", "role": None})
+        if rule is None:
+            continue
         if rule.maximum and rule.idle and rule.idle > rule.maximum:
-            yield Finding(("lifetimes", index, "idle"), "is longer than maximum", "give at most maximum")
+            yield Finding((*keys, "idle"), "is longer than maximum", "give at most what maximum says")
         longest = max((value for value in (rule.maximum, rule.idle) if value), default=timedelta.max)
         for number, warning in enumerate(rule.warn):
             if warning > longest:
-                yield Finding(("lifetimes", index, "warn", number), "is longer than the life itself", "give less")
+                yield Finding((*keys, "warn", number), "is longer than the whole life", "give less than maximum")
         if rule.extend and rule.maximum and rule.extend.at_most < rule.maximum:
-            yield Finding(("lifetimes", index, "extend", "at_most"), "is less than maximum", "give more than maximum")
+            yield Finding((*keys, "extend", "at_most"), "is less than maximum", "give more than maximum says")
+        if rule.extend and _lacks(Lifetime, entry, "maximum"):
+            yield Finding((*keys, "extend"), "extends nothing", "add maximum, or remove extend")

@@ -17,8 +17,8 @@ from pydantic_core import CoreSchema, core_schema
 from visa.identifiers import Identifier
 
 _SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
-_DURATION = re.compile(r"(?:\d+[wdhms])+")
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|k|M|G|T)?")
+_DURATION = re.compile(r"(?=.)([0-9]{1,9}w)?([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?")
+_MEMORY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(Ki|Mi|Gi|Ti|k|M|G|T)?")
 _MEMORY_FACTOR = {
     "": 1,
     "k": 10**3,
@@ -30,8 +30,14 @@ _MEMORY_FACTOR = {
     "Gi": 2**30,
     "Ti": 2**40,
 }
-_CPU = re.compile(r"(\d+(?:\.\d+)?)(m?)")
+_CPU = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(m?)")
+_MOST_CORES = 65536
 _LARGEST_DURATION = timedelta(days=3660)
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if isinstance(value, str | int | float) else f"a {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def parse_duration(value: object) -> timedelta:
@@ -39,10 +45,10 @@ def parse_duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, str) or len(value) > 40 or not _DURATION.fullmatch(value):
-        raise ValueError(f"{value!r} is not a time span; give a number with w, d, h, m or s, as 14d, 1h or 1d12h")
-    seconds = sum(int(part[:-1]) * _SECONDS[part[-1]] for part in re.findall(r"\d+[wdhms]", value))
+        raise ValueError(f"{_shown(value)} is not a time span; give a number with w, d, h, m or s, as 14d, 1h or 1d12h")
+    seconds = sum(int(part[:-1]) * _SECONDS[part[-1]] for part in re.findall(r"[0-9]+[wdhms]", value))
     if not 0 < seconds <= _LARGEST_DURATION.total_seconds():
-        raise ValueError(f"{value!r} is not a useful time span; give more than 0 and at most ten years, as 14d")
+        raise ValueError(f"{_shown(value)} is not a useful time span; give more than 0 and at most ten years, as 14d")
     return timedelta(seconds=seconds)
 
 
@@ -59,19 +65,19 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(write_duration, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": r"^(\d+[wdhms])+$", "examples": ["14d", "1h", "1d12h"]}),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["14d", "1h", "1d12h"]}),
 ]
 
 
 def parse_cpu(value: object) -> float:
-    """``2``, ``0.5`` or ``500m`` to cores; between 0.01 and 1024."""
+    """``2``, ``0.5`` or ``500m`` to cores; between 0.01 and 65536 (a quota may be a whole cluster's)."""
     text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
     match = _CPU.fullmatch(text) if isinstance(text, str) and len(text) < 20 else None
     if match is None:
-        raise ValueError(f"{value!r} is not a number of cores; give 2, 0.5 or 500m")
+        raise ValueError(f"{_shown(value)} is not a number of cores; give 2, 0.5 or 500m")
     cores = float(match[1]) / (1000 if match[2] else 1)
-    if not 0.01 <= cores <= 1024:
-        raise ValueError(f"{value!r} is not a useful number of cores; give 10m to 1024")
+    if not 0.01 <= cores <= _MOST_CORES:
+        raise ValueError(f"{_shown(value)} is not a useful number of cores; give 10m to {_MOST_CORES}")
     return cores
 
 
@@ -81,8 +87,8 @@ Cpu = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "number", "minimum": 0.01, "maximum": 1024},
-                {"type": "string", "pattern": r"^\d+(\.\d+)?m?$"},
+                {"type": "number", "minimum": 0.01, "maximum": _MOST_CORES},
+                {"type": "string", "pattern": f"^{_CPU.pattern}$"},
             ],
             "examples": [2, 0.5, "500m"],
         }
@@ -100,10 +106,10 @@ class Memory(int):
         text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
         match = _MEMORY.fullmatch(text) if isinstance(text, str) and len(text) < 30 else None
         if match is None:
-            raise ValueError(f"{value!r} is not an amount of memory; give 2Gi or 512Mi")
+            raise ValueError(f"{_shown(value)} is not an amount of memory; give 2Gi or 512Mi")
         amount = int(float(match[1]) * _MEMORY_FACTOR[match[2] or ""])
         if not 2**20 <= amount <= 2**46:
-            raise ValueError(f"{value!r} is not a useful amount of memory; give 1Mi to 64Ti, as 2Gi")
+            raise ValueError(f"{_shown(value)} is not a useful amount of memory; give 1Mi to 64Ti, as 2Gi")
         return super().__new__(cls, amount)
 
     def __str__(self) -> str:
@@ -122,8 +128,8 @@ class Memory(int):
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {
             "anyOf": [
-                {"type": "integer", "minimum": 2**20},
-                {"type": "string", "pattern": r"^\d+(\.\d+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$"},
+                {"type": "integer", "minimum": 2**20, "maximum": 2**46},
+                {"type": "string", "pattern": f"^{_MEMORY.pattern}$"},
             ],
             "examples": ["2Gi", "512Mi"],
         }
@@ -137,12 +143,16 @@ class PathTemplate(str):
 
     __slots__ = ()
     names: ClassVar[frozenset[str]] = frozenset({"instrument", "year", "proposal", "experiment"})
+    form: ClassVar[str] = (
+        r"(?=.*\{(?:experiment|proposal)\})(?!(?:.*/)?\.{1,2}(?:/|$))"
+        r"(?:[A-Za-z0-9._-]|\{[a-z]+\})+(?:/(?:[A-Za-z0-9._-]|\{[a-z]+\})+)*"
+    )
     right: ClassVar[str] = "give a relative folder such as {instrument}/{year}/{proposal}/{experiment}"
 
     def __new__(cls, value: object) -> Self:
         """Check the template; raise ``ValueError`` when a name or a part is not allowed."""
         if not isinstance(value, str) or not value:
-            raise ValueError(f"{value!r} is not a folder; {cls.right}")
+            raise ValueError(f"{_shown(value)} is not a folder; {cls.right}")
         cls._check(value)
         return super().__new__(cls, value)
 
@@ -152,10 +162,12 @@ class PathTemplate(str):
             if name not in cls.names:
                 raise ValueError(f"{{{name}}} is not known here; use {', '.join(sorted(cls.names))}")
         plain = re.sub(r"\{[a-z]+\}", "x", value)
-        if not re.fullmatch(r"[A-Za-z0-9._/-]+", plain):
-            raise ValueError(f"{value!r} has characters that a folder may not have; {cls.right}")
+        if not re.fullmatch(r"[A-Za-z0-9._/-]{1,400}", plain):
+            raise ValueError(f"{_shown(value)} has characters that a folder may not have; {cls.right}")
         if any(part in ("", ".", "..") for part in plain.split("/")):
-            raise ValueError(f"{value!r} is not a plain relative folder ('..', '//' and '/' at the ends); {cls.right}")
+            raise ValueError(
+                f"{_shown(value)} is not a plain relative folder ('..', '//' and '/' at the ends); {cls.right}"
+            )
 
     def fill(self, *, instrument: Identifier, year: int, proposal: Identifier, experiment: Identifier) -> str:
         """Put the values in; they are identifiers, so the result is a safe path."""
@@ -175,7 +187,8 @@ class PathTemplate(str):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "string", "pattern": r"^[A-Za-z0-9._/{}-]+$", "examples": [cls.right.split()[-1]]}
+        pattern = cls.form.replace("[a-z]+", f"(?:{'|'.join(sorted(cls.names))})")
+        return {"type": "string", "pattern": f"^{pattern}$", "examples": [cls.right.split()[-1]]}
 
 
 class TargetTemplate(PathTemplate):
@@ -183,9 +196,10 @@ class TargetTemplate(PathTemplate):
 
     __slots__ = ()
     names: ClassVar[frozenset[str]] = frozenset({"experiment"})
+    form: ClassVar[str] = r"/(?:data|shared)/(?!.*\.\.)[A-Za-z0-9._-]{0,60}\{experiment\}[A-Za-z0-9._-]{0,60}"
     right: ClassVar[str] = "give /data/{experiment} or /shared/{experiment}"
 
     @classmethod
     def _check(cls, value: str) -> None:
-        if not re.fullmatch(r"/(data|shared)/[A-Za-z0-9._-]*\{experiment\}[A-Za-z0-9._-]*", value) or ".." in value:
-            raise ValueError(f"{value!r} is not a place for data; {cls.right}")
+        if not re.fullmatch(cls.form, value):
+            raise ValueError(f"{_shown(value)} is not a place for data; {cls.right}")

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from visa.facility.load import FacilityProblems, Problem, load
+from visa.facility.load import load
 from visa.facility.model import Facility
+from visa.facility.problems import FacilityProblems, Problem
 
 log = logging.getLogger(__name__)
 
