@@ -21,6 +21,7 @@ class GatewaySpawner(SimpleLocalProcessSpawner):
         env["VISA_RUN"] = given["run"]
         env["VISA_LISTEN"] = f"127.0.0.1:{self.port}"
         env["VISA_OPEN"] = "lab/tree/notebooks/e1.ipynb"
+        env["VISA_FRESH"] = "3"
         env["PYTHONPATH"] = given["root"]
         return env
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import json
@@ -78,29 +79,38 @@ async def test_ranges_head_and_not_modified(alone: Alone, jupyter: rig.Jupyter) 
     async with aiohttp.ClientSession(headers=rig.MARIE) as client:
         async with client.get(url) as answer:
             assert await answer.read() == content
-            etag = answer.headers["Etag"]
+        async with client.get(alone.gateway.url + "static/favicon.ico") as answer:
+            icon, modified = await answer.read(), answer.headers["Last-Modified"]
         async with client.head(url) as answer:
             assert answer.status == 200
             assert await answer.read() == b""
-        async with client.get(url, headers={"If-None-Match": etag}) as answer:
+        url = alone.gateway.url + "static/favicon.ico"
+        async with client.get(url, headers={"If-Modified-Since": modified}) as answer:
             assert answer.status == 304
-        async with client.get(url, headers={"Range": "bytes=1000-1999"}) as answer:
+            assert await answer.read() == b""
+        async with client.get(url, headers={"Range": "bytes=100-199"}) as answer:
             assert answer.status == 206
-            assert await answer.read() == content[1000:2000]
+            assert answer.headers["Content-Range"] == f"bytes 100-199/{len(icon)}"
+            assert await answer.read() == icon[100:200]
         async with client.get(alone.gateway.url + "files/no.bin") as answer:
             assert answer.status == 404
 
 
-async def test_a_gigabyte_down_costs_no_memory_and_is_whole(alone: Alone, jupyter: rig.Jupyter) -> None:
-    big = jupyter.home / "big.bin"
-    size = 2**30
-    with open(big, "wb") as file:
+def _make(path: Path, size: int) -> bytes:
+    """A sparse file with a few bytes that must come at the right place; its digest."""
+    with open(path, "wb") as file:
         file.truncate(size)
         file.seek(size // 2)
         file.write(b"in the middle")
         file.seek(size - 8)
         file.write(b"the end.")
-    expected = hashlib.blake2b(big.read_bytes()).digest()
+    return hashlib.blake2b(path.read_bytes()).digest()
+
+
+async def test_a_gigabyte_down_costs_no_memory_and_is_whole(alone: Alone, jupyter: rig.Jupyter) -> None:
+    big = jupyter.home / "big.bin"
+    size = 2**30
+    expected = await asyncio.to_thread(_make, big, size)
     got, most = hashlib.blake2b(), 0.0
     try:
         async with (
@@ -200,9 +210,12 @@ async def test_a_chunked_upload_is_passed_on_whole() -> None:
         for number in range(50):
             yield bytes([number]) * 7000
 
-    async with behind(take) as (gateway, _), aiohttp.ClientSession(headers=rig.MARIE) as client:
-        async with client.post(gateway.url + "an/extension", data=body()) as answer:
-            assert await answer.text() == "ok"
+    async with (
+        behind(take) as (gateway, _),
+        aiohttp.ClientSession(headers=rig.MARIE) as client,
+        client.post(gateway.url + "an/extension", data=body()) as answer,
+    ):
+        assert await answer.text() == "ok"
     assert bytes(got) == b"".join(bytes([number]) * 7000 for number in range(50))
 
 
@@ -217,9 +230,11 @@ async def test_a_browser_that_goes_away_ends_the_work_in_jupyter() -> None:
         gone.set()
 
     async with behind(endless) as (gateway, _):
-        async with aiohttp.ClientSession(headers=rig.MARIE) as client:
-            async with client.get(gateway.url + "an/extension") as answer:
-                assert answer.status == 200
+        async with (
+            aiohttp.ClientSession(headers=rig.MARIE) as client,
+            client.get(gateway.url + "an/extension") as answer,
+        ):
+            assert answer.status == 200
         await asyncio.wait_for(gone.wait(), 3)
 
 
@@ -249,11 +264,14 @@ async def test_no_proper_answer_is_a_502_in_words(answer: bytes) -> None:
         writer.write(answer)
         await writer.drain()
 
-    async with behind(broken) as (gateway, _), aiohttp.ClientSession(headers=rig.MARIE) as client:
-        async with client.get(gateway.url + "api/status") as got:
-            assert got.status == 502
-            assert got.content_type == "application/problem+json"
-            assert "Jupyter closed" in (await got.json(content_type=None))["title"]
+    async with (
+        behind(broken) as (gateway, _),
+        aiohttp.ClientSession(headers=rig.MARIE) as client,
+        client.get(gateway.url + "api/status") as got,
+    ):
+        assert got.status == 502
+        assert got.content_type == "application/problem+json"
+        assert "Jupyter closed" in (await got.json(content_type=None))["title"]
 
 
 async def test_jupyter_s_refusal_in_the_middle_of_an_upload_reaches_the_browser() -> None:
@@ -346,8 +364,6 @@ async def test_jupyter_sees_no_secret_and_knows_who_is_there() -> None:
     assert "X-Xsrftoken: 2|x" in text
     found = re.search(r"X-Visa-Identity: (\S+)", text)
     assert found is not None
-    import base64
-
     identity = json.loads(base64.b64decode(found[1]))
     assert identity == {
         "username": "marie",
@@ -368,14 +384,17 @@ async def test_the_environment_has_no_power_over_the_hub_s_host() -> None:
         b"Set-Cookie: =jupyterhub-hub-login=evil; Path=/hub/\r\n"
         b"Set-Cookie: good=1; Path=/; Domain=example.org; HttpOnly\r\nX-Kept: yes\r\n\r\nok"
     )
-    async with behind(Notes(answer)) as (gateway, _), aiohttp.ClientSession(headers=rig.MARIE) as client:
-        async with client.get(gateway.url + "x") as got:
-            assert got.headers["X-Kept"] == "yes"
-            assert got.headers.getall("Set-Cookie") == [f"good=1; HttpOnly; Path={rig.SERVER}"]
-            assert "evil" not in str(got.headers)
-            for name in ("Strict-Transport-Security", "Clear-Site-Data", "Service-Worker-Allowed"):
-                assert name not in got.headers
-            assert "Access-Control-Allow-Origin" not in got.headers
+    async with (
+        behind(Notes(answer)) as (gateway, _),
+        aiohttp.ClientSession(headers=rig.MARIE) as client,
+        client.get(gateway.url + "x") as got,
+    ):
+        assert got.headers["X-Kept"] == "yes"
+        assert got.headers.getall("Set-Cookie") == [f"good=1; HttpOnly; Path={rig.SERVER}"]
+        assert "evil" not in str(got.headers)
+        for name in ("Strict-Transport-Security", "Clear-Site-Data", "Service-Worker-Allowed"):
+            assert name not in got.headers
+        assert "Access-Control-Allow-Origin" not in got.headers
 
 
 async def test_a_refused_upload_is_not_read_to_its_end() -> None:

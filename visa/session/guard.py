@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tornado import web
+from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
 from visa.instances.access import Role, UnsafePath, coded, may, safe_path
@@ -22,6 +23,7 @@ from visa.session.login import bearer, safe_next
 log = logging.getLogger(__name__)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_DROPPED = 2**20
 _PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 
 
@@ -100,6 +102,26 @@ class Guard(web.RequestHandler):
     def websocket(self) -> bool:
         """Whether the request asks for one."""
         return self.request.headers.get("Upgrade", "").lower() == "websocket"
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the request brings content."""
+        headers_ = self.request.headers
+        return "Transfer-Encoding" in headers_ or headers_.get("Content-Length", "0") != "0"
+
+    def drop(self, chunk: bytes) -> None:
+        """A part of a body that nobody wants; after a megabyte of it the connection is closed."""
+        self._dropped += len(chunk)
+        if self._dropped > _DROPPED:
+            self.cut()
+
+    _dropped = 0
+
+    def cut(self) -> None:
+        """Close the browser's connection at once."""
+        connection = self.request.connection
+        if isinstance(connection, HTTP1Connection) and connection.stream is not None:
+            connection.stream.close()
 
     def own_path(self) -> tuple[str, str]:
         """``(path below the instance's own, address for Jupyter)``; raise `Refused` when it is not clear."""
@@ -198,5 +220,4 @@ _SENTENCES = {
     400: "The request is not well formed.",
     404: "There is nothing at this address.",
     405: "This cannot be done at this address.",
-    413: "The gateway's own pages take no content.",
 }

@@ -20,9 +20,15 @@ PATIENCE = 20.0
 class Small(Guard):
     """The gateway's own pages: they take no body."""
 
+    def prepare(self) -> None:
+        """Refuse before a body is read."""
+        if self.has_body:
+            self.set_header("Connection", "close")
+            self.refuse(Refused(413, "The gateway's own pages take no content."))
+
     def data_received(self, chunk: bytes) -> None:
-        """Nothing is expected."""
-        raise web.HTTPError(413)
+        """Of what was refused."""
+        self.drop(chunk)
 
 
 class Callback(Small):

@@ -24,8 +24,6 @@ from visa.session.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
 
-FRESH = 15.0
-"""Seconds for which the hub's word on a token is taken; a withdrawn right is gone after that."""
 OUTAGE = 900.0
 """Seconds for which people who were let in stay while the hub does not answer."""
 _KEPT = 500
@@ -63,12 +61,12 @@ class Hub:
     async def visitor(self, token: str) -> Visitor | None:
         """Who holds ``token``, None when it is nobody who may come in; raise `HubUnavailable`.
 
-        The hub is asked again when its word is older than `FRESH`, once for all who wait. While it is
+        The hub is asked again when its word is older than the setting ``fresh``, once for all who wait. While it is
         down its last yes holds for `OUTAGE` seconds; who is not known yet is not let in.
         """
         key = hashlib.sha256(token.encode()).digest()
         known = self._yes.get(key) or self._no.get(key)
-        if known is not None and time.monotonic() - known.at <= FRESH:
+        if known is not None and time.monotonic() - known.at <= self._settings.fresh:
             return known.visitor
         task = self._asking.get(key)
         if task is None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 
 from tornado import web
-from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError
 
@@ -16,8 +15,6 @@ from visa.session.guard import SAFE_METHODS, Admitted, Guard, Refused
 
 log = logging.getLogger(__name__)
 
-_DROPPED = 2**20
-"""Bytes of a refused request's body that are read and dropped before the connection is closed."""
 _CHUNKED = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -28,7 +25,6 @@ class Session(Guard):
     def initialize(self) -> None:
         """Nothing is under way yet."""
         self._exchange: upstream.Exchange | None = None
-        self._dropped = 0
         self._counted = False
         self._instead: Callable[[], None] | None = None
 
@@ -46,7 +42,7 @@ class Session(Guard):
 
     def _end_with(self, answer: Callable[[], None]) -> None:
         """Answer at once when a body would come; else in turn, so that the connection can be used again."""
-        if "Transfer-Encoding" in self.request.headers or self.request.headers.get("Content-Length", "0") != "0":
+        if self.has_body:
             self.set_header("Connection", "close")
             answer()
         else:
@@ -64,9 +60,7 @@ class Session(Guard):
             sent["Content-Length"] = self.request.headers["Content-Length"]
         elif method in _CHUNKED:
             sent["Content-Length"] = "0"
-        exchange = upstream.Exchange(
-            await self.gateway.connect(), self._on_headers, self._on_data, self._on_bulk
-        )
+        exchange = upstream.Exchange(await self.gateway.connect(), self._on_headers, self._on_data, self._on_bulk)
         self.gateway.begun()
         self._counted = True
         try:
@@ -87,9 +81,7 @@ class Session(Guard):
     async def data_received(self, chunk: bytes) -> None:
         """A part of the body goes on; the browser waits until Jupyter took it."""
         if self._exchange is None or self._finished:
-            self._dropped += len(chunk)
-            if self._dropped > _DROPPED:
-                self._cut()
+            self.drop(chunk)
             return
         try:
             await self._exchange.send(chunk)
@@ -118,17 +110,12 @@ class Session(Guard):
         except (upstream.Broken, StreamClosedError) as error:
             log.info("%s %s: %s", self.request.method, self.request.path, error or "the browser went away")
             if self._headers_written:
-                self._cut()  # the browser must not take a part for the whole
+                self.cut()  # the browser must not take a part for the whole
             elif not self._gone:
                 self.refuse(Refused(502, "Jupyter closed the connection without an answer."))
 
     _answering: upstream.Exchange | None = None
     _gone = False
-
-    def _cut(self) -> None:
-        connection = self.request.connection
-        if isinstance(connection, HTTP1Connection) and connection.stream is not None:
-            connection.stream.close()
 
     async def _on_headers(self, line: ResponseStartLine, received: HTTPHeaders, bulk: bool) -> None:
         self.set_status(line.code, line.reason or "-")

@@ -17,7 +17,11 @@ class BadSettings(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """``prefix``: the instance's own path, with both slashes. ``hub_path``: the hub's, ``/hub/``."""
+    """``prefix``: the instance's own path, with both slashes. ``hub_path``: the hub's, ``/hub/``.
+
+    ``fresh``: seconds for which the hub's word on a token is taken; ``activity_interval``: seconds between
+    reports of activity.
+    """
 
     token: str
     api_url: str
@@ -35,6 +39,7 @@ class GatewaySettings:
     hub_version: str
     public_hub: str
     activity_interval: float
+    fresh: float
 
     @staticmethod
     def read(variables: Mapping[str, str] | None = None) -> GatewaySettings:
@@ -69,7 +74,8 @@ class GatewaySettings:
             open_path=source.get("VISA_OPEN", "") or "lab",
             hub_version=source.get("VISA_HUB_VERSION", "") or _hub_version(),
             public_hub=f"{parts.scheme}://{parts.netloc}" if parts.netloc else "",
-            activity_interval=_seconds("VISA_ACTIVITY_INTERVAL", source.get("VISA_ACTIVITY_INTERVAL", "") or "60"),
+            activity_interval=_seconds(source, "VISA_ACTIVITY_INTERVAL", 60, 3600),
+            fresh=_seconds(source, "VISA_FRESH", 15, 60),
         )
 
 
@@ -96,13 +102,14 @@ def _descriptor(value: str) -> int | None:
     return int(value) if value else None
 
 
-def _seconds(name: str, value: str) -> float:
+def _seconds(source: Mapping[str, str], name: str, usual: float, most: float) -> float:
+    value = source.get(name, "") or str(usual)
     try:
         seconds = float(value)
     except ValueError:
         seconds = 0.0
-    if not 0.1 <= seconds <= 3600:
-        raise BadSettings(f"{name} {value!r} is not a number of seconds from 0.1 to 3600")
+    if not 0.1 <= seconds <= most:
+        raise BadSettings(f"{name} {value!r} is not a number of seconds from 0.1 to {most:g}")
     return seconds
 
 

@@ -15,8 +15,8 @@ from visa.session.guard import Admitted, Guard, Refused
 
 log = logging.getLogger(__name__)
 
-RECHECK = 10.0
-"""Seconds after which an open websocket's visitor is looked at again; with `hub.FRESH`: 25 at most."""
+RECHECK = 2 / 3
+"""Of the time for which the hub's word is taken, an open websocket's visitor is looked at again."""
 NOT_ALLOWED = 4403
 """Close code for a visitor who may not be here any more."""
 
@@ -105,7 +105,7 @@ class Socket(Guard, WebSocketHandler):
 
     async def _look_again(self) -> None:
         while True:
-            await asyncio.sleep(RECHECK)
+            await asyncio.sleep(RECHECK * self.gateway.settings.fresh)
             try:
                 visitor = await self.visitor(self.token[0])
             except Refused as error:

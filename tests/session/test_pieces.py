@@ -1,0 +1,164 @@
+"""Properties of the small parts: settings, cookies and headers, logins under way."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tornado.httputil import HTTPHeaders
+
+from visa.session import headers
+from visa.session.login import Sessions, bearer, safe_next
+from visa.session.settings import BadSettings, GatewaySettings
+
+PREFIX = "/user/marie/work/"
+GIVEN = {
+    "JUPYTERHUB_API_TOKEN": "t",
+    "JUPYTERHUB_API_URL": "http://127.0.0.1:1/hub/api/",
+    "JUPYTERHUB_SERVICE_PREFIX": PREFIX,
+    "JUPYTERHUB_CLIENT_ID": "c",
+    "JUPYTERHUB_OAUTH_ACCESS_SCOPES": '["access:servers!server=marie/work"]',
+    "JUPYTERHUB_USER": "marie",
+    "VISA_RUN": "/run/visa",
+}
+
+
+def test_settings_are_read_and_have_sensible_ones_where_none_are_given() -> None:
+    settings = GatewaySettings.read(GIVEN)
+    assert (settings.host, settings.port, settings.ready) == ("127.0.0.1", 0, None)
+    assert settings.socket == "/run/visa/jupyter.sock"
+    assert settings.hub_path == "/hub/"
+    assert settings.open_path == "lab"
+    assert settings.activity_interval == 60
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, "") for name in GIVEN),
+        ("JUPYTERHUB_SERVICE_PREFIX", "/"),
+        ("JUPYTERHUB_SERVICE_PREFIX", "user/marie/"),
+        ("JUPYTERHUB_OAUTH_ACCESS_SCOPES", "nonsense"),
+        ("JUPYTERHUB_OAUTH_ACCESS_SCOPES", "[]"),
+        ("JUPYTERHUB_OAUTH_ACCESS_SCOPES", "[1]"),
+        ("VISA_LISTEN", "127.0.0.1"),
+        ("VISA_LISTEN", "127.0.0.1:99999"),
+        ("VISA_READY_FD", "-1"),
+        ("VISA_ACTIVITY_INTERVAL", "soon"),
+        ("VISA_FRESH", "nan"),
+        ("VISA_FRESH", "3600"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(BadSettings, match=name):
+        GatewaySettings.read({**GIVEN, name: value})
+
+
+NAMES = st.sampled_from(
+    ["visa-session", "Visa-Login", "jupyterhub-session-id", "JUPYTERHUB-user-x", "__Host-a", "_xsrf", "a", "", " b "]
+)
+VALUES = st.text(st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters=";"), max_size=10)
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=8))
+def test_no_cookie_of_the_hub_passes_inward(pairs: list[tuple[str, str]]) -> None:
+    given_ = HTTPHeaders({"Cookie": ";".join(f"{name}={value}" for name, value in pairs)})
+    passed = headers.inward(given_, "me").get("Cookie", "")
+    for part in headers.cookie_parts(passed):
+        assert not headers.is_hub_cookie(part.partition("=")[0])
+    assert passed.count("_xsrf=") >= (1 if any(name == "_xsrf" for name, _ in pairs) else 0)
+
+
+ATTRIBUTES = st.lists(
+    st.sampled_from(
+        ["Path=/", "path=/hub/", f"Path={PREFIX}lab", f"Path={PREFIX}../..", "Domain=.x", "DOMAIN=y", "HttpOnly", ""]
+    ),
+    max_size=5,
+)
+
+
+@given(NAMES, VALUES, ATTRIBUTES)
+def test_a_cookie_of_the_environment_stays_below_the_instance(name: str, value: str, more: list[str]) -> None:
+    own = headers.own_path_cookie("; ".join([f"{name}={value}", *more]), PREFIX)
+    if own is None:
+        assert headers.is_hub_cookie(name.strip()) or not name.strip()
+        return
+    attributes = [part.strip().lower() for part in own.split(";")[1:]]
+    paths = [part for part in attributes if part.startswith("path")]
+    assert len(paths) == 1
+    assert paths[0].startswith(f"path={PREFIX}")
+    assert ".." not in paths[0]
+    assert not any(part.startswith("domain") for part in attributes)
+
+
+@given(st.lists(st.sampled_from(["Authorization", "X-Visa-Identity", "x-visa-y", "Proxy-X", "TE", "X_VISA_IDENTITY"])))
+def test_no_header_says_in_our_place_who_is_there(names: list[str]) -> None:
+    given_ = HTTPHeaders()
+    for name in names:
+        given_.add(name, "evil")
+    passed = headers.inward(given_, "me")
+    assert passed.get_list(headers.IDENTITY) == ["me"]
+    assert "evil" not in str(passed)
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("", ""),
+        ("a=1", "a=1"),
+        ("token=x", ""),
+        ("a=1&token=x&b=2", "a=1&b=2"),
+        ("t%6Fken=x", ""),
+        ("tokens=x", "tokens=x"),
+    ],
+)
+def test_a_token_in_the_address_goes_no_further(query: str, kept: str) -> None:
+    assert headers.without_token(query) == kept
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [
+        ("token abc", "abc"),
+        ("Bearer abc", "abc"),
+        ("bearer  abc ", "abc"),
+        ("Basic abc", None),
+        ("token", None),
+        ("token a b", None),
+        ("token " + "a" * 600, None),
+        ("", None),
+    ],
+)
+def test_what_counts_as_a_token(header: str, token: str | None) -> None:
+    assert bearer(header) == token
+
+
+@given(st.text(max_size=30))
+def test_a_login_leads_nowhere_else(uri: str) -> None:
+    assert safe_next(uri, PREFIX).startswith(PREFIX)
+    assert safe_next("//evil" + uri, PREFIX) == PREFIX
+
+
+def test_a_login_under_way_works_once_and_for_its_browser_only() -> None:
+    sessions = Sessions()
+    state, challenge = sessions.begin(PREFIX + "lab", "browser")
+    assert len(challenge) == 43
+    assert sessions.claim(state, "another") is None
+    assert sessions.claim(state, "browser") is None  # it was tried
+    state, _ = sessions.begin(PREFIX + "lab", "browser")
+    attempt = sessions.claim(state, "browser")
+    assert attempt is not None
+    assert attempt.next == PREFIX + "lab"
+    assert sessions.claim(state, "browser") is None
+    assert sessions.claim("", "") is None
+
+
+def test_logins_and_sessions_are_bounded() -> None:
+    sessions = Sessions()
+    first, _ = sessions.begin("/", "b")
+    opened = sessions.open("first")
+    for number in range(500):
+        sessions.begin("/", "b")
+        sessions.open(str(number))
+    assert sessions.claim(first, "b") is None
+    assert sessions.token(opened) is None
