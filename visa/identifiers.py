@@ -46,7 +46,7 @@ class Identifier(str):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"type": "string", "pattern": f"^{cls.pattern.pattern}$", "maxLength": cls.longest}
+        return {"type": "string", "pattern": f"^(?!.*\\.\\.){cls.pattern.pattern}$", "maxLength": cls.longest}
 
 
 class ExperimentId(Identifier):

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
-
-from visa.facility.model import Facility
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None."""
-
-
-def document() -> dict[str, Any]:
-    """JSON Schema 2020-12."""
-    schema = Facility.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "facility.yaml", **schema}
+    """Of this subcommand: none."""
+    parser.epilog = (
+        "Keep it beside facility.yaml (visa schema > facility.schema.json) and begin facility.yaml with "
+        "'# yaml-language-server: $schema=facility.schema.json'."
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print it."""
+    from visa.facility.schema import document
+
     print(json.dumps(document(), indent=1))
     return 0

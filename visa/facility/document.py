@@ -79,8 +79,8 @@ class Document:
                 self._keys[*keys, index] = (item.start_mark.line + 1, item.start_mark.column + 1)
                 values.append(self._value(item, (*keys, index)))
             return values
-        if node.value or node.style:  # "key:" with nothing behind it stands where the next key begins
-            self._values[keys] = place
+        if not (isinstance(node, ScalarNode) and not node.value and not node.style):
+            self._values[keys] = place  # a key with nothing behind it has no place of its own
         if isinstance(node, ScalarNode):
             return self._scalar(node, keys, place)
         return self._tagged(node, keys, place)

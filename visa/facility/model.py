@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, WithJsonSchema, model_validator
+from pydantic.config import JsonDict
 
 from visa.facility.units import Cpu, Duration, Memory, PathTemplate, TargetTemplate
 from visa.identifiers import DataRootId, EnvironmentId, FlavourId, InstrumentId, ProposalId, RoleName, Username
@@ -32,7 +34,31 @@ def _place(path: Path) -> Path:
 Place = Annotated[Path, AfterValidator(_place), WithJsonSchema({"type": "string", "minLength": 1})]
 """A file or folder of this machine, absolute or relative to facility.yaml."""
 
+QUERIES = (
+    "person",
+    "people",
+    "instruments",
+    "instrument_scientists",
+    "experiments",
+    "team",
+    "experiments_of",
+    "open_experiments",
+)
+"""Names of the queries that a `sql` catalogue asks (visa.catalogue.sql documents them; a test compares)."""
+
+
+def _query(name: str) -> str:
+    if name not in QUERIES:
+        close = difflib.get_close_matches(name, QUERIES, 1)
+        hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(QUERIES)}"
+        raise ValueError(f"is not one of the queries; {hint}")
+    return name
+
+
+QueryName = Annotated[str, AfterValidator(_query), WithJsonSchema({"type": "string", "enum": list(QUERIES)})]
+
 Count = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+Query = Annotated[str, Field(min_length=1)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -50,38 +76,66 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_UNIQUE: JsonDict = {"uniqueItems": True}
+
 Roles = Annotated[
     tuple[RoleName, ...],
-    Field(description="Roles that may use it. Empty or absent: everyone.", examples=[["scientist"]]),
+    Field(
+        description="Roles that may use it. Empty or absent: everyone.",
+        examples=[["scientist"]],
+        json_schema_extra=_UNIQUE,
+    ),
 ]
+
+
+def _one_of(word: Literal["oneOf", "anyOf"], *keys: str) -> ConfigDict:
+    """Tells editors that exactly one, or at least one, of ``keys`` must be given; the loader checks it itself."""
+    return ConfigDict(json_schema_extra={word: [{"required": [key]} for key in keys]})
 
 
 class About(Section):
     """Who runs this, as people see it."""
 
-    name: str = Field(min_length=1, max_length=80, description="Name shown on every page.")
-    contact: str = Field(
-        min_length=1, max_length=200, description="Whom people turn to: a mail address, phone or page."
+    name: str = Field(
+        min_length=1, max_length=80, description="Name shown on every page.", examples=["Example Neutron Source"]
     )
-    links: dict[str, HttpUrl] = Field(default={}, description="Links in the page's foot: text to address.")
+    contact: str = Field(
+        min_length=1,
+        max_length=200,
+        description="Whom people turn to: a mail address, phone or page.",
+        examples=["user-office@example.org"],
+    )
+    links: dict[str, HttpUrl] = Field(
+        default={},
+        description="Links in the page's foot: text to address.",
+        examples=[{"User guide": "https://example.org/guide"}],
+    )
     colour: str = Field(default="#0b5cad", pattern=r"^#[0-9a-fA-F]{6}$", description="The accent colour, as #rrggbb.")
 
 
 class FileCatalogue(Section):
     """Experiments and teams from one YAML file, or from a folder of CSV files."""
 
-    type: Literal["file"]
-    path: Place = Field(description="A .yaml file or a folder of .csv files; relative to facility.yaml.")
+    type: Literal["file"] = Field(description="`file`.", examples=["file"])
+    path: Place = Field(
+        description="A .yaml file or a folder of .csv files; relative to facility.yaml.", examples=["catalogue.yaml"]
+    )
 
 
 class SqlCatalogue(Section):
     """Experiments and teams from queries on a database."""
 
-    type: Literal["sql"]
+    type: Literal["sql"] = Field(description="`sql`.", examples=["sql"])
     url: Text = Field(
-        repr=False, description="SQLAlchemy URL. `${NAME}` is replaced from the environment (for passwords)."
+        repr=False,
+        description="SQLAlchemy URL. `${NAME}` is replaced from the environment (for passwords).",
+        examples=["postgresql+psycopg://reader:${CATALOGUE_PASSWORD}@db.example.org/userdb"],
     )
-    queries: dict[str, str] = Field(default={}, description="Queries that replace the documented ones, by name.")
+    queries: dict[QueryName, Query] = Field(
+        default={},
+        description="Queries that replace the documented ones, by name.",
+        examples=[{"open_experiments": "SELECT id FROM runs WHERE public_from <= :today"}],
+    )
     refresh: Duration = Field(
         default=timedelta(minutes=5), description="How old an answer may be before the source is asked again."
     )
@@ -96,23 +150,34 @@ class People(Section):
     username_claim: Text = Field(default="preferred_username", description="Claim with the user name.")
     name_claim: Text = Field(default="name", description="Claim with the name people read.")
     email_claim: Text = Field(default="email", description="Claim with the mail address.")
-    uid_claim: Text | None = Field(default=None, description="Claim with the numeric uid; else the catalogue's.")
-    gid_claim: Text | None = Field(default=None, description="Claim with the numeric gid; else the catalogue's.")
-    gids_claim: Text | None = Field(default=None, description="Claim with a list of supplementary gids.")
+    uid_claim: Text | None = Field(
+        default=None, description="Claim with the numeric uid; else the catalogue's.", examples=["uidNumber"]
+    )
+    gid_claim: Text | None = Field(
+        default=None, description="Claim with the numeric gid; else the catalogue's.", examples=["gidNumber"]
+    )
+    gids_claim: Text | None = Field(
+        default=None, description="Claim with a list of supplementary gids.", examples=["gids"]
+    )
     groups_claim: Text = Field(default="groups", description="Claim with a list of group names.")
     roles_claim: Text = Field(default="roles", description="Claim with a list of values that `roles` maps.")
     roles: dict[RoleName, tuple[str, ...]] = Field(
-        default={}, description="Role to the values of `roles_claim` or `groups_claim` that give it."
+        default={},
+        description="Role to the values of `roles_claim` or `groups_claim` that give it.",
+        examples=[{"administrator": ["visa-admins"], "student": ["phd", "trainee"]}],
     )
     allow: tuple[str, ...] = Field(
         default=(),
         description="Roles and groups (`group:NAME`) that may log in. Empty: everyone whom the provider lets in.",
+        examples=[["scientist", "group:beamtime"]],
     )
     minimum_uid: int = Field(
         default=1000, ge=1, le=2**31 - 1, strict=True, description="Lowest uid and gid that an instance may run as."
     )
     without_experiment: Roles = Field(
-        default=(), description="Roles that may start an instance on no experiment at all."
+        default=(),
+        description="Roles that may start an instance on no experiment at all.",
+        examples=[["instrument_scientist"]],
     )
     outage_grace: Duration = Field(
         default=timedelta(hours=12),
@@ -123,7 +188,9 @@ class People(Section):
 class LocalRoot(Section):
     """A data root on this machine."""
 
-    root: Place = Field(description="Absolute folder (or relative to facility.yaml) that `path` is under.")
+    root: Place = Field(
+        description="Absolute folder (or relative to facility.yaml) that `path` is under.", examples=["/data/raw"]
+    )
 
 
 class ClaimRoot(Section):
@@ -132,24 +199,31 @@ class ClaimRoot(Section):
     claim: str = Field(
         pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
         description="Name of a PersistentVolumeClaim in the instances' namespace.",
+        examples=["raw-data"],
     )
     sub_path: str = Field(
         default="",
         max_length=400,
         pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*)?$",
         description="Folder of the claim that `path` is under.",
+        examples=["raw"],
     )
 
 
 class DataRoot(Section):
-    """Where the data of experiments lies."""
+    """Where the data of experiments lies. At least one of `local` and `kubernetes`."""
+
+    model_config = _one_of("anyOf", "local", "kubernetes")
 
     path: PathTemplate = Field(
-        description="Folder of one experiment. `{instrument}`, `{year}`, `{proposal}`, `{experiment}` are replaced."
+        description="Folder of one experiment. `{instrument}`, `{year}`, `{proposal}`, `{experiment}` are replaced; "
+        "`{experiment}` or `{proposal}` must be there.",
+        examples=["{instrument}/{year}/{proposal}/{experiment}"],
     )
     mode: Literal["ro", "rw"] = Field(default="ro", description="`ro`: nobody can change it; `rw`: the team can.")
     target: TargetTemplate = Field(
-        default=TargetTemplate("/data/{experiment}"), description="Where it appears: under /data or /shared."
+        default=TargetTemplate("/data/{experiment}"),
+        description="Where it appears: `ro` under /data, `rw` under /shared.",
     )
     local: LocalRoot | None = Field(default=None, description="For one Linux machine.")
     kubernetes: ClaimRoot | None = Field(default=None, description="For Kubernetes.")
@@ -158,28 +232,48 @@ class DataRoot(Section):
 class LocalEnvironment(Section):
     """An environment on one Linux machine."""
 
-    prefix: Place = Field(description="Folder of the Python environment; relative to facility.yaml or absolute.")
+    prefix: Place = Field(
+        description="Folder of the Python environment; relative to facility.yaml or absolute.",
+        examples=["/opt/environments/scattering"],
+    )
 
 
 class ImageEnvironment(Section):
     """An environment on Kubernetes."""
 
     image: str = Field(
-        max_length=400, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$", description="Image reference, best with a digest."
+        max_length=400,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
+        description="Image reference, best with a digest.",
+        examples=["registry.example.org/scattering:2026.1"],
     )
 
 
 class Environment(Section):
-    """Software that people choose by name."""
+    """Software that people choose by name. At least one of `local` and `kubernetes`."""
 
-    title: str = Field(min_length=1, max_length=80, description="What people read in the list.")
-    description: str = Field(default="", description="One or two sentences: what it is good for.")
-    sessions: tuple[SessionKind, ...] = Field(default=("notebook",), min_length=1, description="Sessions it offers.")
+    model_config = _one_of("anyOf", "local", "kubernetes")
+
+    title: str = Field(
+        min_length=1, max_length=80, description="What people read in the list.", examples=["Scattering"]
+    )
+    description: str = Field(
+        default="",
+        description="One or two sentences: what it is good for.",
+        examples=["Reduction and plotting with scipp."],
+    )
+    sessions: tuple[SessionKind, ...] = Field(
+        default=("notebook",), min_length=1, json_schema_extra=_UNIQUE, description="Sessions it offers."
+    )
     software: dict[str, str] = Field(
-        default={}, description="Name to version, shown to people when the environment brings no software.json."
+        default={},
+        description="Name to version, shown to people when the environment brings no software.json.",
+        examples=[{"scipp": "26.8"}],
     )
     instruments: tuple[InstrumentId, ...] = Field(
-        default=(), description="Instruments for which it is preselected. Empty: any."
+        default=(),
+        description="Instruments for which it is preselected. Empty: any.",
+        examples=[["d22"]],
     )
     roles: Roles = ()
     local: LocalEnvironment | None = Field(default=None, description="For one Linux machine.")
@@ -189,16 +283,20 @@ class Environment(Section):
 class FlavourOnKubernetes(Section):
     """Where instances of a flavour are placed."""
 
-    node_selector: dict[str, str] = Field(default={}, description="Node labels that must match.")
+    node_selector: dict[str, str] = Field(
+        default={}, description="Node labels that must match.", examples=[{"visa/gpu": "a40"}]
+    )
 
 
 class Flavour(Section):
     """A size that people choose by name."""
 
-    title: str = Field(default="", max_length=80, description="What people read; default: the flavour's name.")
+    title: str = Field(
+        default="", max_length=80, description="What people read; default: the flavour's name.", examples=["Small"]
+    )
     cpu: Cpu = Field(description="Cores, as 2, 0.5 or 500m.")
     memory: Memory = Field(description="Memory, as 4Gi or 512Mi.")
-    gpu: Count = Field(default=0, description="Number of GPUs.")
+    gpu: Count = Field(default=0, description="Number of GPUs.", examples=[1])
     scratch: Memory = Field(default=Memory("10Gi"), description="Temporary space, as 10Gi.")
     roles: Roles = ()
     kubernetes: FlavourOnKubernetes = Field(default=FlavourOnKubernetes(), description="Placement on Kubernetes.")
@@ -208,22 +306,34 @@ class Quota(Section):
     """How much may be held at once by starting and running instances. Exactly one of the first six keys."""
 
     subjects: ClassVar = ("who", "user", "role", "group", "instrument", "proposal")
+    model_config = _one_of("oneOf", *subjects)
 
-    who: Literal["everyone"] | None = Field(default=None, description="`everyone`: each person.")
-    user: Username | None = Field(default=None, description="One person; replaces what role and everyone give.")
-    role: RoleName | None = Field(default=None, description="Each person of the role; replaces `everyone`.")
-    group: Text | None = Field(default=None, description="All members of the group together.")
-    instrument: InstrumentId | None = Field(default=None, description="All instances on its experiments together.")
-    proposal: ProposalId | None = Field(default=None, description="All instances on its experiments together.")
+    who: Literal["everyone"] | None = Field(default=None, description="`everyone`: each person.", examples=["everyone"])
+    user: Username | None = Field(
+        default=None, description="One person; replaces what role and everyone give.", examples=["marie"]
+    )
+    role: RoleName | None = Field(
+        default=None, description="Each person of the role; replaces `everyone`.", examples=["student"]
+    )
+    group: Text | None = Field(
+        default=None, description="All members of the group together.", examples=["external-companies"]
+    )
+    instrument: InstrumentId | None = Field(
+        default=None, description="All instances on its experiments together.", examples=["d22"]
+    )
+    proposal: ProposalId | None = Field(
+        default=None, description="All instances on its experiments together.", examples=["p-2026-017"]
+    )
     shared: bool | None = Field(
         default=None,
         strict=True,
         description="role, group: whether the limit is one for all together (group's default) or each.",
+        examples=[True],
     )
-    instances: Count | None = Field(default=None, description="Number of instances.")
+    instances: Count | None = Field(default=None, description="Number of instances.", examples=[5])
     cpu: Cpu | None = Field(default=None, description="Cores.")
     memory: Memory | None = Field(default=None, description="Memory.")
-    gpu: Count | None = Field(default=None, description="GPUs.")
+    gpu: Count | None = Field(default=None, description="GPUs.", examples=[4])
 
     @model_validator(mode="after")
     def _one_subject(self) -> Quota:
@@ -237,20 +347,27 @@ class Extend(Section):
 
     by: Duration = Field(description="How much one extension adds, as 7d.")
     at_most: Duration = Field(description="Longest lifetime with all extensions, as 60d.")
-    auto: tuple[RoleName, ...] = Field(default=(), description="Roles whose extension is granted without asking.")
+    auto: tuple[RoleName, ...] = Field(
+        default=(), description="Roles whose extension is granted without asking.", examples=[["instrument_scientist"]]
+    )
 
 
 class Lifetime(Section):
-    """How long an instance may live. Exactly one of `who`, `role`; a role's rule replaces everyone's."""
+    """How long an instance may live. Exactly one of `who`, `role`; what a role's rule says replaces everyone's."""
 
     subjects: ClassVar = ("who", "role")
+    model_config = _one_of("oneOf", *subjects)
 
-    who: Literal["everyone"] | None = Field(default=None, description="`everyone`.")
-    role: RoleName | None = Field(default=None, description="People of this role.")
+    who: Literal["everyone"] | None = Field(default=None, description="`everyone`.", examples=["everyone"])
+    role: RoleName | None = Field(default=None, description="People of this role.", examples=["student"])
     maximum: Duration | None = Field(default=None, description="Longest life, as 14d.")
     idle: Duration | None = Field(default=None, description="Longest time without activity, as 4d.")
-    warn: tuple[Duration, ...] = Field(default=(), description="How long before the end people are told.")
-    extend: Extend | None = Field(default=None, description="Whether and how people may ask for more.")
+    warn: tuple[Duration, ...] = Field(
+        default=(), description="How long before the end people are told (not acted on yet)."
+    )
+    extend: Extend | None = Field(
+        default=None, description="Whether and how people may ask for more (not acted on yet)."
+    )
 
     @model_validator(mode="after")
     def _one_subject(self) -> Lifetime:

@@ -250,5 +250,3 @@ def _lifetimes(document: Mapping[str, Any]) -> Iterator[Finding]:
                 yield Finding((*keys, "warn", number), "is longer than the whole life", "give less than maximum")
         if rule.extend and rule.maximum and rule.extend.at_most < rule.maximum:
             yield Finding((*keys, "extend", "at_most"), "is less than maximum", "give more than maximum says")
-        if rule.extend and _lacks(Lifetime, entry, "maximum"):
-            yield Finding((*keys, "extend"), "extends nothing", "add maximum, or remove extend")

@@ -14,23 +14,29 @@ from visa.facility.problems import FacilityProblems, Problem
 
 log = logging.getLogger(__name__)
 
+Stamp = tuple[int, int, int]
+
 
 class FacilitySource:
-    """The facility as it is now. The first load must succeed: it raises `FacilityProblems`."""
+    """The facility as it is now. The first load must succeed: it raises `FacilityProblems`.
+
+    ``current`` is the last good one and ``loaded_at`` when it was read; ``problems`` are those of an
+    edit since then that cannot be used.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._seen = self._stamp()  # before reading: a change in between is then seen by `check`
         self.current: Facility = load(path)
         self.problems: tuple[Problem, ...] = ()
         self.loaded_at = datetime.now(UTC)
-        self._seen = self._stamp()
         self._callbacks: list[Callable[[Facility], None]] = []
 
     def subscribe(self, callback: Callable[[Facility], None]) -> None:
-        """Call ``callback`` with every new good `Facility`."""
+        """Call ``callback`` with every new good `Facility`, in the thread that calls `check`."""
         self._callbacks.append(callback)
 
-    def _stamp(self) -> tuple[int, int, int] | None:
+    def _stamp(self) -> Stamp | None:
         try:
             stat = self.path.stat()  # follows links: a ConfigMap is swapped by one
         except OSError:
@@ -38,7 +44,7 @@ class FacilitySource:
         return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
     def check(self) -> bool:
-        """Look whether the file changed; True when a new good one was loaded."""
+        """Look whether the file changed (one ``stat``); True when a new good one was loaded."""
         stamp = self._stamp()
         if stamp == self._seen:
             return False
@@ -52,11 +58,17 @@ class FacilitySource:
         self.current, self.problems, self.loaded_at = facility, (), datetime.now(UTC)
         log.info("Loaded %s", self.path)
         for callback in self._callbacks:
-            callback(facility)
+            try:
+                callback(facility)
+            except Exception:
+                log.exception("Something did not take the new %s", self.path)
         return True
 
     async def watch(self, interval: float = 2.0) -> None:
         """`check` every ``interval`` seconds until cancelled."""
         while True:
             await asyncio.sleep(interval)
-            await asyncio.to_thread(self.check)
+            try:
+                await asyncio.to_thread(self.check)
+            except Exception:
+                log.exception("%s could not be looked at; it is tried again", self.path)
