@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from playwright.sync_api import Browser
 
 from tests.services import facility, hub, postgresql
+from tests.services.browser import chromium
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -64,3 +66,10 @@ def own_hub(tmp_path: Path, environment_prefix: Path) -> Iterator[hub.RunningHub
     """A hub of one's own: to be killed, restarted, misconfigured."""
     with hub.running(tmp_path, facility.write(tmp_path / "facility", environment_prefix)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests; each opens contexts of its own."""
+    with chromium() as opened:
+        yield opened

@@ -25,7 +25,7 @@ PREFIX = "/user/marie/work/"
         ("GET", "api/contents/notebooks/e1.ipynb", Action.READ),
         ("GET", "files/data/e1/run.nxs", Action.READ),
         ("HEAD", "files/data/e1/run.nxs", Action.READ),
-        ("GET", "h5grove/data/", Action.READ),
+        ("GET", "h5web/data", Action.READ),
         ("GET", "api/kernels", Action.READ),
         ("GET", "api/kernels/1234", Action.READ),
         ("GET", "api/kernels/1234/channels", Action.EXECUTE),

@@ -63,7 +63,7 @@ NOTEBOOK: tuple[Rule, ...] = (
     _rule(_READING, r"(|lab|lab/(tree|doc|workspaces)(/.*)?|static/.*|lab/extensions/.*|favicon\.ico)", Action.VIEW),
     _rule(_READING, r"lab/api/(settings|themes|translations|listings|licenses)(/.*)?", Action.VIEW),
     _rule(_READING, r"api(/status|/spec\.yaml|/me)?", Action.VIEW),
-    _rule(_READING, r"(api/contents|files|nbconvert|h5grove|api/kernelspecs|kernelspecs)(/.*)?", Action.READ),
+    _rule(_READING, r"(api/contents|files|nbconvert|h5web|api/kernelspecs|kernelspecs)(/.*)?", Action.READ),
     _rule(_READING, r"api/(sessions|kernels|terminals)(/[^/]+)?", Action.READ),
     _rule(_ANY, r"(api/contents|api/config|lab/api/(settings|workspaces))(/.*)?", Action.WRITE),
     _rule(_ANY, r"(api/(sessions|kernels|terminals)|terminals)(/.*)?", Action.EXECUTE),

@@ -48,8 +48,8 @@ async function act(card, what) {
   for (const button of card.querySelectorAll("button")) button.disabled = true;
   try {
     if (what === "start") {
-      await api("POST", `instances/${id}/start`);
-      location.assign(`${prefix}instances/${id}`);
+      const instance = await api("POST", `instances/${id}/start`);
+      location.assign(instance.state === "running" ? instance.url : `${prefix}instances/${id}`);
       return;
     }
     if (what === "stop") await api("POST", `instances/${id}/stop`);

@@ -1,0 +1,44 @@
+"""Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser for the length of the block."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert program, "Chromium is not installed; `make test` installs it when run as root"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def log_in(context: BrowserContext, url: str, username: str, path: str = "/") -> Page:
+    """A page where ``username`` is logged in, at ``path``."""
+    page = context.new_page()
+    page.goto(f"{url}{path}")
+    page.fill("#username_input", username)
+    page.fill("#password_input", "visa")
+    page.click("#login_submit")
+    page.wait_for_url("**/services/visa/**")
+    return page
