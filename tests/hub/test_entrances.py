@@ -134,7 +134,7 @@ def test_an_administrator_starts_with_the_owners_rights_only(shared_hub: Running
         answer = grace.post("/users/lise/servers/byadmin", json=GOOD)
         assert answer.status_code == 403, answer.text
         assert answer.json()["reason"] == "experiment-not-available"
-        assert grace.get("/users/lise?include_stopped_servers=1").json().get("servers", {}) == {}
+        assert "byadmin" not in servers(grace, "lise")
 
 
 def test_spawn_page_and_query_lead_to_the_portal_or_refuse(shared_hub: RunningHub) -> None:
