@@ -15,12 +15,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from visa.facility.problems import FacilityProblems, Problem
 
 LARGEST = 256 * 1024  # bytes; a facility.yaml has some kilobytes, and reading takes 8 s for each MiB
+DEEPEST = 30  # levels; a facility.yaml has six
 
 Key = str | int
 Keys = tuple[Key, ...]
@@ -140,6 +142,7 @@ def read(path: Path) -> Document:
     document = Document(str(path))
     text = _text(path)
     try:
+        _check_depth(text)
         node = YAML(typ="rt", pure=True).compose(text)
     except (YAMLError, RecursionError, ValueError, LookupError, TypeError, AttributeError) as error:
         # Beside its own errors ruamel.yaml raises plain ones on some broken documents: not YAML either way.
@@ -176,6 +179,16 @@ def _text(path: Path) -> str:
         raise refuse("the file is not UTF-8 text", "save it as UTF-8", line) from None
 
 
+def _check_depth(text: str) -> None:
+    """Raise ``RecursionError`` before the tree is made: ruamel.yaml takes seconds to run into it itself."""
+    depth = 0
+    for event in YAML(typ="rt", pure=True).parse(text):
+        depth += isinstance(event, CollectionStartEvent)
+        depth -= isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            raise RecursionError
+
+
 def _not_yaml(file: str, text: str, error: Exception) -> Problem:
     last = text.rstrip().count("\n") + 1
     if isinstance(error, RecursionError):
@@ -187,6 +200,6 @@ def _not_yaml(file: str, text: str, error: Exception) -> Problem:
     mark = (error.problem_mark or error.context_mark) if isinstance(error, MarkedYAMLError) else None
     what = (error.problem or error.context) if isinstance(error, MarkedYAMLError) else str(error).split("\n", 1)[0]
     line, column = (min(mark.line + 1, last), mark.column + 1) if mark else (1, 1)
-    if "single document" in str(what):
+    if "single document" in str(what) or "another document" in str(what):
         return Problem(file, line, column, "", "there is more than one document in the file", "remove the '---' line")
     return Problem(file, line, column, "", f"not YAML ({what})", "check indentation, colons, brackets and quotes")

@@ -33,7 +33,8 @@ def load(path: Path) -> Facility:
     except ValidationError as error:
         for item in error.errors(include_url=False):
             keys = _keys(item["loc"])
-            if not document.is_spoilt(keys):
+            # pydantic counts well-formed entries only: a list of one bad entry is not too short, it is bad.
+            if not document.is_spoilt(keys) and not (item["type"] == "too_short" and item["input"]):
                 problems.append(_problem(document, keys, item["type"], item))
     for finding in rules.check(document.data):
         if not document.is_spoilt(finding.keys):
@@ -101,7 +102,7 @@ _EMPTY = frozenset({"dict_type", "model_type", "model_attributes_type", "tuple_t
 def _problem(document: Document, keys: Keys, kind: str, error: Any) -> Problem:
     context, value = error.get("ctx", {}), error.get("input")
     if kind == "extra_forbidden":
-        wrong, right = "is not known here", _did_you_mean(keys)
+        wrong, right = "is not known here", _did_you_mean(error["loc"])
         return document.problem(keys, wrong, right, key=True)
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         keys, value = (*keys, "type"), context.get("tag")

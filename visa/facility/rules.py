@@ -55,7 +55,7 @@ def check(document: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def fields_at(keys: Keys) -> Iterator[str]:
-    """Names of the keys that the section at ``keys`` may have."""
+    """Names of the keys that the section at ``keys`` may have; the tag of a union counts as a key."""
     annotations: list[Any] = [Facility]
     for key in keys:
         annotations = [inner for annotation in annotations for inner in _under(annotation, str(key))]
@@ -67,6 +67,9 @@ def _under(annotation: Any, key: str) -> Iterator[Any]:
     """The types that may stand at ``key`` of ``annotation``, unions and annotations taken apart."""
     if _is_section(annotation):
         found = annotation.model_fields.get(key)
+        tag = annotation.model_fields.get("type")
+        if tag is not None and typing.get_args(tag.annotation) == (key,):
+            yield annotation
         yield from _alternatives(found.annotation) if found else ()
     elif typing.get_origin(annotation) in (dict, tuple):
         yield from _alternatives(typing.get_args(annotation)[1 if typing.get_origin(annotation) is dict else 0])

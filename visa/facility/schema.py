@@ -34,6 +34,13 @@ class _Generator(GenerateJsonSchema):
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
 
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        made = super().dict_schema(schema)
+        for pattern, values in made.pop("patternProperties", {}).items():
+            made["additionalProperties"] = values  # pydantic would let names of another form have any value
+            made["propertyNames"] = {**made.get("propertyNames", {"type": "string"}), "pattern": pattern}
+        return made
+
     def get_title_from_name(self, name: str) -> str:
         return ""
 
