@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, Response, async_playwright
+from playwright.async_api import Page, Response, async_playwright, expect
 
 from tests.session import rig
 
@@ -27,7 +28,7 @@ def _chromium() -> str | None:
 
 
 async def _log_in(page: Page, hub: rig.Hub, user: str) -> None:
-    await page.goto(hub.url + "/hub/login")
+    await page.goto(hub.url + "/hub/login?next=/hub/home")
     await page.fill("#username_input", user)
     await page.fill("#password_input", "visa")
     await page.click("#login_submit")
@@ -53,8 +54,16 @@ async def test_lab_opens_and_nothing_that_it_asks_for_is_refused(
     await page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
     await cell.click()
     await page.keyboard.type("print(6 * 7)")
-    await page.keyboard.press("Shift+Enter")
-    await page.wait_for_selector(".jp-OutputArea-output >> text=42", timeout=30_000)
+    await expect(cell).to_contain_text("print(6 * 7)")
+    # JupyterLab drops a run that comes before its own start is over, without a gateway too: try again.
+    for _ in range(6):
+        await cell.click()
+        await page.keyboard.press("Control+Enter")
+        with contextlib.suppress(AssertionError):
+            await expect(page.locator(".jp-OutputArea-output").first).to_contain_text("42", timeout=4000)
+            break
+    else:
+        pytest.fail("the cell did not run")
     await page.keyboard.press("Control+s")
     assert refused == []
 
@@ -73,7 +82,7 @@ async def test_the_waiting_page_goes_on_by_itself_and_says_when_jupyter_has_died
         assert "home page" in await page.inner_text("main")
     finally:
         away.rename(jupyter.run / "jupyter.sock")
-    await page.wait_for_function("document.body.innerText.includes('started')", timeout=5000)
+    await expect(page.locator("body")).to_contain_text("started", timeout=5000)
 
 
 async def test_the_starting_page_is_calm_in_light_and_dark(page: Page, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ PATHS = [
     "terminals/1",
     "login",
     "favicon.ico",
-    "h5grove/meta",
+    "h5web/meta",
     "_visa/ready",
     "_visa/anything",
     "anything/else",
@@ -122,6 +122,27 @@ async def test_a_session_cookie_of_the_owner_does_not_serve_elsewhere_and_ends_w
             assert answer.status == 302
             assert answer.headers["Location"].endswith("/hub/logout")
         assert await status(hub, "api/status", **cookie) == 401
+
+
+async def test_a_cookie_that_others_on_the_host_add_changes_nothing(hub: rig.Hub) -> None:
+    async with await hub.log_in("marie") as browser:
+        await (await browser.get(hub.url + rig.SERVER)).read()
+        session = next(c.value for c in browser.cookie_jar if c.key == "visa-session")
+    for cookie in (f"visa-session=x; visa-session={session}", f"visa-session={session}; visa-session=x"):
+        assert await status(hub, "api/status", Cookie=cookie) == 200
+    assert await status(hub, "api/status", Cookie="visa-session=x; visa-session=") == 401
+
+
+async def test_logout_closes_what_the_browser_has_open(hub: rig.Hub) -> None:
+    cookie = await _owner_cookie(hub)
+    headers = {"Cookie": cookie, "Origin": hub.url}
+    async with (
+        ClientSession(headers=headers) as client,
+        client.ws_connect(hub.url + rig.SERVER + "api/events/subscribe") as socket,
+    ):
+        await client.get(hub.url + rig.SERVER + "_visa/logout", allow_redirects=False)
+        await asyncio.wait_for(socket.receive(), 5)
+        assert socket.close_code == 4403
 
 
 async def test_the_hub_s_own_cookie_is_no_way_in(hub: rig.Hub) -> None:

@@ -21,7 +21,7 @@ class OpenSocket(Protocol):
     """A websocket that can be ended."""
 
     @property
-    def session_id(self) -> str: ...
+    def session_ids(self) -> list[str]: ...
 
     def end(self, code: int, reason: str) -> None: ...
 
@@ -80,11 +80,12 @@ class Gateway:
         if not self._under_way:
             self.idle.set()
 
-    def log_out(self, session: str) -> None:
-        """Forget a browser session and close what it has open."""
-        self.sessions.close(session)
+    def log_out(self, sessions: list[str]) -> None:
+        """Forget a browser's sessions and close what they have open."""
+        for session in sessions:
+            self.sessions.close(session)
         for socket in list(self.sockets):
-            if session and socket.session_id == session:
+            if not set(sessions).isdisjoint(socket.session_ids):
                 socket.end(4403, "You logged out.")
 
     def close_sockets(self) -> None:

@@ -72,7 +72,12 @@ class Guard(web.RequestHandler):
         header = self.request.headers.get("Authorization", "")
         if header:
             return bearer(header), False
-        return self.gateway.sessions.token(self.get_cookie(headers.OWN_COOKIE, "") or ""), True
+        tokens = (self.gateway.sessions.token(session) for session in self.values_of(headers.OWN_COOKIE))
+        return next((token for token in tokens if token is not None), None), True
+
+    def values_of(self, cookie: str) -> list[str]:
+        """All values that came under a name: others on this host can add one, but not take ours away."""
+        return headers.cookie_values(self.request.headers, cookie)
 
     def check_origin_header(self) -> None:
         """A cookie works for this very site's own pages only; raise `Refused`."""
@@ -195,7 +200,7 @@ class Guard(web.RequestHandler):
 
     def log_in(self) -> None:
         """To the hub and back."""
-        browser = self.get_cookie(headers.STATE_COOKIE) or secrets.token_urlsafe(24)
+        browser = next(iter(self.values_of(headers.STATE_COOKIE)), "") or secrets.token_urlsafe(24)
         target = safe_next(self.request.uri or "", self.gateway.settings.prefix)
         state, challenge = self.gateway.sessions.begin(target, browser)
         self.own_cookie(headers.STATE_COOKIE, browser)

@@ -46,8 +46,8 @@ class Callback(Small):
         self.redirect(target)
 
     async def _log_in(self) -> tuple[str, str]:
-        browser = self.get_cookie(headers.STATE_COOKIE, "") or ""
-        attempt = self.gateway.sessions.claim(self.get_argument("state", ""), browser)
+        browsers = self.values_of(headers.STATE_COOKIE)
+        attempt = self.gateway.sessions.claim(self.get_argument("state", ""), browsers)
         if attempt is None:
             raise Refused(400, "This login was not begun here or took too long. Open the instance again.")
         try:
@@ -65,8 +65,7 @@ class Logout(Small):
 
     async def get(self) -> None:
         """Forget it, and close what is open with it."""
-        session = self.get_cookie(headers.OWN_COOKIE, "") or ""
-        self.gateway.log_out(session)
+        self.gateway.log_out(self.values_of(headers.OWN_COOKIE))
         self.clear_cookie(headers.OWN_COOKIE, path=self.gateway.settings.prefix)
         self.redirect(f"{self.gateway.settings.public_hub}{self.gateway.settings.hub_path}logout")
 

@@ -50,6 +50,7 @@ _NOT_OUTWARD = _HOP_BY_HOP | {
     "content-length",
 }
 _GUARDED = re.compile(r"(?i)(jupyterhub|visa-|__host-|__secure-)")
+_MOST_VALUES = 8
 _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _WEBSOCKET = re.compile(r"(?i)sec-websocket-")
 
@@ -96,6 +97,12 @@ def without_token(query: str) -> str:
 def cookie_parts(header: str) -> list[str]:
     """``name=value`` parts of a Cookie header."""
     return [part.strip() for part in header.split(";") if part.strip()]
+
+
+def cookie_values(headers: HTTPHeaders, name: str) -> list[str]:
+    """The first few values of the cookies named ``name``, in the browser's order: the most particular path first."""
+    pairs = [part.partition("=") for header in headers.get_list("Cookie") for part in cookie_parts(header)]
+    return [value.strip() for key, _, value in pairs if key.strip() == name and value.strip()][:_MOST_VALUES]
 
 
 def outward(headers: HTTPHeaders, prefix: str) -> Iterable[tuple[str, str]]:

@@ -11,6 +11,7 @@ import re
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _MOST = 500
@@ -43,12 +44,13 @@ class Sessions:
         digest = hashlib.sha256(verifier.encode()).digest()
         return state, base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
-    def claim(self, state: str, browser: str) -> Attempt | None:
-        """The login of this state, once, and only for the browser that began it."""
+    def claim(self, state: str, browsers: Iterable[str]) -> Attempt | None:
+        """The login of this state, once, and only for the browser that began it: one of its cookies says so."""
         attempt = self._attempts.pop(state, None)
         if attempt is None or time.monotonic() - attempt.at > _LOGIN_TIME:
             return None
-        return attempt if browser and secrets.compare_digest(attempt.browser, browser) else None
+        began = any(secrets.compare_digest(attempt.browser.encode(), browser.encode()) for browser in browsers)
+        return attempt if began else None
 
     def open(self, token: str) -> str:
         """A session for ``token``; its id."""

@@ -69,9 +69,9 @@ class Socket(Guard, WebSocketHandler):
         return self._upstream.selected_subprotocol if self._upstream else None
 
     @property
-    def session_id(self) -> str:
-        """The browser session that opened it; empty with a token."""
-        return "" if "Authorization" in self.request.headers else self.get_cookie(headers.OWN_COOKIE, "") or ""
+    def session_ids(self) -> list[str]:
+        """The browser sessions that opened it; none with a token."""
+        return [] if "Authorization" in self.request.headers else self.values_of(headers.OWN_COOKIE)
 
     async def open(self, *args: str, **kwargs: str) -> None:
         """Begin to pass messages and to look again at the visitor."""
