@@ -1,4 +1,4 @@
-"""``visa check`` and ``visa schema`` as a person runs them."""
+"""``visa check``: what it prints, how it ends, and that it is quick."""
 
 from __future__ import annotations
 
@@ -6,68 +6,130 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
-import yaml
 
-from tests.services.facility import document, write
-from visa.cli.schema import document as schema
-
-
-def visa(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "visa.cli", *map(str, arguments)], capture_output=True, text=True)
+from tests.facility.example import SMALL
+from tests.services import facility as good
+from visa.cli.main import main
 
 
-def test_a_good_file_says_so_and_warns_of_what_is_not_here(tmp_path: Path) -> None:
-    path = write(tmp_path)
-    done = visa("check", path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "good (2 environments" in done.stdout
-    assert "warning: environments.scattering.local.prefix" in done.stdout
+def check(*arguments: str | Path) -> int:
+    """The exit code of ``visa check``."""
+    with pytest.raises(SystemExit) as ended:
+        main(["check", *map(str, arguments)])
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
 
 
-def test_a_broken_file_says_every_mistake(tmp_path: Path) -> None:
-    path = write(tmp_path, environments={"e": {"titel": "x"}}, flavours={"s": {"cpu": "x", "memory": "1Gi"}})
-    done = visa("check", path)
-    assert done.returncode == 1
-    lines = done.stdout.splitlines()
-    assert len(lines) == 3
-    assert all(line.startswith(f"{path}:") for line in lines)
-    assert "did you mean 'title'?" in done.stdout
-    told = json.loads(visa("check", "--json", path).stdout)
-    assert {entry["field"] for entry in told} == {"environments.e.titel", "environments.e.title", "flavours.s.cpu"}
+@pytest.fixture
+def facility(tmp_path: Path) -> Path:
+    """A facility.yaml all of whose folders and files are there."""
+    path = good.write(tmp_path)
+    (tmp_path / "environment" / "bin").mkdir(parents=True)
+    (tmp_path / "environment" / "bin" / "jupyter-lab").touch()
+    return path
 
 
-def test_mistakes_in_the_catalogue_file_are_said_too(tmp_path: Path) -> None:
-    path = write(tmp_path)
-    (tmp_path / "catalogue.yaml").write_text("experiments:\n  - {id: a/b}\n")
-    done = visa("check", path)
-    assert done.returncode == 1
-    assert "catalogue.yaml:2: id: experiment 'a/b' is not valid" in done.stdout
+def test_a_good_file(facility: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(facility) == 0
+    expected = f"{facility}: OK (2 data roots, 2 environments, 2 flavours, 2 quotas, 1 lifetime)\n"
+    assert capsys.readouterr().out == expected
 
 
-def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
-    done = visa("check", tmp_path / "none.yaml")
-    assert done.returncode == 1
-    assert done.stdout.count("\n") == 1
-    assert "Traceback" not in done.stderr
-
-
-def test_schema_is_a_schema_that_takes_good_files_and_refuses_bad_ones() -> None:
-    printed = json.loads(visa("schema").stdout)
-    assert printed == json.loads(json.dumps(schema()))
-    jsonschema.Draft202012Validator.check_schema(printed)
-    validator = jsonschema.Draft202012Validator(printed)
-    validator.validate(yaml.safe_load(yaml.safe_dump(document())))
-    bad: list[dict[str, Any]] = [
-        {"flavours": {"s": {"cpu": "lots", "memory": "1Gi"}}},
-        {"flavours": {"s": {"cpu": 1, "memory": "1 Gigabyte"}}},
-        {"environments": {"e": {"title": "x", "locl": {}}}},
-        {"catalogue": {"type": "cloud"}},
-        {"unknown": 1},
+def test_every_mistake_is_a_line_and_the_end_is_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "facility.yaml"
+    path.write_text(SMALL.replace("cpu: 1", "cpu: lots").replace("contact", "contakt"))
+    assert check(path) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{path}:1: facility.contact: is missing; add it",
+        f"{path}:1: facility.contakt: is not known here; did you mean 'contact'?",
+        f"{path}:8: flavours.small.cpu: 'lots' is not a number of cores; give 2, 0.5 or 500m",
     ]
-    for change in bad:
-        with pytest.raises(jsonschema.ValidationError):
-            validator.validate({**document(), **change})
+
+
+def test_what_is_not_on_this_machine_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "facility.yaml"
+    path.write_text(SMALL)
+    assert check(path) == 0
+    *warnings, last = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in warnings] == ["warning"] * 3
+    assert "catalogue.path" in warnings[0]
+    assert "data.raw.local.root" in warnings[1]
+    assert "environments.one.local.prefix" in warnings[2]
+    assert "OK" in last
+
+
+def test_mistakes_in_the_catalogues_file_are_said_too(facility: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    catalogue = facility.parent / "catalogue.yaml"
+    catalogue.write_text(catalogue.read_text().replace("instrument: id10", "instrument: id99"))
+    assert check(facility) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith(f"{catalogue}:") and "instrument" in line and "id99" in line for line in lines)
+
+
+@pytest.mark.parametrize("url", ["nothing://host/name", "sqlite+nothing:///x", "postgresql://host:port:port/name"])
+def test_a_database_address_that_cannot_be_opened(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "facility.yaml"
+    path.write_text(SMALL.replace("{type: file, path: catalogue.yaml}", f"{{type: sql, url: '{url}'}}"))
+    assert check(path) == 1
+    assert f"{path}:2: catalogue.url: cannot be opened here; give an SQLAlchemy URL" in capsys.readouterr().out
+
+
+def test_a_database_is_not_asked(tmp_path: Path) -> None:
+    path = tmp_path / "facility.yaml"
+    path.write_text(
+        SMALL.replace("{type: file, path: catalogue.yaml}", "{type: sql, url: 'sqlite:///catalogue.sqlite'}")
+    )
+    assert check(path) == 0
+    assert not (tmp_path / "catalogue.sqlite").exists()
+
+
+def test_as_json(tmp_path: Path, facility: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check("--json", facility) == 0
+    assert json.loads(capsys.readouterr().out) == {"file": str(facility), "ok": True, "problems": [], "warnings": []}
+    facility.write_text(SMALL.replace("cpu: 1", "cpu: lots"))
+    assert check("--json", facility) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"] is False
+    assert answer["problems"] == [
+        {
+            "file": str(facility),
+            "line": 8,
+            "column": 16,
+            "field": "flavours.small.cpu",
+            "wrong": "'lots' is not a number of cores",
+            "right": "give 2, 0.5 or 500m",
+        }
+    ]
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(tmp_path / "nothing.yaml") == 1
+    assert "no such file" in capsys.readouterr().out
+
+
+def test_it_imports_nothing_heavy(facility: Path) -> None:
+    """An operator waits for it at every edit: no database, web server, hub or catalogue of another kind."""
+    code = """
+import sys
+from visa.cli.main import main
+try:
+    main(["check", sys.argv[1]])
+except SystemExit as ended:
+    assert ended.code == 0
+print(sorted({name.split(".")[0] for name in sys.modules} & {"sqlalchemy", "jupyterhub", "tornado", "aiohttp"}))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(facility)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_reader_that_leaves_is_no_fault() -> None:
+    """As in ``visa schema | head -1``."""
+    command = [sys.executable, "-c", "from visa.cli.main import main; main(['schema'])"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert running.stdout is not None
+    running.stdout.close()
+    _, errors = running.communicate(timeout=30)
+    assert errors == b""

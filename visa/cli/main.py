@@ -1,8 +1,9 @@
-"""The command ``visa``. Subcommands are imported when they are used: ``visa check`` is quick."""
+"""The command ``visa``. What is heavy is imported by the subcommand that uses it: ``visa check`` is quick."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -30,4 +31,10 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; the exit code is the subcommand's."""
     given = parser().parse_args(arguments)
-    sys.exit(given.run(given))
+    try:
+        code = given.run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as in `visa schema | head`; Python would complain about it once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
