@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.services import facility
-from tests.services.hub import RunningHub, run_in, until
+from tests.services.hub import Browser, RunningHub, run_in, until
 
 pytestmark = [pytest.mark.keycloak, pytest.mark.timeout(400)]
 
@@ -98,9 +98,9 @@ def hub(keycloak: Keycloak, tmp_path_factory: pytest.TempPathFactory, environmen
         made.end()
 
 
-def log_in(hub: RunningHub, username: str) -> httpx.Client:
+def log_in(hub: RunningHub, username: str) -> Browser:
     """Through Keycloak's own form."""
-    client = httpx.Client(base_url=hub.url, follow_redirects=True, timeout=60)
+    client = Browser(base_url=hub.url, follow_redirects=True, timeout=60)
     page = client.get("/hub/oauth_login?next=/hub/token")
     action = re.search(r'action="([^"]+)"', page.text)
     assert action, page.text[:1000]

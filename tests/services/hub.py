@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -27,6 +27,16 @@ configure(c, facility={facility!r}, state={state!r}, store_url={store!r}, bind_u
 c.VisaSandboxSpawner.tether_pid = {tether}
 {extra}
 """
+
+
+class Browser(httpx.Client):
+    """Cookies and redirects, as a browser keeps them; may be entered after it was used."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 class RunningHub:
@@ -134,9 +144,9 @@ class RunningHub:
 
     # people
 
-    def login(self, username: str, password: str = "visa") -> httpx.Client:
+    def login(self, username: str, password: str = "visa") -> Browser:
         """A browser's worth of cookies for a demo person."""
-        client = httpx.Client(base_url=self.url, follow_redirects=True, timeout=40)
+        client = Browser(base_url=self.url, follow_redirects=True, timeout=40)
         page = client.get("/hub/login")
         found = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
         assert found, page.text[:500]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from typing import Any
@@ -14,10 +15,11 @@ from visa.hub import settings
 from visa.identifiers import instance_id
 from visa.instances.model import InstanceSpec, Reason, Refusal
 from visa.store.admissions import HTTP_STATUS
-from visa.store.store import now
+from visa.store.store import Decision, now
 
 VERIFIED_WITHIN = timedelta(minutes=2)
-"""How fresh the identity provider's word must be. The hub asks it at every start (``refresh_pre_spawn``)."""
+"""How fresh the identity provider's word must be. The hub asks it at every start (``refresh_pre_spawn``);
+this also catches a hub that is configured not to."""
 
 
 class StartRefused(SpawnException):  # type: ignore[misc]
@@ -36,12 +38,19 @@ class StartFailed(SpawnException):  # type: ignore[misc]
 
 
 class AdmittedSpawner(Spawner):  # type: ignore[misc]
-    """A backend implements `start_instance`, `stop_instance`, `poll` and, where it can, `sweep`."""
+    """A backend implements `start_instance`, `stop_instance`, `poll` and, where it can, `sweep`.
+
+    ``failure`` says why the instance ended although nobody asked for it, ``ending`` why the service ended it;
+    both are for people. ``stop_asked``: somebody pressed Stop.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.spec: InstanceSpec | None = None
         self.failure: str | None = None
+        self.ending: str | None = None
+        self.stop_asked = False
+        self._began = False
         self._steps: list[dict[str, Any]] = []
         self._step_added = asyncio.Event()
 
@@ -88,17 +97,20 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
 
     async def start(self) -> str:
         """Admit and start. Whatever goes wrong, the reservation is given back."""
-        self._steps, self.failure, self.spec = [], None, None
+        self._steps, self.failure, self.ending, self.spec = [], None, None, None
+        self.stop_asked = self._began = False
         self.report("Checking your experiments, the environment and the quota", 0.05)
+        await self.hub_settings.ready()
         self.spec = await self._admit()
         try:
+            self._began = True
             url = await self.start_instance(self.spec)
+            await asyncio.to_thread(self.hub_settings.store.mark_running, self.instance_id)
         except BaseException as error:
-            # Cancelled starts too: the person pressed Stop, or the start took too long.
-            self.failure = self.failure or _words(error)
-            await self._release(failed=not isinstance(error, asyncio.CancelledError))
+            # Cancelled starts too: somebody pressed Stop, or the start took too long.
+            self.failure = self.failure or self._why(error)
+            await self._release()
             raise
-        await asyncio.to_thread(self.hub_settings.store.mark_running, self.instance_id)
         self.report("The instance is up; opening it", 0.95)
         return url
 
@@ -118,25 +130,64 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         return outcome
 
     def _unverified(self) -> Refusal | None:
-        """The refusal when nobody vouched for her just now: a removed account, or a provider that is down."""
+        """The refusal when nobody vouched for her just now: a provider that is down, or was not asked."""
         person = self.hub_settings.store.person(self.user.name)
         if person is None or not person.active:
             return None  # admission says it better
-        if person.verified_at is not None and now() - person.verified_at <= VERIFIED_WITHIN:
+        fresh = person.verified_at is not None and now() - person.verified_at <= VERIFIED_WITHIN
+        if fresh and self.user.name not in self.hub_settings.unanswered:
             return None
         sentence = "The identity provider cannot be asked who you are, so nothing new can be started."
         return Refusal(Reason.PERSON_NOT_VERIFIED, sentence, "Running work goes on. Try again in a few minutes.")
 
+    def _why(self, error: BaseException) -> str | None:
+        """Why a start ended, for the instance's card; None when somebody pressed Stop."""
+        if isinstance(error, asyncio.CancelledError):
+            if self.stop_asked:
+                return None
+            return f"The start took longer than {self.start_timeout} seconds and was given up. Start it again."
+        if isinstance(error, SpawnException):
+            return str(error.message)
+        return "The instance could not be started because of a fault in the service; its operators see it in the log."
+
     async def stop(self, now: bool = False) -> None:
         """End the instance and give back what it holds."""
+        if not self.stop_asked and not self.ending and (self._waiting_for_response or self._proxy_pending):
+            what = "did not answer" if self._waiting_for_response else "could not be reached through the proxy"
+            self.failure = self.failure or f"The session {what}, so it was ended. Start it again."
         try:
             await self.stop_instance(now)
+            self._began = False
         finally:
-            await self._release(failed=self.failure is not None)
+            await self._release()
 
-    async def _release(self, *, failed: bool) -> None:
+    async def run_post_stop_hook(self) -> None:
+        """Called by JupyterHub after every end, also after one that nobody asked for: `stop` is not called then."""
+        try:
+            if self._began:
+                self._began = False
+                await self.stop_instance(True)
+        finally:
+            await self._release()
+            result = super().run_post_stop_hook()
+            if inspect.isawaitable(result):
+                await result
+
+    async def _release(self) -> None:
+        failed = self.failure is not None and self.ending is None and not self.stop_asked
+        reason = self.ending or (self.failure if failed else None)
         store = self.hub_settings.store
-        await asyncio.shield(asyncio.to_thread(store.release, self.instance_id, failed=failed, reason=self.failure))
+        released = await asyncio.shield(
+            asyncio.to_thread(store.release, self.instance_id, failed=failed, reason=reason)
+        )
+        if released and failed:
+            decision = Decision("visa", self.user.name, "end", True, self.instance_id, "failed", {"why": reason})
+            await asyncio.to_thread(store.record, decision)
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what a former hub process started."""
+        super().load_state(state)
+        self._began = bool(state)
 
     async def delete_forever(self) -> None:
         """The server is removed: forget the instance."""
@@ -152,12 +203,3 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
                 seen += 1
             self._step_added.clear()
             await self._step_added.wait()
-
-
-def _words(error: BaseException) -> str:
-    """Why a start ended, for the instance's card."""
-    if isinstance(error, asyncio.CancelledError):
-        return "The start was cancelled or took too long."
-    if isinstance(error, SpawnException):
-        return str(error.message)
-    return "The instance could not be started because of a fault in the service; its operators see it in the log."

@@ -14,9 +14,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
+
 from visa.facility.load import FacilityProblems
 from visa.facility.watch import FacilitySource
 from visa.hub import proxy, settings
+from visa.store.schema import SchemaMismatch
 from visa.store.store import Store
 
 READ, WRITE = "custom:visa:read", "custom:visa:write"
@@ -42,10 +45,14 @@ def configure(
     portal_port: int = 8098,
     authenticator: str = "visa",
     spawner: str = "visa-sandbox",
+    look_every: float = 60.0,
 ) -> None:
     """Set up hub, proxy, portal and plug-ins.
 
     ``state`` holds databases, secrets, homes and run folders, and is made for the hub's own account.
+    ``store_url``: a PostgreSQL URL instead of SQLite in ``state``; one hub per store.
+    The ports are on loopback: the hub's API, the proxy's API, and the portal.
+    ``look_every``: seconds between two looks for lifetimes that are over, and for what disagrees.
     Exits with every mistake in facility.yaml, as ``visa check`` says them.
     """
     folder = _state(Path(state))
@@ -55,8 +62,14 @@ def configure(
         print(error, file=sys.stderr)
         raise SystemExit(f"The hub does not start: {len(error.problems)} mistake(s) in {facility}") from None
     store = Store(store_url or f"sqlite:///{folder / 'visa.sqlite'}")
-    store.upgrade()
-    settings.put(settings.HubSettings(source, store, folder))
+    try:
+        store.upgrade()
+    except SchemaMismatch as error:
+        raise SystemExit(f"The hub does not start: {error}") from None
+    except OperationalError as error:
+        shown = store.engine.url.render_as_string()
+        raise SystemExit(f"The hub does not start: its store {shown} cannot be opened: {error.orig}") from None
+    settings.put(settings.HubSettings(source, store, folder, look_every=look_every))
     _hub(c, folder, bind_url, hub_port)
     _plugins(c, authenticator, spawner)
     _proxy(c, folder, proxy_port)
@@ -102,10 +115,7 @@ def _hub(c: Any, folder: Path, bind_url: str, hub_port: int) -> None:
     hub.default_url = _portal_url
     hub.last_activity_interval = 60
     hub.template_paths = [str(Path(__file__).parent / "templates")]
-    hub.tornado_settings = {
-        "slow_spawn_timeout": 20,
-        "headers": {"Content-Security-Policy": "frame-ancestors 'none'; report-uri /hub/security/csp-report"},
-    }
+    hub.tornado_settings = {"slow_spawn_timeout": 20}
 
 
 def _portal_url(handler: Any) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import secrets
 from typing import Any
 from urllib.parse import urlparse
 
 from jupyterhub.auth import Authenticator
 from jupyterhub.handlers.login import LoginHandler
+from tornado import web
 from traitlets import Unicode, default
 
 from visa.catalogue.base import CataloguePerson, CatalogueUnavailable
@@ -20,8 +22,14 @@ class DemoLoginHandler(LoginHandler):  # type: ignore[misc]
     """JupyterHub's own form, with the people who may use it."""
 
     async def prepare(self) -> None:
-        """Look up the people; without a catalogue the form comes without them."""
+        """Look up the people; without a catalogue the form comes without them.
+
+        A page elsewhere whose name was pointed at this machine (DNS rebinding) is not served.
+        """
         await super().prepare()
+        name = self.request.host_name
+        if not _is_loopback(name):
+            raise web.HTTPError(403, f"The demo is reached as 127.0.0.1 or localhost, not as '{name[:60]}'.")
         self.demo_people: tuple[CataloguePerson, ...] = ()
         try:
             self.demo_people = (await settings.get().catalogue.people()).value
@@ -66,25 +74,49 @@ class DemoAuthenticator(Authenticator):  # type: ignore[misc]
         """The person of that name when the password is right, else None."""
         if not _is_loopback(handler.request.connection.stream.socket.getpeername()[0]):
             return None
-        if data.get("password") != self.password:
+        username = data.get("username", "")
+        if not secrets.compare_digest(data.get("password", "").encode(), self.password.encode()):
+            await self._refused(username, "wrong password")
             return None
-        return await self._model(data.get("username", ""))
+        try:
+            model = await self._model(username)
+        except CatalogueUnavailable as error:
+            self.log.error("Nobody can log in: %s", error)
+            raise web.HTTPError(503, "The catalogue of people does not answer. Try again in a moment.") from None
+        if model is None:
+            await self._refused(username, "not in the catalogue")
+            return None
+        await membership.logged_in(username)
+        return model
+
+    @staticmethod
+    async def _refused(username: str, why: str) -> None:
+        safe = "".join(c if c.isprintable() else "?" for c in username[:60])
+        await membership.logged_in(safe, why)
 
     async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
-        """Read her again; who is gone from the catalogue starts nothing."""
-        model = await self._model(user.name)
+        """Read her again; who is gone from the catalogue starts nothing. A catalogue that is down says nothing."""
+        unanswered = settings.get().unanswered
+        try:
+            model = await self._model(user.name)
+        except CatalogueUnavailable as error:
+            self.log.warning("Nothing is known about %s just now: %s", user.name, error)
+            unanswered.add(user.name)
+            return True
+        unanswered.discard(user.name)
         if model is None:
             await membership.withdraw(user.name, "not in the catalogue any more")
             return False
         return model
 
     async def _model(self, username: str) -> dict[str, Any] | None:
+        """What the hub is told about her, or None; raise `CatalogueUnavailable`."""
         try:
             known = (await settings.get().catalogue.person(Username(username))).value
             if known is None:
                 return None
-            person = await membership.resolve(_claims(known))
-        except (InvalidIdentifier, BadClaims, CatalogueUnavailable) as error:
+            person = (await membership.resolve(_claims(known))).person
+        except (InvalidIdentifier, BadClaims) as error:
             self.log.warning("No login for %r: %s", username[:40], error)
             return None
         await membership.keep(person)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from jupyterhub.apihandlers.users import UserServerAPIHandler
+from jupyterhub.apihandlers.users import ActivityAPIHandler, UserServerAPIHandler
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.scopes import needs_scope
 from tornado import web
@@ -19,9 +21,10 @@ from tornado import web
 from visa.hub import settings
 from visa.hub.admitted import StartRefused
 from visa.hub.reconcile import Reconciler
-from visa.identifiers import ExperimentId, InvalidIdentifier
+from visa.identifiers import ExperimentId, InvalidIdentifier, instance_id
 from visa.instances.model import Reason, Refusal
 from visa.instances.request import MOST_EXPERIMENTS
+from visa.store.store import Decision
 
 LARGEST_BODY = 64 * 1024
 PORTAL = "services/visa/"
@@ -49,6 +52,7 @@ class ServerHandler(UserServerAPIHandler):  # type: ignore[misc]
     async def put(self, user_name: str, server_name: str = "") -> None:
         """Create a server without starting it: options, when given, must be admissible now."""
         body = self.get_server_json_body()
+        self._check_display_name(body.get("display_name"))
         if body.get("user_options") is not None:
             await self._precheck(user_name, server_name, body["user_options"])
         elif not server_name:
@@ -66,17 +70,16 @@ class ServerHandler(UserServerAPIHandler):  # type: ignore[misc]
         if not running:
             options = self.get_server_json_body().get("user_options")
             await self._precheck(user_name, server_name, before or {} if options is None else options)
+        undo = partial(self._undo, user, server_name, row is not None, before)
         try:
             await super().post(user_name, server_name)
         except StartRefused as error:
-            self._undo(user, server_name, row is not None, before)
+            undo()
             raise Refused(error) from None
-        except web.HTTPError as error:
-            cause = error.__cause__ or error.__context__
-            if isinstance(cause, StartRefused):
-                self._undo(user, server_name, row is not None, before)
-                raise Refused(cause) from None
-            raise
+        # Answered as "under way" because facts were slow to come: what is refused later is undone later.
+        spawner = user.spawners.get(server_name) if user else None
+        if spawner is not None and spawner._spawn_future is not None:
+            spawner._spawn_future.add_done_callback(partial(_when_refused, undo))
 
     @needs_scope("start:servers")
     async def patch(self, user_name: str, server_name: str = "") -> None:
@@ -93,19 +96,39 @@ class ServerHandler(UserServerAPIHandler):  # type: ignore[misc]
             await self._precheck(user_name, server_name, body["user_options"])
         await super().patch(user_name, server_name)
 
+    @needs_scope("delete:servers")
+    async def delete(self, user_name: str, server_name: str = "") -> None:
+        """Stop, and remove when asked to; said in the audit trail."""
+        user = self.find_user(user_name)
+        spawner = user.spawners.get(server_name) if user else None
+        active = bool(spawner and spawner.active)
+        body = self.get_json_body()
+        if body is not None and not isinstance(body, dict):
+            raise web.HTTPError(400, 'Give an object, as {"remove": true}, or nothing')
+        if spawner is not None:
+            spawner.stop_asked = True
+        await super().delete(user_name, server_name)
+        action = "delete" if (body or {}).get("remove") else "stop"
+        if user is not None and (active or action == "delete"):
+            decision = Decision(self._actor(user_name), user_name, action, True, instance_id(user_name, server_name))
+            await asyncio.to_thread(settings.get().store.record, decision)
+
+    def _actor(self, owner: str) -> str:
+        return str(getattr(self.current_user, "name", None) or owner)
+
     @staticmethod
     def _check_display_name(value: object) -> None:
-        if value is not None and (not isinstance(value, str) or len(value) > 255):
-            raise web.HTTPError(400, "display_name must be a text of at most 255 characters")
+        if value is not None and (not isinstance(value, str) or len(value) > 255 or not value.isprintable()):
+            raise web.HTTPError(400, "display_name must be one line of text, at most 255 characters")
 
     async def _precheck(self, user_name: str, server_name: str, options: object) -> None:
         if self.find_user(user_name) is None:
             raise web.HTTPError(404, f"No such user: {user_name}")
-        admissions = settings.get().admissions
-        outcome = await admissions.check(user_name, options, server_name)
+        hub = settings.get()
+        await hub.ready()
+        outcome = await hub.admissions.check(user_name, options, server_name)
         if isinstance(outcome, Refusal):
-            actor = getattr(self.current_user, "name", None) or user_name
-            await admissions.refused(user_name, outcome, actor=actor)
+            await hub.admissions.refused(user_name, outcome, actor=self._actor(user_name))
             raise Refused(StartRefused(outcome))
 
     def _undo(self, user: Any, server_name: str, existed: bool, before: Any) -> None:
@@ -144,6 +167,23 @@ class ServerHandler(UserServerAPIHandler):  # type: ignore[misc]
         )
 
 
+def _when_refused(undo: Callable[[], None], done: asyncio.Future[Any]) -> None:
+    if not done.cancelled() and isinstance(done.exception(), StartRefused):
+        undo()
+
+
+class ActivityHandler(ActivityAPIHandler):  # type: ignore[misc]
+    """Gateways tell what is in use, also when the owner's login has expired overnight.
+
+    Nothing is read or started here, so the identity provider is not asked: a computation that runs longer
+    than its owner's login would else be taken for idle.
+    """
+
+    async def refresh_auth(self, user: Any, force: bool = False) -> Any:
+        """As it is."""
+        return user
+
+
 class PortalHandler(BaseHandler):  # type: ignore[misc]
     """The hub's home page: the portal's."""
 
@@ -160,6 +200,10 @@ class SpawnPageHandler(BaseHandler):  # type: ignore[misc]
     async def get(self, user_name: str | None = None, server_name: str = "") -> None:
         """Nothing is started from here."""
         options = self._options()
+        own = user_name == self.current_user.name and server_name in self.current_user.orm_spawners
+        if own and server_name and not options:
+            self.redirect(self.settings["base_url"] + PORTAL)  # her card there starts it again
+            return
         if options:
             await self._refuse(user_name, server_name, options)
         known = [name for name in options.get("experiments", []) if _is_experiment(name)]
@@ -208,6 +252,7 @@ def handlers(app: Any) -> list[tuple[str, type]]:
     return [
         (r"/api/users/([^/]+)/servers/([^/]*)", ServerHandler),
         (r"/api/users/([^/]+)/server", ServerHandler),
+        (r"/api/users/([^/]+)/activity", ActivityHandler),
         (r"/home", PortalHandler),
         (r"/spawn", SpawnPageHandler),
         (r"/spawn/([^/]+)", SpawnPageHandler),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from visa.catalogue.base import CataloguePerson, CatalogueUnavailable, Instrument
@@ -15,10 +16,18 @@ from visa.store.store import Decision, now
 log = logging.getLogger(__name__)
 
 
-async def resolve(claims: Mapping[str, Any]) -> Person:
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """``complete``: the catalogue was asked too; else roles that only it knows are missing."""
+
+    person: Person
+    complete: bool
+
+
+async def resolve(claims: Mapping[str, Any]) -> Resolved:
     """The person behind ``claims``, with what the catalogue adds; raise `visa.hub.people.BadClaims`.
 
-    A catalogue that does not answer adds nothing: nobody is locked out, and no role is guessed.
+    A catalogue that does not answer adds nothing: no role is guessed.
     """
     hub = settings.get()
     facility = hub.facility.current
@@ -30,8 +39,8 @@ async def resolve(claims: Mapping[str, Any]) -> Person:
         instruments = (await hub.catalogue.instruments()).value
     except CatalogueUnavailable as error:
         log.warning("%s is taken from her claims alone: %s", username, error)
-        return await _as_before(people.person_of(claims, None, (), facility, now()))
-    return people.person_of(claims, known, instruments, facility, now())
+        return Resolved(await _as_before(people.person_of(claims, None, (), facility, now())), False)
+    return Resolved(people.person_of(claims, known, instruments, facility, now()), True)
 
 
 async def _as_before(person: Person) -> Person:
@@ -39,17 +48,7 @@ async def _as_before(person: Person) -> Person:
     before = await asyncio.to_thread(settings.get().store.person, person.username)
     if before is None or person.uid is not None:
         return person
-    return Person(
-        username=person.username,
-        name=person.name,
-        uid=before.uid,
-        gid=before.gid,
-        gids=before.gids,
-        groups=person.groups,
-        roles=person.roles,
-        email=person.email,
-        verified_at=person.verified_at,
-    )
+    return replace(person, uid=before.uid, gid=before.gid, gids=before.gids)
 
 
 async def keep(person: Person) -> None:
@@ -67,6 +66,14 @@ async def withdraw(username: str, why: str) -> None:
     await asyncio.to_thread(store.deactivate_person, username)
     decision = Decision(username, username, "refresh", False, None, "person-not-active", {"why": why})
     await asyncio.to_thread(store.record, decision)
+
+
+async def logged_in(username: str, refused: str | None = None) -> None:
+    """A login in the audit trail; ``refused`` says why it was not let through."""
+    reason = None if refused is None else "login-refused"
+    detail = {} if refused is None else {"why": refused}
+    decision = Decision(username or "unknown", username or "unknown", "login", refused is None, None, reason, detail)
+    await asyncio.to_thread(settings.get().store.record, decision)
 
 
 def auth_model(person: Person, auth_state: dict[str, Any]) -> dict[str, Any]:

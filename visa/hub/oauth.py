@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections import defaultdict
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,20 +10,45 @@ from jupyterhub.utils import url_path_join
 from oauthenticator.generic import GenericOAuthenticator
 from oauthenticator.oauth2 import OAuthLoginHandler, OAuthLogoutHandler
 from tornado import web
-from tornado.httpclient import HTTPClientError, HTTPError
 from traitlets import Unicode, default
 
-from visa.hub import entrances, membership, settings
+from visa.hub import entrances, membership, provider, settings
 from visa.hub.people import BadClaims, may_log_in, username_of
+from visa.hub.provider import NotAllowed, ProviderUnavailable, told_apart
 from visa.store.store import now
 
+_DOES_NOT_ANSWER = "The identity provider does not answer, so nobody can log in. Try again in a few minutes."
+_DECIDED_IN_FACILITY = (
+    "admin_groups",
+    "admin_users",
+    "allow_all",
+    "allow_existing_users",
+    "allowed_groups",
+    "allowed_scopes",
+    "allowed_users",
+)
 
-class ProviderUnavailable(Exception):
-    """The identity provider does not answer: nothing is known about anybody just now."""
+
+class NotConfiguredForLogin(RuntimeError):
+    """VisaAuthenticator lacks a setting, or has one that facility.yaml decides. The message says which."""
 
 
-class _NotAllowed(Exception):
-    """The identity provider or the facility's rules say no. The message says why."""
+class LoginRefused(web.HTTPError):
+    """The provider vouches for her, but the facility does not let her in."""
+
+    def __init__(self, username: str, why: str, sentence: str) -> None:
+        super().__init__(403, "%s", sentence)
+        self.username, self.why = username, why
+        self.jupyterhub_message = sentence
+
+
+class CatalogueSilent(web.HTTPError):
+    """Her claims alone let nobody in, and the catalogue does not answer: nothing is known about her roles."""
+
+    def __init__(self) -> None:
+        sentence = "The catalogue of people does not answer, and your login alone does not say your roles."
+        super().__init__(503, "%s", f"{sentence} Try again in a few minutes.")
+        self.jupyterhub_message = str(self.args[0])
 
 
 class VisaLoginHandler(OAuthLoginHandler):  # type: ignore[misc]
@@ -37,8 +60,7 @@ class VisaLoginHandler(OAuthLoginHandler):  # type: ignore[misc]
             await self.authenticator.discover()
         except ProviderUnavailable as error:
             self.log.error("Login is not possible: %s", error)
-            sentence = "The identity provider does not answer, so nobody can log in. Try again in a few minutes."
-            raise web.HTTPError(503, sentence) from None
+            raise web.HTTPError(503, _DOES_NOT_ANSWER) from None
         super().get()
 
 
@@ -49,7 +71,7 @@ class VisaLogoutHandler(OAuthLogoutHandler):  # type: ignore[misc]
         """Remember the identity token: the provider asks for it, and it is gone after logging out."""
         user = self.current_user
         state = (await user.get_auth_state() if user else None) or {}
-        self._id_token = (state.get("token_response") or {}).get("id_token") or state.get("id_token")
+        self._id_token = state.get("id_token")
         await super().get()
 
     async def render_logout_page(self) -> None:
@@ -104,7 +126,10 @@ class VisaAuthenticator(GenericOAuthenticator):  # type: ignore[misc]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._asking: dict[str, asyncio.Task[bool | dict[str, Any]]] = {}
+        # JupyterHub writes a refreshed login to its database a moment later; a refresh token that was used
+        # meanwhile must not be used again.
+        self._newest: dict[str, dict[str, Any]] = {}
         self._discovered = False
 
     def normalize_username(self, username: str) -> str:
@@ -114,6 +139,26 @@ class VisaAuthenticator(GenericOAuthenticator):  # type: ignore[misc]
     def get_handlers(self, app: Any) -> list[Any]:
         """VISA's entrances before OAuthenticator's handlers."""
         return [*entrances.handlers(app), *super().get_handlers(app)]
+
+    def check_allow_config(self) -> None:
+        """JupyterHub calls this at its start. Raise `NotConfiguredForLogin`."""
+        if not self.client_id:
+            raise NotConfiguredForLogin("VisaAuthenticator.client_id is not set: register the hub at the provider")
+        if not self.issuer and not (self.authorize_url and self.token_url and self.userdata_url):
+            raise NotConfiguredForLogin("VisaAuthenticator.issuer is not set: give the provider's issuer address")
+        found = [name for name in _DECIDED_IN_FACILITY if getattr(self, name)]
+        if found:
+            where = "facility.yaml (people.allow, people.roles) decides who may log in and who is administrator"
+            raise NotConfiguredForLogin(f"VisaAuthenticator.{found[0]} is set, but {where}: remove it")
+        if self.userdata_from_id_token or not self.enable_auth_state:
+            raise NotConfiguredForLogin(
+                "VisaAuthenticator needs enable_auth_state and no userdata_from_id_token, to ask about people again"
+            )
+        if self.auth_refresh_age <= 0 or not self.refresh_pre_spawn:
+            raise NotConfiguredForLogin(
+                "VisaAuthenticator needs refresh_pre_spawn and an auth_refresh_age above 0: "
+                "without them a removed account could start instances"
+            )
 
     async def discover(self) -> None:
         """Find the provider's endpoints from `issuer`; raise `ProviderUnavailable`.
@@ -125,51 +170,73 @@ class VisaAuthenticator(GenericOAuthenticator):  # type: ignore[misc]
             return
         kept = settings.get().state / "secrets" / "openid-configuration.json"
         address = self.issuer.rstrip("/") + "/.well-known/openid-configuration"
+        question = self.httpfetch(
+            address,
+            "finding the identity provider",
+            headers={"Accept": "application/json"},
+            validate_cert=self.validate_server_cert,
+        )
         try:
-            found = await self.httpfetch(
-                address, label="Finding the identity provider", headers={"Accept": "application/json"}
-            )
-            await asyncio.to_thread(kept.write_text, json.dumps(found))
+            endpoints = provider.checked(await told_apart(question), self.issuer)
+            await asyncio.to_thread(provider.remember, kept, endpoints)
             self._discovered = True
-        except (HTTPError, OSError, ValueError) as error:
-            if not kept.exists():
+        except (ProviderUnavailable, NotAllowed) as error:
+            former = await asyncio.to_thread(provider.remembered, kept, self.issuer)
+            if former is None:
                 raise ProviderUnavailable(f"{address}: {error}") from error
             self.log.warning("%s does not answer (%s); using what it said before", address, error)
-            found = json.loads(await asyncio.to_thread(kept.read_text))
-        for trait, key in _ENDPOINTS.items():
+            endpoints = former
+        for trait, key in provider.ENDPOINTS.items():
             if not getattr(self, trait):
-                setattr(self, trait, found.get(key) or "")
+                setattr(self, trait, endpoints.get(key, ""))
 
     def user_info_to_username(self, user_info: dict[str, Any]) -> str:
         """The claim that facility.yaml names; 403 when it holds no safe name."""
         try:
             return username_of(user_info, settings.get().facility.current.people)
         except BadClaims as error:
-            raise web.HTTPError(403, f"The identity provider's answer cannot be used: {error}.") from None
+            raise LoginRefused("", str(error), f"The identity provider's answer cannot be used: {error}.") from None
 
     async def authenticate(self, handler: Any, data: Any = None, **kwargs: Any) -> dict[str, Any] | None:
-        """Exchange the code; a provider that fails meanwhile is said in words."""
+        """Exchange the code; what the provider or the facility says no to is said in words, and audited."""
         try:
             await self.discover()
-            model: dict[str, Any] | None = await super().authenticate(handler, data, **kwargs)
-        except (OSError, ProviderUnavailable) as error:
+            model: dict[str, Any] | None = await told_apart(super().authenticate(handler, data, **kwargs))
+        except ProviderUnavailable as error:
             self.log.error("Login failed: %s", error)
-            raise web.HTTPError(503, "The identity provider does not answer. Try again in a few minutes.") from None
+            cause = error.__cause__
+            raise (cause if isinstance(cause, CatalogueSilent) else web.HTTPError(503, _DOES_NOT_ANSWER)) from None
+        except NotAllowed as error:
+            refused = error.__cause__
+            if isinstance(refused, LoginRefused):
+                await membership.logged_in(refused.username, refused.why)
+                await membership.withdraw(refused.username, refused.why)
+                raise refused from None
+            self.log.warning("Login failed: %s", error)
+            raise web.HTTPError(403, "The identity provider did not confirm this login. Log in again.") from None
+        if model is not None:
+            self._newest.pop(model["name"], None)
+            settings.get().unanswered.discard(model["name"])
+            await membership.logged_in(model["name"])
         return model
 
     async def update_auth_model(self, auth_model: dict[str, Any]) -> dict[str, Any]:
         """Claims and catalogue to a person, kept in the store when the facility lets her in."""
+        username = auth_model["name"]
         try:
-            person = await membership.resolve(auth_model["auth_state"][self.user_auth_state_key])
+            resolved = await membership.resolve(auth_model["auth_state"][self.user_auth_state_key])
         except BadClaims as error:
-            raise web.HTTPError(403, f"The identity provider's answer cannot be used: {error}.") from None
+            sentence = f"The identity provider's answer cannot be used: {error}."
+            raise LoginRefused(username, str(error), sentence) from None
         facility = settings.get().facility.current
-        if not may_log_in(person, facility.people):
-            await membership.withdraw(person.username, "none of the roles or groups that may log in")
+        if not may_log_in(resolved.person, facility.people):
+            if not resolved.complete:
+                raise CatalogueSilent
             sentence = f"Your account has none of the roles that may use {facility.facility.name}."
-            raise web.HTTPError(403, f"{sentence} Ask {facility.facility.contact}.")
-        await membership.keep(person)
-        return {**auth_model, **membership.auth_model(person, auth_model["auth_state"])}
+            why = "none of the roles or groups that may log in"
+            raise LoginRefused(username, why, f"{sentence} Ask {facility.facility.contact}.")
+        await membership.keep(resolved.person)
+        return {**auth_model, **membership.auth_model(resolved.person, auth_model["auth_state"])}
 
     async def _apply_managed_groups(self, auth_model: dict[str, Any]) -> dict[str, Any]:
         """Groups are in the model already (`visa.hub.people`), from claims and catalogue."""
@@ -180,77 +247,72 @@ class VisaAuthenticator(GenericOAuthenticator):  # type: ignore[misc]
         return True
 
     async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> bool | dict[str, Any]:
-        """Ask the provider again, one question at a time per person (refresh tokens are used once).
+        """Ask the provider again. Requests that come meanwhile share the answer.
 
         True: nothing is known because the provider is down, within the grace. False: log in again.
         """
-        async with self._locks[user.name]:
-            try:
-                return await self._ask_again(user, handler)
-            except ProviderUnavailable as error:
-                return await asyncio.to_thread(self._within_grace, user.name, str(error))
-            except _NotAllowed as error:
-                await membership.withdraw(user.name, str(error))
-                return False
+        running = self._asking.get(user.name)
+        if running is None:
+            running = asyncio.ensure_future(self._refresh(user, handler))
+            self._asking[user.name] = running
+            running.add_done_callback(lambda done: self._asking.pop(user.name, None))
+        answer = await asyncio.shield(running)
+        return dict(answer) if isinstance(answer, dict) else answer
 
-    async def _ask_again(self, user: Any, handler: Any) -> dict[str, Any]:
-        state = await user.get_auth_state()
+    async def _refresh(self, user: Any, handler: Any) -> bool | dict[str, Any]:
+        unanswered = settings.get().unanswered
+        try:
+            answer = await self._ask_again(user, handler)
+        except ProviderUnavailable as error:
+            unanswered.add(user.name)
+            return await asyncio.to_thread(self._within_grace, user.name, str(error))
+        except NotAllowed as error:
+            refused = error.__cause__
+            await membership.withdraw(user.name, refused.why if isinstance(refused, LoginRefused) else str(error))
+            answer = None
+        unanswered.discard(user.name)
+        return answer or False
+
+    async def _ask_again(self, user: Any, handler: Any) -> dict[str, Any] | None:
+        """The login as it is now; None when none is kept. Raise `NotAllowed`, `ProviderUnavailable`."""
+        state = self._newest.get(user.name) or await user.get_auth_state()
         if not state or not state.get("token_response"):
-            raise _NotAllowed("no login is kept")
+            return None
+        if user.name in self.blocked_users:
+            raise NotAllowed("blocked in the hub's configuration")
         await self.discover()
         try:
             return await self._model_of(user, state["token_response"])
-        except _NotAllowed:
-            if not state.get("refresh_token"):
+        except NotAllowed as error:
+            if error.final or not state.get("refresh_token"):
                 raise
-        token = await self._fetched(self.get_token_info(handler, self._refresh_parameters(state["refresh_token"])))
-        token.setdefault("refresh_token", state["refresh_token"])
-        token.setdefault("id_token", (state.get("token_response") or {}).get("id_token"))
+        parameters = self.build_refresh_token_request_params(state["refresh_token"])
+        token = await told_apart(self.get_token_info(handler, parameters))
+        for kept in ("refresh_token", "id_token"):
+            if not token.get(kept):  # a provider need not repeat them
+                token[kept] = state.get(kept)
+        self._newest[user.name] = self.build_auth_state_dict(token, state.get(self.user_auth_state_key))
         return await self._model_of(user, token)
 
-    def _refresh_parameters(self, refresh_token: str) -> dict[str, Any]:
-        parameters: dict[str, Any] = self.build_refresh_token_request_params(refresh_token)
-        return parameters
-
     async def _model_of(self, user: Any, token: dict[str, Any]) -> dict[str, Any]:
-        model: dict[str, Any] = await self._fetched(self._token_to_auth_model(token))
+        model: dict[str, Any] = await told_apart(self._token_to_auth_model(token))
         if model["name"] != user.name:
-            raise _NotAllowed("the provider's token is another person's")
+            raise NotAllowed("the provider's token is another person's")
         return model
-
-    @staticmethod
-    async def _fetched(question: Any) -> Any:
-        """The provider's answer; its refusals and its outages told apart."""
-        try:
-            return await question
-        except HTTPClientError as error:
-            if 400 <= error.code < 500:
-                raise _NotAllowed(f"the provider answered {error.code}") from error
-            raise ProviderUnavailable(f"the provider answered {error.code}") from error
-        except web.HTTPError as error:
-            if error.status_code < 500:
-                raise _NotAllowed(str(error.log_message or error.reason)) from error
-            raise ProviderUnavailable(str(error)) from error
-        except OSError as error:
-            raise ProviderUnavailable(str(error)) from error
 
     def _within_grace(self, username: str, fault: str) -> bool:
         person = settings.get().store.person(username)
         grace = settings.get().facility.current.people.outage_grace
-        kept = person is not None and person.active and person.verified_at is not None
-        within = kept and person is not None and person.verified_at is not None and now() - person.verified_at <= grace
+        within = (
+            person is not None
+            and person.active
+            and person.verified_at is not None
+            and now() - person.verified_at <= grace
+        )
         self.log.warning(
             "The identity provider cannot be asked about %s (%s): %s",
             username,
             fault,
             "running work goes on" if within else "the grace is over",
         )
-        return bool(within)
-
-
-_ENDPOINTS = {
-    "authorize_url": "authorization_endpoint",
-    "token_url": "token_endpoint",
-    "userdata_url": "userinfo_endpoint",
-    "end_session_url": "end_session_endpoint",
-}
+        return within

@@ -8,6 +8,7 @@ not even cut.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
 import signal
@@ -38,29 +39,38 @@ class VisaTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]
 
     traefik_process: Any
 
-    def _running(self) -> Process | None:
+    def _running(self) -> tuple[Process, bool] | None:
+        """The traefik of an earlier run, and whether its configuration is today's."""
         try:
-            pid, started = self._pid_file().read_text().split()
+            pid, started, configuration = self._pid_file().read_text().split()
+            process = Process(int(pid), int(started))
         except (OSError, ValueError):
             return None
-        process = Process(int(pid), int(started))
         mine = os.path.abspath(self.static_config_file) in arguments(process.pid)
-        return process if mine and process.is_alive() else None
+        return (process, configuration == self._configuration()) if mine and process.is_alive() else None
+
+    def _configuration(self) -> str:
+        """What traefik reads only once: its ports and providers."""
+        return hashlib.sha256(Path(self.static_config_file).read_bytes()).hexdigest()
 
     def _start_traefik(self) -> None:
         """Start traefik, or take over the one that runs on this very configuration."""
         running = self._running()
         if running is not None:
-            self.log.info("Taking over traefik, process %i, of an earlier run of the hub", running.pid)
-            self.traefik_process = _Adopted(running)
-            return
+            process, same = running
+            self.traefik_process = _Adopted(process)
+            if same:
+                self.log.info("Taking over traefik, process %i, of an earlier run of the hub", process.pid)
+                return
+            self.log.info("Ending traefik, process %i, of an earlier run: its ports are not today's", process.pid)
+            self._stop_traefik()
         command = [traefik(), "--configfile", os.path.abspath(self.static_config_file)]
         log = open(Path(self.state_folder) / "traefik.log", "ab")  # noqa: SIM115 (the child keeps it)
         with log:
             self.traefik_process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         started = Process.of(self.traefik_process.pid)
         if started is not None:
-            self._pid_file().write_text(f"{started.pid} {started.started}")
+            self._pid_file().write_text(f"{started.pid} {started.started} {self._configuration()}")
 
     async def _wait_for_route(self, routespec: str) -> None:
         """Ask often: traefik takes a route in some milliseconds, and a person waits for it."""

@@ -1,28 +1,29 @@
 """Keeps store, hub and machine of one mind: at the hub's start, and every minute while it runs.
 
 A hub that was killed in the middle leaves reservations in ``starting``, and perhaps processes that
-nobody knows. An instance may end while no hub looks. And lifetimes end.
+nobody knows. An instance may end while no hub looks. Lifetimes end. And people leave experiments.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from visa.catalogue.base import CatalogueUnavailable, Experiment
 from visa.hub import settings
 from visa.identifiers import instance_id
+from visa.instances.admission import entitled
 from visa.instances.lifetimes import time_left
 from visa.store.store import Decision, Instance, State, now
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 60.0
-GRACE = 120.0
 _RESTARTED = "The service was restarted while this instance was starting. Start it again."
-_VANISHED = "The instance ended while the service was not looking."
+_VANISHED = "The instance ended while the service was not looking. Start it again."
+_KEPT = "Your files are kept."
 
 
 class Reconciler:
@@ -31,7 +32,9 @@ class Reconciler:
     def __init__(self, app: Any) -> None:
         self.app = app
         self.hub = settings.get()
-        self._suspects: set[str] = set()
+        self.hub.mended = asyncio.Event()
+        self._vanished: set[str] = set()
+        self._withdrawn: set[str] = set()
 
     async def run(self) -> None:
         """Wait for the hub, mend what its predecessor left, then look every minute."""
@@ -39,19 +42,21 @@ class Reconciler:
         try:
             while getattr(self.app, "http_server", None) is None or self._checking():
                 await asyncio.sleep(0.1)
-            await self._guarded(self.after_restart())
+            await self._guarded("mending what a former hub left", self.after_restart())
+            if self.hub.mended is not None:
+                self.hub.mended.set()
             while True:
-                await asyncio.sleep(INTERVAL)
-                await self._guarded(self.look())
+                await asyncio.sleep(self.hub.look_every)
+                await self._guarded("looking", self.look())
         finally:
             watching.cancel()
 
     @staticmethod
-    async def _guarded(work: Any) -> None:
+    async def _guarded(what: str, work: Awaitable[None]) -> None:
         try:
             await work
         except Exception:
-            log.exception("Reconciling failed; the next round tries again")
+            log.exception("Reconciling failed (%s); the next round tries again", what)
 
     def _checking(self) -> bool:
         return any(spawner.pending == "check" for _user, spawner in self._spawners())
@@ -71,55 +76,131 @@ class Reconciler:
         }
 
     async def after_restart(self) -> None:
-        """What a former hub process left: reservations go back, unknown processes end."""
+        """What a former hub process left: reservations go back, unknown processes end.
+
+        Starts wait for the end of this (`HubSettings.ready`), so nothing new can be mistaken for a leftover.
+        """
         alive = self._alive()
         store = self.hub.store
         for instance in await asyncio.to_thread(store.starting_of_others, self.hub.holder):
             if instance.id in alive:
                 await asyncio.to_thread(store.mark_running, instance.id)
             else:
-                await asyncio.to_thread(store.release, instance.id, failed=True, reason=_RESTARTED)
+                await self._gone(instance, _RESTARTED)
         for instance in await asyncio.to_thread(store.holding):
             if instance.state is State.RUNNING and instance.id not in alive:
-                await self._gone(instance)
+                await self._gone(instance, _VANISHED)
         await self._sweep(grace=0.0)
 
     async def look(self) -> None:
         """One round: whatever disagrees twice in a row is put right."""
         alive = self._alive()
-        suspects = {i.id: i for i in await asyncio.to_thread(self.hub.store.holding) if i.id not in alive}
-        for identifier in self._suspects & set(suspects):
-            await self._gone(suspects[identifier])
-        self._suspects = set(suspects)
-        await self._sweep(grace=GRACE)
-        for identifier, (user, spawner) in alive.items():
-            if spawner.ready:
-                await self._lifetime(identifier, user, spawner)
+        holding = {instance.id: instance for instance in await asyncio.to_thread(self.hub.store.holding)}
+        vanished = {identifier for identifier in holding if identifier not in alive}
+        for identifier in self._vanished & vanished:
+            await self._gone(holding[identifier], _VANISHED)
+        self._vanished = vanished
+        await self._guarded("sweeping", self._sweep(grace=2 * self.hub.look_every))
+        ready = {i: holding[i] for i, (_user, spawner) in alive.items() if spawner.ready and i in holding}
+        for identifier, (code, why) in (await self._over(ready, alive)).items():
+            await self._guarded("ending an instance", self._end(*alive[identifier], code, why))
 
-    async def _gone(self, instance: Instance) -> None:
+    async def _gone(self, instance: Instance, why: str) -> None:
         log.warning("Instance %s of %s is gone; its quota is given back", instance.name, instance.owner)
-        await asyncio.to_thread(self.hub.store.release, instance.id, failed=True, reason=_VANISHED)
+        await asyncio.to_thread(self.hub.store.release, instance.id, failed=True, reason=why)
+        decision = Decision("visa", instance.owner, "end", True, instance.id, "vanished", {"why": why})
+        await asyncio.to_thread(self.hub.store.record, decision)
 
     async def _sweep(self, *, grace: float) -> None:
         ended = await self.app.spawner_class.sweep(self.hub, self._alive(), grace=grace)
         for identifier in ended:
             log.warning("Ended processes of instance %s that the hub did not know", identifier)
 
-    async def _lifetime(self, identifier: str, user: Any, spawner: Any) -> None:
-        instance = await asyncio.to_thread(self.hub.store.instance, identifier)
-        if instance is None or instance.started_at is None:
+    # what must end
+
+    async def _over(
+        self, ready: Mapping[str, Instance], alive: Mapping[str, tuple[Any, Any]]
+    ) -> dict[str, tuple[str, str]]:
+        """Instances that must end now: id to reason code and sentence."""
+        over: dict[str, tuple[str, str]] = {}
+        for identifier, lost in (await self._left(ready)).items():
+            why = f"The instance was ended because experiment {lost} is not one of yours any more. {_KEPT}"
+            over[identifier] = ("experiment-withdrawn", why)
+        for identifier, instance in ready.items():
+            because = _lifetime_over(instance, alive[identifier][1])
+            if because is not None:
+                over[identifier] = because
+        return over
+
+    async def _left(self, ready: Mapping[str, Instance]) -> dict[str, str]:
+        """Instances on an experiment whose owner may not read it any more, twice in a row; with its id.
+
+        Only a fresh answer counts: a catalogue that is down ends nothing.
+        """
+        experiments = await self._experiments(sorted({e for i in ready.values() for e in i.experiments}))
+        if experiments is None:
+            return {}
+        lost: dict[str, str] = {}
+        for identifier, instance in ready.items():
+            missing = await asyncio.to_thread(self._lost, instance, experiments)
+            if missing is not None:
+                lost[identifier] = missing
+        twice = {identifier: lost[identifier] for identifier in self._withdrawn & set(lost)}
+        self._withdrawn = set(lost)
+        return twice
+
+    async def _experiments(self, ids: list[str]) -> dict[str, Experiment] | None:
+        found: dict[str, Experiment] = {}
+        try:
+            for first in range(0, len(ids), 500):
+                answer = await self.hub.catalogue.experiments(ids[first : first + 500])
+                if answer.stale:
+                    return None
+                found.update(answer.value)
+        except CatalogueUnavailable as error:
+            log.warning("Running instances are not compared with the catalogue: %s", error)
+            return None
+        return found
+
+    def _lost(self, instance: Instance, experiments: Mapping[str, Experiment]) -> str | None:
+        person = self.hub.store.person(instance.owner)
+        if person is None:
+            return None
+        today = self.hub.admissions.today()
+        for identifier in instance.experiments:
+            experiment = experiments.get(identifier)
+            if experiment is None or not entitled(person, experiment, today):
+                return identifier
+        return None
+
+    async def _end(self, user: Any, spawner: Any, code: str, why: str) -> None:
+        """Stop it as the Stop button does, with the reason on its card and in the audit trail."""
+        if not spawner.ready:
             return
-        last = spawner.orm_spawner.last_activity
-        activity = last.replace(tzinfo=UTC) if isinstance(last, datetime) else None
-        left = time_left(instance.started_at, activity, instance.maximum, instance.idle, now())
-        if left is None or not left.over:
-            return
-        what = "it reached its longest life" if left.because == "maximum" else "nobody had used it for too long"
-        log.info("Ending instance %s of %s: %s", instance.name, instance.owner, what)
-        spawner.failure = (
-            f"The instance was ended because {what}. Your files are kept; start it again when you need it."
-        )
-        decision = Decision("visa", instance.owner, "end", True, identifier, f"lifetime-{left.because}", {})
-        await asyncio.to_thread(self.hub.store.record, decision)
-        await self.app.proxy.delete_user(user, spawner.name)
-        await user.stop(spawner.name)
+        log.info("Ending instance %s of %s: %s", spawner.name, user.name, why)
+        spawner.ending = why
+        spawner._stop_pending = True  # JupyterHub's own mark: nobody else stops or starts it meanwhile
+        try:
+            identifier = instance_id(user.name, spawner.name)
+            decision = Decision("visa", user.name, "end", True, identifier, code, {"why": why})
+            await asyncio.to_thread(self.hub.store.record, decision)
+            await self.app.proxy.delete_user(user, spawner.name)
+            await user.stop(spawner.name)
+        finally:
+            spawner._stop_pending = False
+
+
+def _lifetime_over(instance: Instance, spawner: Any) -> tuple[str, str] | None:
+    """Reason code and sentence when its time is over."""
+    if instance.started_at is None:
+        return None
+    last = spawner.orm_spawner.last_activity
+    activity = last.replace(tzinfo=UTC) if isinstance(last, datetime) else None
+    left = time_left(instance.started_at, activity, instance.maximum, instance.idle, now())
+    if left is None or not left.over:
+        return None
+    what = "it reached its longest life" if left.because == "maximum" else "nobody had used it for too long"
+    return (
+        f"lifetime-{left.because}",
+        f"The instance was ended because {what}. {_KEPT} Start it again when you need it.",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from dataclasses import dataclass, field
@@ -23,12 +24,19 @@ class NotConfigured(RuntimeError):
 
 @dataclass
 class HubSettings:
-    """``holder`` names this run of the hub: reservations of another one are given back."""
+    """``holder`` names this run of the hub: reservations of another one are given back.
+
+    ``look_every``: seconds between two looks of the reconciler. ``unanswered``: people about whom the
+    identity provider gave no answer when it was last asked; they start nothing.
+    """
 
     facility: FacilitySource
     store: Store
     state: Path
+    look_every: float = 60.0
     holder: str = field(default_factory=lambda: secrets.token_hex(8))
+    unanswered: set[str] = field(default_factory=set)
+    mended: asyncio.Event | None = None
 
     def __post_init__(self) -> None:
         self._source: CatalogueSource = self.facility.current.catalogue
@@ -40,6 +48,14 @@ class HubSettings:
     def catalogue(self) -> Catalogue:
         """The catalogue that facility.yaml names now."""
         return self._catalogue
+
+    async def ready(self) -> None:
+        """Wait until the reconciler has put right what a former hub process left.
+
+        Before that, reservations nobody uses any more would count against quotas.
+        """
+        if self.mended is not None:
+            await self.mended.wait()
 
     def _reopen(self, facility: Facility) -> None:
         if facility.catalogue != self._source:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 
 from visa.catalogue.base import Catalogue, CatalogueUnavailable, Experiment
 from visa.facility.watch import FacilitySource
@@ -70,22 +71,23 @@ class Admissions:
     async def reserve(
         self, username: str, options: object, name: str, *, actor: str, holder: str, title: str = ""
     ) -> InstanceSpec | Refusal:
-        """Decide and, when admitted, hold the quota until `Store.release`. Refusals go to the audit trail too."""
+        """Decide and, when admitted, hold the quota until `Store.release`. Refusals go to the audit trail too.
+
+        Cancelled, it holds nothing: a thread cannot be stopped, so what it reserved is given back.
+        """
         case = await self._case(username, options, name)
         if isinstance(case, Refusal):
             await self.refused(username, case, actor=actor)
             return case
-        return await asyncio.to_thread(
-            self.store.reserve,
-            username,
-            name,
-            case.request,
-            case.scopes,
-            case.decide,
-            actor=actor,
-            holder=holder,
-            title=title,
-        )
+        reserve = partial(self.store.reserve, actor=actor, holder=holder, title=title)
+        work = asyncio.ensure_future(asyncio.to_thread(reserve, username, name, case.request, case.scopes, case.decide))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait({work})
+            if work.exception() is None and not isinstance(work.result(), Refusal):
+                await asyncio.to_thread(self.store.release, instance_id(username, name))
+            raise
 
     async def refused(self, username: str, refusal: Refusal, *, actor: str) -> None:
         """Write a refusal, decided before a reservation was tried, to the audit trail."""
