@@ -46,7 +46,7 @@ class Keycloak:
 
     def up(self) -> None:
         done = subprocess.run([self.launcher, "up"], check=True, capture_output=True, text=True, timeout=300)
-        self.issuer = done.stdout.split()[-1]
+        self.issuer = re.findall(r"http://\S+/realms/\w+", done.stdout)[-1]
 
     def down(self) -> None:
         subprocess.run([self.launcher, "down"], check=True, capture_output=True, timeout=60)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from jupyterhub.services.auth import HubOAuthCallbackHandler, HubOAuthenticated
+from jupyterhub.services.auth import HubOAuthCallbackHandler, HubOAuthenticated, UserNotAllowed
 from pydantic import ValidationError
 from tornado import web
 from tornado.iostream import StreamClosedError
@@ -49,8 +49,12 @@ class Guard(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc]
 
     async def prepare(self) -> None:
         """Find out who asks, without holding up everybody else meanwhile."""
+        self.kept_out = False
         model = await self.hub_auth.get_user(self, sync=False)
-        self.current_user = self.check_hub_user(model) if model else None
+        try:
+            self.current_user = self.check_hub_user(model) if model else None
+        except UserNotAllowed:
+            self.current_user, self.kept_out = None, True
 
     @property
     def caller(self) -> Caller | None:
@@ -117,6 +121,9 @@ class Api(Guard):
 
     def _allowed(self, operation: Operation) -> Caller:
         caller = self.caller
+        if self.kept_out:
+            remedy = "Make a token with the scope access:services!service=visa."
+            raise Problem(403, "scope-missing", "The token may not use VISA.", remedy)
         if caller is None:
             raise Problem(401, "not-logged-in", "No valid login came with the request.", "Log in, or send a token.")
         if operation.scope not in self.current_user.get("scopes", []):

@@ -29,8 +29,9 @@ class Page(Guard):
         """Show it."""
         caller = self.caller
         if caller is None:
-            if self.current_user or self.request.headers.get("X-Visa-Request"):
-                self.set_status(403 if self.current_user else 401)
+            outsider = self.kept_out or self.current_user is not None
+            if outsider or self.request.headers.get("X-Visa-Request"):
+                self.set_status(403 if outsider else 401)
                 self.finish()
                 return
             self.redirect(self.get_login_url())

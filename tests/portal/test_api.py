@@ -1,0 +1,222 @@
+"""The REST API: what it gives, what it refuses, and that its description is true."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from openapi_spec_validator import validate
+
+from tests.services.hub import RunningHub, until
+from visa.portal import api, openapi
+from visa.portal.problems import REASONS
+
+START: dict[str, Any] = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
+
+
+@pytest.fixture(scope="module")
+def rest(shared_hub: RunningHub) -> Iterator[httpx.Client]:
+    with shared_hub.rest(shared_hub.token("marie")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def description(rest: httpx.Client) -> dict[str, Any]:
+    return dict(rest.get("openapi.json").json())
+
+
+def check(description: dict[str, Any], method: str, path: str, answer: httpx.Response) -> Any:
+    """The answer fits what openapi.json says of it."""
+    responses = description["paths"][f"/{path}"][method.lower()]["responses"]
+    response = responses.get(str(answer.status_code), responses["default"])
+    if answer.status_code == 204:
+        return None
+    (kind,) = response["content"]
+    assert answer.headers["content-type"].startswith(kind)
+    schema = {**response["content"][kind]["schema"], "components": description["components"]}
+    jsonschema.Draft202012Validator(schema).validate(answer.json())
+    return answer.json()
+
+
+def test_the_description_is_valid_openapi_and_names_every_operation(description: dict[str, Any]) -> None:
+    validate(description)
+    assert description["openapi"].startswith("3.1")
+    described = {(m.upper(), p[1:]) for p, methods in description["paths"].items() for m in methods}
+    assert described == {(o.method, o.path) for o in api.OPERATIONS}
+    assert openapi.document("/x")["paths"] == description["paths"]
+
+
+@pytest.mark.parametrize(
+    "path", ["me", "experiments", "environments", "flavours", "quotas", "instances", "experiments?text=flow&limit=1"]
+)
+def test_reading(rest: httpx.Client, description: dict[str, Any], path: str) -> None:
+    answer = rest.get(path)
+    assert answer.status_code == 200, answer.text
+    check(description, "GET", path.partition("?")[0], answer)
+
+
+def test_what_she_sees(rest: httpx.Client) -> None:
+    assert rest.get("me").json()["username"] == "marie"
+    found = rest.get("experiments").json()
+    assert [e["id"] for e in found["experiments"]] == ["exp-2", "exp-1"], "hers only, newest first"
+    assert [e["id"] for e in rest.get("experiments?scope=open").json()["experiments"]] == ["exp-4"]
+    assert rest.get("experiments?scope=all").json()["total"] == 3
+    assert rest.get("experiments?text=FLOW").json()["total"] == 1
+    assert rest.get("experiments?instrument=id10").json()["total"] == 0
+    refused = {e["id"]: e["refused"] for e in rest.get("environments").json()}
+    assert refused == {"scattering": None, "staff": "For instrument_scientist only."}
+    software = {e["id"]: e["software"] for e in rest.get("environments").json()}["scattering"]
+    assert {"numpy", "scipp", "jupyterlab"} <= set(software)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "reason"),
+    [
+        ("GET", "nothing", None, 404, "not-found"),
+        ("GET", "instances/0123456789abcdef", None, 404, "not-found"),
+        ("POST", "instances/0123456789abcdef/stop", None, 404, "not-found"),
+        ("DELETE", "instances/0123456789abcdef", None, 404, "not-found"),
+        ("PUT", "instances", {}, 405, "method-not-allowed"),
+        ("DELETE", "me", None, 405, "method-not-allowed"),
+        ("GET", "experiments?limit=0", None, 400, "bad-request"),
+        ("GET", "experiments?limit=9999", None, 400, "bad-request"),
+        ("GET", "experiments?sort=random", None, 400, "bad-request"),
+        ("GET", "experiments?colour=red", None, 400, "bad-request"),
+        ("POST", "instances", {}, 400, "bad-request"),
+        ("POST", "instances", [], 400, "bad-request"),
+        ("POST", "instances", {**START, "image": "x"}, 400, "bad-request"),
+        ("POST", "instances", {**START, "title": ""}, 400, "bad-request"),
+        ("POST", "instances", {**START, "experiments": ["exp-3"]}, 403, "experiment-not-available"),
+        ("POST", "instances", {**START, "experiments": []}, 400, "no-experiment"),
+        ("POST", "instances", {**START, "experiments": ["../x"]}, 400, "malformed-options"),
+        ("POST", "instances", {**START, "environment": "staff"}, 403, "environment-not-allowed"),
+        ("POST", "instances", {**START, "flavour": "huge"}, 400, "unknown-flavour"),
+    ],
+)
+def test_refusals_are_problems_with_a_reason(
+    rest: httpx.Client, method: str, path: str, body: Any, status: int, reason: str
+) -> None:
+    answer = rest.request(method, path, json=body)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["status"], problem["reason"]) == (status, reason)
+    assert problem["detail"]
+
+
+def test_bodies_that_are_not_json(rest: httpx.Client) -> None:
+    assert rest.post("instances", content="{").json()["reason"] == "bad-request"
+    assert rest.post("instances", content="[" * 60_000).json()["reason"] == "bad-request"
+    assert rest.post("instances", content="x" * 100_000).status_code == 413
+
+
+def test_without_a_login_and_with_a_token_that_lacks_the_scope(shared_hub: RunningHub) -> None:
+    with httpx.Client(base_url=f"{shared_hub.portal}api/v1/") as nobody:
+        for path in ("me", "instances", "experiments"):
+            answer = nobody.get(path)
+            assert answer.status_code == 401
+            assert answer.json()["reason"] == "not-logged-in"
+    weak = shared_hub.token("marie", scopes=["access:services!service=visa", "custom:visa:read"])
+    with shared_hub.rest(weak) as client:
+        assert client.get("me").status_code == 200
+        answer = client.post("instances", json=START)
+        assert answer.status_code == 403
+        assert answer.json()["reason"] == "scope-missing"
+        assert "custom:visa:write" in answer.json()["detail"]
+    useless = shared_hub.token("marie", scopes=["read:users:name!user"])
+    with shared_hub.rest(useless) as client:
+        assert client.get("me").status_code == 403
+        assert client.get("me").json()["reason"] == "scope-missing"
+
+
+def test_a_cookie_works_for_the_portals_own_pages_only(shared_hub: RunningHub) -> None:
+    with shared_hub.login("marie") as browser:
+        assert browser.get("/services/visa/").status_code == 200
+        address = "/services/visa/api/v1/instances"
+        own = {"Origin": shared_hub.url, "X-Visa-Request": "1"}
+        cases: list[dict[str, str]] = [
+            {},
+            {"X-Visa-Request": "1"},
+            {"Origin": "http://evil.example", "X-Visa-Request": "1"},
+            {"Origin": "null", "X-Visa-Request": "1"},
+            {"Sec-Fetch-Site": "cross-site", "X-Visa-Request": "1"},
+            {"Sec-Fetch-Site": "same-site", "X-Visa-Request": "1"},
+            {"Origin": shared_hub.url},
+        ]
+        for headers in cases:
+            answer = browser.post(address, json={}, headers=headers)
+            assert answer.json()["reason"] == "cross-site", headers
+        assert browser.post(address, json={}, headers=own).json()["reason"] == "bad-request"
+
+
+def test_another_persons_instance_is_not_there(shared_hub: RunningHub, rest: httpx.Client) -> None:
+    created = rest.post("instances", json={**START, "title": "Mine alone"})
+    assert created.status_code == 202, created.text
+    identifier = created.json()["id"]
+    try:
+        for name in ("lise", "grace"):
+            with shared_hub.rest(shared_hub.token(name)) as other:
+                assert all(i["id"] != identifier for i in other.get("instances").json())
+                for method, path in [
+                    ("GET", ""),
+                    ("GET", "/events"),
+                    ("GET", "/members"),
+                    ("POST", "/start"),
+                    ("POST", "/stop"),
+                    ("DELETE", ""),
+                ]:
+                    answer = other.request(method, f"instances/{identifier}{path}")
+                    assert (answer.status_code, answer.json()["reason"]) == (404, "not-found")
+                assert other.patch(f"instances/{identifier}", json={"title": "x"}).status_code == 404
+    finally:
+        rest.delete(f"instances/{identifier}")
+
+
+def test_the_life_of_an_instance(rest: httpx.Client, description: dict[str, Any]) -> None:
+    created = rest.post("instances", json={**START, "title": "A life"})
+    assert created.status_code == 202, created.text
+    instance = check(description, "POST", "instances", created)
+    assert created.headers["location"].endswith(f"/api/v1/instances/{instance['id']}")
+    path = f"instances/{instance['id']}"
+    with rest.stream("GET", f"{path}/events") as events:
+        told = [json.loads(line[5:]) for line in events.iter_lines() if line.startswith("data:")]
+    assert told[-1]["state"] == "running"
+    running = check(description, "GET", "instances/{id}", rest.get(path))
+    assert running["state"] == "running"
+    assert running["ends"] is not None
+    assert rest.get(f"{path}/members").json() == [{"username": "marie", "name": "Marie Curie", "role": "owner"}]
+    assert rest.patch(path, json={"title": "  Another\tlife "}).json()["title"] == "Another life"
+    held = {q["resource"]: q["held"] for q in rest.get("quotas").json()}
+    assert held["instances"] >= 1
+    check(description, "POST", "instances/{id}/stop", rest.post(f"{path}/stop"))
+    until(lambda: rest.get(path).json()["state"] == "stopped", 30)
+    check(description, "POST", "instances/{id}/start", rest.post(f"{path}/start"))
+    until(lambda: rest.get(path).json()["state"] == "running", 30)
+    assert rest.delete(path).status_code == 204
+    until(lambda: rest.get(path).status_code == 404, 30)
+
+
+def test_the_quota_is_said_before_anything_starts(shared_hub: RunningHub) -> None:
+    with shared_hub.rest(shared_hub.token("rosalind")) as rest:
+        first = rest.post("instances", json=START)
+        assert first.status_code == 202, first.text
+        try:
+            second = rest.post("instances", json=START)
+            assert second.status_code == 409
+            problem = second.json()
+            assert problem["reason"] == "quota-exceeded"
+            assert "1 instance" in problem["detail"]
+            assert "help@example.org" in problem["remedy"]
+            assert len(rest.get("instances").json()) == 1
+            refused = {f["id"]: f["refused"] for f in rest.get("flavours").json()}
+            assert "quota" in refused["small"]
+        finally:
+            rest.delete(f"instances/{first.json()['id']}")
+
+
+def test_every_reason_of_the_portal_is_documented() -> None:
+    assert all(text.endswith(".") for text in REASONS.values())
