@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import socket
 import statistics
 import subprocess
@@ -138,8 +139,8 @@ async def main(megabytes: int) -> dict[str, Any]:
     async with contextlib.AsyncExitStack() as stack:
         jupyter = stack.enter_context(rig.jupyter())
         stock = stack.enter_context(_stock(jupyter))
-        with open(jupyter.home / "big.bin", "wb") as big:
-            big.truncate(size)
+        os.close(os.open(jupyter.home / "big.bin", os.O_CREAT | os.O_WRONLY))
+        os.truncate(jupyter.home / "big.bin", size)
         api = await stack.enter_async_context(fake.served())
         starts = [await first_answer(jupyter.run, api) for _ in range(5)]
         gateway = stack.enter_context(rig.gateway(jupyter.run, api))
