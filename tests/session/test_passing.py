@@ -298,8 +298,8 @@ EVIL = [
     b"POST %s HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n4\r\nabcdGET /evil HTTP/1.1\r\n\r\n",
     b"DELETE %s HTTP/1.1\r\n"
     + HOST
-    + b"Transfer-Encoding: chunked\r\n\r\n14\r\nGET /evil HTTP/1.1\r\n\r\n\r\n0\r\n\r\n",
-    b"GET %s HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n14\r\nGET /evil HTTP/1.1\r\n\r\n\r\n0\r\n\r\n",
+    + b"Transfer-Encoding: chunked\r\n\r\n16\r\nGET /evil HTTP/1.1\r\n\r\n\r\n0\r\n\r\n",
+    b"GET %s HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n16\r\nGET /evil HTTP/1.1\r\n\r\n\r\n0\r\n\r\n",
     b"GET %s HTTP/1.1\r\n" + HOST + b"Content-Length: -1\r\n\r\nGET /evil HTTP/1.1\r\n\r\n",
     b"GET %s HTTP/1.1\r\n" + HOST + b"X-A: b\r\n X-Visa-Identity: evil\r\n\r\n",
     b"GET %s HTTP/1.1\r\n" + HOST + b"X-A: b\rX-Visa-Identity: evil\r\n\r\n",
@@ -336,7 +336,7 @@ async def test_nothing_is_smuggled_past_the_gateway() -> None:
                 assert "evil" not in text, text
                 assert not any(one.startswith(("authorization", "upgrade", "http2-settings")) for one in lower)
                 assert not (any(o.startswith("content-length") for o in lower) and "transfer-encoding" in text.lower())
-            assert b"HTTP/1.1\r\n\r\n" not in notes.rest or b"14\r\n" in notes.rest, (request, notes.rest)
+            assert b"evil" not in notes.rest, (request, notes.rest)
         async with aiohttp.ClientSession(headers=rig.MARIE) as client, client.get(gateway.url + "api/x") as answer:
             assert answer.status == 200
 
