@@ -68,8 +68,8 @@ def own_hub(tmp_path: Path, environment_prefix: Path) -> Iterator[hub.RunningHub
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: while it lives its event loop runs, and no async test can
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests; each opens contexts of its own."""
+    """One Chromium for the tests of a module; each opens contexts of its own."""
     with chromium() as opened:
         yield opened
