@@ -22,7 +22,8 @@ CSV = {
     "instruments.csv": 'id,name,description,scientists\nd22,D22,"Small angle, neutrons",dorothy\n',
     "proposals.csv": "id,title,principal\np1,Micelles,marie\n",
     "experiments.csv": "id,title,proposal,instrument,start,end,release,doi\n"
-    'exp-1,"Micelles; at ""rest""",p1,d22,01.02.2025,03.02.2025,,\nexp-2,Flow,p1,d22,2025-05-01,,2025-06-01,10.5072/x\n',
+    'exp-1,"Micelles; at ""rest""",p1,d22,01.02.2025,03.02.2025,,\n'
+    "exp-2,Flow,p1,d22,2025-05-01,,2025-06-01,10.5072/x\n",
     "teams.csv": "experiment,username\nexp-1,marie\nexp-1,dorothy\n",
 }
 

@@ -11,16 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Engine, create_engine, delete, event, func, select, text, tuple_, update
+from sqlalchemy import Engine, create_engine, delete, event, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from visa.identifiers import Username, instance_id
-from visa.instances.model import Amount, InstanceSpec, Person, QuotaScope, Refusal, ScopeKind, StartRequest, Use
-from visa.store import schema
-from visa.store.tables import AuditRow, InstanceRow, PersonRow, QuotaHoldRow
+from visa.instances.model import InstanceSpec, Person, QuotaScope, Refusal, StartRequest, Use
+from visa.store import holds, schema
+from visa.store.tables import AuditRow, InstanceRow, PersonRow
 
 _RESERVATION_LOCK = 811002
 
@@ -156,7 +156,7 @@ class Store:
     def use(self, scopes: Iterable[QuotaScope], *, without: str | None = None) -> Use:
         """What is held in ``scopes`` now, but for instance ``without``."""
         with Session(self.engine) as session:
-            return _use(session, scopes, without)
+            return holds.use(session, scopes, without)
 
     def reserve(
         self,
@@ -177,7 +177,7 @@ class Store:
         """
         identifier = instance_id(owner, name)
         with self._exclusive() as session:
-            outcome = decide(_use(session, scopes, identifier))
+            outcome = decide(holds.use(session, scopes, identifier))
             if isinstance(outcome, InstanceSpec):
                 self._hold(session, identifier, owner, name, title, outcome, holder)
             refused = isinstance(outcome, Refusal)
@@ -215,18 +215,7 @@ class Store:
         row.idle = None if spec.idle is None else int(spec.idle.total_seconds())
         row.holder, row.started_at, row.ended_at, row.reason = holder, now(), None, None
         session.flush()
-        session.execute(delete(QuotaHoldRow).where(QuotaHoldRow.instance_id == identifier))
-        session.add_all(
-            QuotaHoldRow(
-                instance_id=identifier,
-                kind=scope.kind,
-                key=scope.key,
-                cpu=spec.resources.cpu,
-                memory=spec.resources.memory,
-                gpu=spec.resources.gpu,
-            )
-            for scope in spec.scopes
-        )
+        holds.take(session, identifier, spec)
 
     def mark_running(self, identifier: str) -> None:
         """The instance answers."""
@@ -247,7 +236,7 @@ class Store:
             row = session.get(InstanceRow, identifier)
             if row is None or row.state not in HOLDING:
                 return False
-            session.execute(delete(QuotaHoldRow).where(QuotaHoldRow.instance_id == identifier))
+            holds.give_back(session, identifier)
             row.state = (State.FAILED if failed else State.STOPPED).value
             row.ended_at, row.reason = now(), reason
         return True
@@ -291,7 +280,7 @@ class Store:
     def forget(self, identifier: str) -> None:
         """Delete the instance and what it holds; the audit trail stays."""
         with self._exclusive() as session:
-            session.execute(delete(QuotaHoldRow).where(QuotaHoldRow.instance_id == identifier))
+            holds.give_back(session, identifier)
             session.execute(delete(InstanceRow).where(InstanceRow.id == identifier))
 
     # audit
@@ -330,32 +319,6 @@ def _engine(url: str) -> Engine:
             connection.execute(f"PRAGMA {pragma}")
 
     return engine
-
-
-def _use(session: Session, scopes: Iterable[QuotaScope], without: str | None) -> Use:
-    wanted = [(scope.kind, scope.key) for scope in scopes]
-    if not wanted:
-        return Use({})
-    query = (
-        select(
-            QuotaHoldRow.kind,
-            QuotaHoldRow.key,
-            func.count(),
-            func.sum(QuotaHoldRow.cpu),
-            func.sum(QuotaHoldRow.memory),
-            func.sum(QuotaHoldRow.gpu),
-        )
-        .where(tuple_(QuotaHoldRow.kind, QuotaHoldRow.key).in_(wanted))
-        .group_by(QuotaHoldRow.kind, QuotaHoldRow.key)
-    )
-    if without is not None:
-        query = query.where(QuotaHoldRow.instance_id != without)
-    return Use(
-        {
-            QuotaScope(cast("ScopeKind", kind), key): Amount(int(count), float(cpu), int(memory), int(gpu))
-            for kind, key, count, cpu, memory, gpu in session.execute(query)
-        }
-    )
 
 
 def _record(session: Session, decision: Decision) -> None:

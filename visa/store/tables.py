@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, ForeignKey, Index, Integer, MetaData, String, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, ForeignKey, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -85,17 +85,26 @@ class QuotaHoldRow(Base):
     """What a starting or running instance holds, once per scope; gone when the instance ends."""
 
     __tablename__ = "quota_holds"
-    __table_args__ = (
-        # Covers the sum of `Store.use`, so that 10,000 instances cost microseconds.
-        Index("ix_quota_holds_use", "kind", "key", "cpu", "memory", "gpu"),
-    )
 
     instance_id: Mapped[str] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
-    cpu: Mapped[float] = mapped_column(Float)
+    millicores: Mapped[int] = mapped_column(BigInteger)
     memory: Mapped[int] = mapped_column(BigInteger)
     gpu: Mapped[int] = mapped_column(Integer)
+
+
+class QuotaUseRow(Base):
+    """The sum of `quota_holds` per scope, kept in the same transactions, so that admission reads one row."""
+
+    __tablename__ = "quota_use"
+
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    instances: Mapped[int] = mapped_column(BigInteger)
+    millicores: Mapped[int] = mapped_column(BigInteger)
+    memory: Mapped[int] = mapped_column(BigInteger)
+    gpu: Mapped[int] = mapped_column(BigInteger)
 
 
 class AuditRow(Base):

@@ -72,11 +72,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("username", name=op.f("pk_people")),
     )
     op.create_table(
+        "quota_use",
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("instances", sa.BigInteger(), nullable=False),
+        sa.Column("millicores", sa.BigInteger(), nullable=False),
+        sa.Column("memory", sa.BigInteger(), nullable=False),
+        sa.Column("gpu", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "key", name=op.f("pk_quota_use")),
+    )
+    op.create_table(
         "quota_holds",
         sa.Column("instance_id", sa.String(length=16), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("key", sa.String(length=255), nullable=False),
-        sa.Column("cpu", sa.Float(), nullable=False),
+        sa.Column("millicores", sa.BigInteger(), nullable=False),
         sa.Column("memory", sa.BigInteger(), nullable=False),
         sa.Column("gpu", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -84,15 +94,11 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("instance_id", "kind", "key", name=op.f("pk_quota_holds")),
     )
-    with op.batch_alter_table("quota_holds", schema=None) as batch_op:
-        batch_op.create_index("ix_quota_holds_use", ["kind", "key", "cpu", "memory", "gpu"], unique=False)
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("quota_holds", schema=None) as batch_op:
-        batch_op.drop_index("ix_quota_holds_use")
-
     op.drop_table("quota_holds")
+    op.drop_table("quota_use")
     op.drop_table("people")
     with op.batch_alter_table("instances", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_instances_state"))
