@@ -23,7 +23,8 @@ from visa.store.store import Store
 CONFIG = """\
 from visa.hub.defaults import configure
 configure(c, facility={facility!r}, state={state!r}, store_url={store!r}, bind_url="http://127.0.0.1:{public}",
-          hub_port={hub}, proxy_port={proxy}, portal_port={portal}, authenticator={authenticator!r})
+          hub_port={hub}, proxy_port={proxy}, portal_port={portal}, authenticator={authenticator!r},
+          look_every={look_every})
 c.VisaSandboxSpawner.tether_pid = {tether}
 {extra}
 """
@@ -31,6 +32,15 @@ c.VisaSandboxSpawner.tether_pid = {tether}
 
 class Browser(httpx.Client):
     """Cookies and redirects, as a browser keeps them; may be entered after it was used."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.event_hooks["response"].append(self._loopback_is_secure)
+
+    def _loopback_is_secure(self, response: httpx.Response) -> None:
+        """Browsers send cookies marked Secure to 127.0.0.1; Python's cookie jar would not."""
+        for cookie in self.cookies.jar:
+            cookie.secure = False
 
     def __enter__(self) -> Self:
         return self
@@ -51,6 +61,7 @@ class RunningHub:
         authenticator: str = "visa-demo",
         extra: str = "",
         variables: dict[str, str] | None = None,
+        look_every: float = 60.0,
     ) -> None:
         self.folder, self.facility = folder, facility
         self.state = (folder / "state").resolve()
@@ -73,6 +84,7 @@ class RunningHub:
                 authenticator=authenticator,
                 tether=os.getpid(),
                 extra=extra,
+                look_every=look_every,
             )
         )
         self.store_url = store_url or f"sqlite:///{self.state / 'visa.sqlite'}"

@@ -1,7 +1,9 @@
 """From the identity provider's claims and the catalogue to a `Person`.
 
-Claims win over the catalogue; the catalogue fills what they do not say. What cannot be read safely is
+Name, mail address and numeric ids: claims win, the catalogue fills what they do not say. Roles and groups
+of both add up, and an instrument's scientists are known by the catalogue. What cannot be read safely is
 refused: a role or uid that cannot be verified is no role and no uid (design: security stance).
+User names are taken as they are, case and all: no two names of the provider become one person.
 """
 
 from __future__ import annotations
@@ -113,18 +115,25 @@ def _number(claims: Mapping[str, Any], claim: str | None, otherwise: int | None)
     value = claims.get(claim) if claim else None
     if value is None:
         return otherwise
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 10:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    number = _whole(value)
+    if number is None:
         raise BadClaims(f"claim '{claim}' is not a whole number")
-    return value
+    return number
 
 
 def _numbers(claims: Mapping[str, Any], claim: str | None) -> tuple[int, ...]:
     values = claims.get(claim) if claim else None
     if values is None:
         return ()
-    if not isinstance(values, list):
+    numbers = [_whole(value) for value in values] if isinstance(values, list) else [None]
+    found = tuple(number for number in numbers if number is not None)
+    if len(found) != len(numbers):
         raise BadClaims(f"claim '{claim}' is not a list of whole numbers")
-    found = (_number({"gid": value}, "gid", None) for value in values)
-    return tuple(number for number in found if number is not None)
+    return found
+
+
+def _whole(value: object) -> int | None:
+    """A whole number from 0, or None; some providers give numbers as text."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 10:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,0 +1,198 @@
+"""How instances end, and that every end gives the quota back and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.services import facility
+from tests.services.hub import RunningHub, running, until
+from visa.processes import arguments
+from visa.store.store import Instance
+
+GOOD: dict[str, Any] = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, environment_prefix: Path) -> Iterator[RunningHub]:
+    """One that looks every second."""
+    folder = tmp_path_factory.mktemp("ends")
+    with running(folder, facility.write(folder / "facility", environment_prefix), look_every=1.0) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def marie(hub: RunningHub) -> Iterator[httpx.Client]:
+    with hub.api(hub.token("marie")) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(hub: RunningHub, marie: httpx.Client) -> Iterator[None]:
+    yield
+    for name in marie.get("/users/marie").json()["servers"]:
+        if name:
+            marie.request("DELETE", f"/users/marie/servers/{name}", json={"remove": True})
+    until(lambda: not hub.store.holding() and not supervised(hub), 30, "the end of everything")
+
+
+def supervised(hub: RunningHub) -> set[str]:
+    """Instances with processes, by id."""
+    folder = hub.state / "instances"
+    return {Path(a).name for pid in hub.processes() for a in arguments(pid) if Path(a).parent == folder}
+
+
+def instance(hub: RunningHub, name: str) -> Instance:
+    (found,) = [i for i in hub.store.instances_of("marie") if i.name == name]
+    return found
+
+
+def start(marie: httpx.Client, name: str, **changed: Any) -> None:
+    answer = marie.post(f"/users/marie/servers/{name}", json={**GOOD, **changed})
+    assert answer.status_code in (201, 202), answer.text
+
+
+def test_a_race_for_the_quota_leaves_exactly_what_it_allows(hub: RunningHub, marie: httpx.Client) -> None:
+    def begin(number: int) -> int:
+        return marie.post(f"/users/marie/servers/race{number}", json=GOOD).status_code
+
+    with ThreadPoolExecutor(14) as pool:
+        answers = list(pool.map(begin, range(14)))
+    assert sorted(set(answers)) == [201, 409], answers
+    assert answers.count(201) == 5
+    assert len(hub.store.holding()) == 5
+    kept = set(marie.get("/users/marie?include_stopped_servers=1").json()["servers"]) - {""}
+    assert kept == {i.name for i in hub.store.holding()}, "the refused left no server"
+
+
+def test_stop_in_the_middle_of_a_start(hub: RunningHub, marie: httpx.Client) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(marie.post, "/users/marie/servers/hasty", json=GOOD)
+        until(lambda: hub.store.holding(), 20, "the reservation")
+        assert marie.delete("/users/marie/servers/hasty").status_code in (202, 204)
+        started.result(60)
+    until(lambda: not hub.store.holding() and not supervised(hub), 30, "its end")
+    ended = instance(hub, "hasty")
+    assert (ended.state, ended.reason) == ("stopped", None)
+    until(lambda: not marie.get("/users/marie/servers/hasty").json()["pending"], 10)
+    start(marie, "hasty")
+    assert instance(hub, "hasty").state == "running"
+    said = [e.decision.action for e in hub.store.audit() if e.decision.instance_id == ended.id]
+    assert said[:3] == ["start", "stop", "start"]
+
+
+def test_who_leaves_an_experiment_loses_the_instance_on_it(hub: RunningHub, marie: httpx.Client) -> None:
+    start(marie, "mine")
+    start(marie, "open", experiments=["exp-4"])
+    catalogue = hub.facility.with_name("catalogue.yaml")
+    before = catalogue.read_text()
+    without: dict[str, Any] = yaml.safe_load(before)
+    without["experiments"][0]["team"] = ["rosalind"]
+    without["proposals"][0]["principal"] = "lise"
+    try:
+        catalogue.write_text(yaml.safe_dump(without))
+        until(lambda: instance(hub, "mine").state == "stopped", 20, "the end")
+    finally:
+        catalogue.write_text(before)
+    assert "exp-1 is not one of yours any more" in (instance(hub, "mine").reason or "")
+    assert instance(hub, "open").state == "running"
+    ended = instance(hub, "mine").id
+    (said,) = [d for e in hub.store.audit() if (d := e.decision).instance_id == ended and d.action == "end"]
+    assert said.reason == "experiment-withdrawn"
+    until(lambda: supervised(hub) == {instance(hub, "open").id}, 20, "its processes' end")
+
+
+def test_a_catalogue_that_is_gone_ends_nothing_and_starts_nothing(hub: RunningHub, marie: httpx.Client) -> None:
+    start(marie, "goes-on")
+    catalogue = hub.facility.with_name("catalogue.yaml")
+    before = catalogue.read_text()
+    try:
+        catalogue.unlink()
+        refused = until(lambda: _refused(marie), 20, "the refusal")
+        assert refused.json()["reason"] in ("catalogue-unavailable", "person-not-verified"), refused.text
+        looks = hub.tail(100_000).count("catalogue")
+        assert looks
+        until(lambda: marie.get("/users/marie").json()["servers"]["goes-on"]["ready"], 5)
+        assert instance(hub, "goes-on").state == "running"
+    finally:
+        catalogue.write_text(before)
+
+
+def _refused(marie: httpx.Client) -> httpx.Response | None:
+    answer = marie.post("/users/marie/servers/new", json=GOOD)
+    if answer.status_code in (201, 202):
+        marie.request("DELETE", "/users/marie/servers/new", json={"remove": True})
+        return None
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"), [("maximum", "it reached its longest life"), ("idle", "nobody had used it for too long")]
+)
+def test_lifetimes_end(hub: RunningHub, marie: httpx.Client, limit: str, words: str) -> None:
+    before = hub.facility.read_text()
+    changed: dict[str, Any] = yaml.safe_load(before)
+    changed["lifetimes"] = [{"who": "everyone", limit: "3s"}]
+    name = f"short-{limit}"
+    try:
+        loaded = hub.tail(1_000_000).count("Loaded ")
+        hub.facility.write_text(yaml.safe_dump(changed))
+        until(lambda: hub.tail(1_000_000).count("Loaded ") > loaded, 10, "the reload")
+        start(marie, name)
+        until(lambda: instance(hub, name).state == "stopped", 20, "the end")
+    finally:
+        hub.facility.write_text(before)
+    assert words in (instance(hub, name).reason or "")
+    assert "files are kept" in (instance(hub, name).reason or "")
+    (said,) = [
+        d for e in hub.store.audit() if (d := e.decision).instance_id == instance(hub, name).id and d.action == "end"
+    ]
+    assert said.reason == f"lifetime-{limit}"
+
+
+def test_a_reservation_whose_server_is_gone_is_given_back(hub: RunningHub, marie: httpx.Client) -> None:
+    """As when the hub's own database was restored from a backup."""
+    start(marie, "real")
+    store = hub.store
+    with store.engine.begin() as connection:
+        columns = "owner, title, state, experiments, environment, flavour, session, cpu, memory, gpu, created_at"
+        connection.exec_driver_sql(
+            f"INSERT INTO instances (id, name, {columns}) SELECT 'ghost', 'ghost', {columns} FROM instances"
+            " WHERE name = 'real'"
+        )
+    until(lambda: store.instance("ghost").state == "failed", 20, "its release")  # type: ignore[union-attr]
+    assert "while the service was not looking" in str(store.instance("ghost").reason)  # type: ignore[union-attr]
+    assert instance(hub, "real").state == "running"
+
+
+SLOW = """
+import asyncio
+from visa.hub.sandbox import VisaSandboxSpawner
+
+class Slow(VisaSandboxSpawner):
+    async def start_instance(self, spec):
+        await super().start_instance(spec)
+        await asyncio.sleep(60)
+
+c.JupyterHub.spawner_class = Slow
+c.Spawner.start_timeout = 3
+"""
+
+
+def test_a_start_that_takes_too_long_is_given_up_and_says_so(tmp_path: Path, environment_prefix: Path) -> None:
+    path = facility.write(tmp_path / "facility", environment_prefix)
+    with running(tmp_path, path, extra=SLOW) as made:
+        with made.api(made.token("marie")) as api:
+            answer = api.post("/users/marie/servers/slow", json=GOOD)
+            assert answer.status_code >= 500
+        (ended,) = made.store.instances_of("marie")
+        assert ended.state == "failed"
+        assert "took longer than" in (ended.reason or "")
+        assert made.store.holding() == ()
+        until(lambda: not supervised(made), 20, "its processes' end")
