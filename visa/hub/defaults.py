@@ -56,8 +56,10 @@ def configure(
     Exits with every mistake in facility.yaml, as ``visa check`` says them.
     """
     folder = _state(Path(state))
+    # Databases are made with the umask; they hold what only the hub may read.
+    os.umask(0o077)
     try:
-        source = FacilitySource(Path(facility).resolve())
+        source = FacilitySource(Path(os.path.abspath(facility)))
     except FacilityProblems as error:
         print(error, file=sys.stderr)
         raise SystemExit(f"The hub does not start: {len(error.problems)} mistake(s) in {facility}") from None
@@ -81,6 +83,8 @@ def _state(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o711)
     (folder / "secrets").mkdir(exist_ok=True, mode=0o700)
     os.chmod(folder / "secrets", 0o700)
+    for database in folder.glob("*.sqlite*"):
+        os.chmod(database, 0o600)
     return folder
 
 
@@ -101,8 +105,6 @@ def _hub(c: Any, folder: Path, bind_url: str, hub_port: int) -> None:
     hub.bind_url = bind_url
     hub.hub_bind_url = f"http://127.0.0.1:{hub_port}"
     hub.db_url = f"sqlite:///{folder / 'hub.sqlite'}"
-    # JupyterHub makes its databases with the umask; both hold what only the hub may read.
-    os.umask(0o077)
     hub.cookie_secret = bytes.fromhex(secret(folder, "cookie"))
     c.CryptKeeper.keys = [secret(folder, "crypt")]
     hub.cleanup_servers = False

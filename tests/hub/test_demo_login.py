@@ -1,0 +1,82 @@
+"""The demo's login: its people, from loopback only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from tests.services import facility
+from tests.services.hub import Browser, RunningHub, running, until
+from visa.hub.demo import DemoAuthenticator
+
+GOOD = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
+
+
+@pytest.mark.parametrize("address", ["http://0.0.0.0:8000", "http://:8000", "http://192.0.2.7:8000", "http://[::]:80"])
+def test_it_refuses_to_serve_anything_but_this_machine(address: str) -> None:
+    with pytest.raises(RuntimeError, match="serves loopback only"):
+        DemoAuthenticator().get_handlers(SimpleNamespace(bind_url=address))
+
+
+def test_the_hub_refuses_to_start_on_another_address(tmp_path: Path) -> None:
+    made = RunningHub(tmp_path, facility.write(tmp_path / "facility"), extra='c.JupyterHub.bind_url = "http://:0"')
+    try:
+        made.start(wait=False)
+        assert made.process is not None
+        assert made.process.wait(30) != 0
+        assert "serves loopback only" in made.tail(20_000)
+    finally:
+        made.end()
+
+
+def test_the_page_lists_the_people_and_the_password(shared_hub: RunningHub) -> None:
+    page = Browser(base_url=shared_hub.url).get("/hub/login")
+    for person in facility.PEOPLE:
+        assert f"<code>{person['username']}</code>" in page.text
+    assert "<code>visa</code>" in page.text
+
+
+def test_a_page_elsewhere_that_was_pointed_here_is_not_served(shared_hub: RunningHub) -> None:
+    browser = Browser(base_url=shared_hub.url)
+    assert browser.get("/hub/login", headers={"Host": "evil.example.org"}).status_code == 403
+    assert browser.get("/hub/login", headers={"Host": "localhost:1"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("username", "password"), [("marie", "wrong"), ("nobody", "visa"), ("../x", "visa"), ("", "visa"), ("marie", "")]
+)
+def test_others_are_not_let_in(shared_hub: RunningHub, username: str, password: str) -> None:
+    browser = Browser(base_url=shared_hub.url, follow_redirects=True)
+    browser.get("/hub/login")
+    xsrf = next(c.value for c in browser.cookies.jar if c.name == "_xsrf" and c.path == "/hub/")
+    data = {"username": username, "password": password, "_xsrf": xsrf or ""}
+    assert browser.post("/hub/login", data=data).status_code in (400, 403)
+    assert browser.get("/hub/api/user").status_code == 403
+    newest = shared_hub.store.audit(limit=1)[0].decision
+    assert (newest.action, newest.allowed) == ("login", False)
+
+
+def test_who_is_removed_from_the_catalogue_starts_nothing(tmp_path: Path) -> None:
+    path = facility.write(tmp_path / "facility")
+    with running(tmp_path, path, extra="c.Authenticator.auth_refresh_age = 1") as made:
+        token = made.token("rosalind")
+        catalogue = path.with_name("catalogue.yaml")
+        before = catalogue.read_text()
+        without = yaml.safe_load(before)
+        without["people"] = [p for p in without["people"] if p["username"] != "rosalind"]
+        without["experiments"][0]["team"] = ["marie"]
+        with made.api(token) as api:
+            catalogue.write_text("people: [")
+            assert api.get("/user").status_code == 200, "a broken catalogue says nothing about anybody"
+            catalogue.write_text(yaml.safe_dump(without))
+            until(lambda: api.get("/user").status_code == 403, 20, "the refusal")
+            assert api.post("/users/rosalind/servers/x", json=GOOD).status_code == 403
+            person = made.store.person("rosalind")
+            assert person is not None
+            assert not person.active
+            catalogue.write_text(before)
+            made.login("rosalind").close()
+            until(lambda: api.get("/user").status_code == 200, 20, "her return")

@@ -1,0 +1,89 @@
+"""The proxy survives the hub, is taken over by the next one, and is replaced when its ports are not today's."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.services import facility
+from tests.services.hub import RunningHub, until
+from visa.cli.demo.runner import free_ports
+from visa.hub.defaults import secret
+from visa.processes import Process
+
+
+def traefik_of(hub: RunningHub) -> Process:
+    pid, started, _configuration = (hub.state / "traefik.pid").read_text().split()
+    return Process(int(pid), int(started))
+
+
+@pytest.fixture
+def hub(tmp_path: Path):  # type: ignore[no-untyped-def]
+    made = RunningHub(tmp_path, facility.write(tmp_path / "facility"))
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def test_it_is_taken_over_after_a_kill_and_after_a_clean_stop(hub: RunningHub) -> None:
+    hub.start()
+    first = traefik_of(hub)
+    hub.kill()
+    until(lambda: httpx.get(f"{hub.url}/hub/health").status_code == 502, 10, "traefik without the hub")
+    hub.start()
+    assert traefik_of(hub) == first
+    hub.stop()
+    assert first.is_alive()
+    hub.start()
+    assert traefik_of(hub) == first
+    assert "Taking over traefik" in hub.tail(100_000)
+
+
+def test_it_is_started_anew_when_it_died_with_the_hub(hub: RunningHub) -> None:
+    hub.start()
+    first = traefik_of(hub)
+    hub.kill()
+    first.signal(9)
+    until(lambda: not first.is_alive(), 10)
+    hub.start()
+    assert traefik_of(hub) != first
+
+
+def test_other_ports_replace_it(hub: RunningHub) -> None:
+    hub.start()
+    first = traefik_of(hub)
+    hub.kill()
+    (public,) = free_ports(1)
+    former, hub.url = hub.url, f"http://127.0.0.1:{public}"
+    hub.portal = f"{hub.url}/services/visa/"
+    hub.config.write_text(hub.config.read_text().replace(former, hub.url))
+    hub.start()
+    assert traefik_of(hub) != first
+    assert not first.is_alive()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{former}/hub/health")
+    with hub.login("marie") as browser:
+        assert browser.get("/hub/api/user").json()["name"] == "marie"
+
+
+def test_secrets_and_databases_are_the_hubs_alone(hub: RunningHub) -> None:
+    (hub.state / "visa.sqlite").parent.mkdir()
+    (hub.state / "visa.sqlite").touch(0o644)
+    hub.start()
+    names = ("cookie", "crypt", "proxy")
+    kept = {name: secret(hub.state, name) for name in names}
+    assert len(set(kept.values())) == 3
+    private = [hub.state / "secrets" / name for name in names]
+    private += [hub.state / name for name in ("hub.sqlite", "visa.sqlite", "traefik.toml", "traefik-rules.toml")]
+    for path in private:
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    assert stat.S_IMODE((hub.state / "secrets").stat().st_mode) == 0o700
+    log = hub.tail(1_000_000)
+    assert not any(value in log for value in kept.values())
+    hub.stop()
+    hub.start()
+    assert {name: secret(hub.state, name) for name in names} == kept
