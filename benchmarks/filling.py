@@ -43,10 +43,10 @@ def settings_in(folder: Path, url: str) -> tuple[FacilitySource, Store, Catalogu
 
 
 def fill(store: Store, count: int) -> None:
-    """``count`` running instances of 2,000 people, all on Marie's instrument and proposal: the worst case for sums."""
+    """``count`` running instances of 2,000 people, ten of them Marie's, all on one instrument and proposal."""
     with Session(store.engine) as session:
         for number in range(count):
-            owner = f"user{number % 2000}"
+            owner = "marie" if number < 10 else f"user{number % 2000}"
             session.add(
                 InstanceRow(
                     id=f"{number:016x}",
@@ -85,4 +85,9 @@ def fill(store: Store, count: int) -> None:
 
 
 def _scopes(number: int) -> tuple[tuple[str, str], ...]:
-    return ("user", f"user{number % 2000}"), ("role", "scientist"), ("instrument", "d22"), ("proposal", "p1")
+    return (
+        ("user", "marie" if number < 10 else f"user{number % 2000}"),
+        ("role", "scientist"),
+        ("instrument", "d22"),
+        ("proposal", "p1"),
+    )

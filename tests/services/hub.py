@@ -118,13 +118,17 @@ class RunningHub:
             assert self.process is not None
             assert self.process.poll() is None, f"the hub ended: {self.tail()}"
             try:
-                pages = (httpx.get(f"{self.url}/hub/health"), httpx.get(f"{self.portal}accent.css"))
+                pages = [httpx.get(address) for address in self.answering()]
                 if all(page.status_code == 200 for page in pages) and "is now running" in self.tail(200_000):
                     return
             except httpx.HTTPError:
                 pass
             time.sleep(0.05)
         raise AssertionError(f"the hub did not answer: {self.tail()}")
+
+    def answering(self) -> list[str]:
+        """Addresses that answer when it is up."""
+        return [f"{self.url}/hub/health", f"{self.portal}accent.css"]
 
     def tail(self, length: int = 3000) -> str:
         """The end of its log."""

@@ -15,7 +15,6 @@ REASONS: dict[str, str] = {
     "method-not-allowed": "The address exists but does not take this method.",
     "cross-site": "The request comes from another site, or without its protection token.",
     "busy": "The instance is starting or stopping.",
-    "still-running": "The instance has to be stopped first.",
     "hub-refused": "JupyterHub refused; the detail says why.",
     "hub-unavailable": "JupyterHub does not answer.",
     "fault": "The service made a mistake; operators see it in the log.",
