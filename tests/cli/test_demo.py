@@ -1,0 +1,155 @@
+"""`visa demo` when something is in its way: one clear sentence, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.services.hub import until
+from visa.cli.demo.leftovers import of
+from visa.cli.demo.runner import free_ports
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def command(folder: Path, port: int, prefix: Path, *more: str) -> list[str]:
+    arguments = ["demo", "--port", str(port), "--dir", str(folder), "--environment", str(prefix), *more]
+    return [sys.executable, "-m", "visa.cli", *arguments]
+
+
+def fails(*arguments: str | Path) -> str:
+    """The one sentence that it ends with."""
+    done = subprocess.run(
+        [sys.executable, "-m", "visa.cli", "demo", *map(str, arguments)], capture_output=True, text=True
+    )
+    assert done.returncode == 1, done.stdout
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+@contextmanager
+def demo(folder: Path, prefix: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running demo that has said its welcome; killed at the end if it is still there."""
+    (port,) = free_ports(1)
+    process = subprocess.Popen(command(folder, port, prefix, *more), stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        said = ""
+        while "Ctrl-C ends the demo" not in said:
+            line = process.stdout.readline()
+            assert line, f"the demo ended: {said}"
+            said += line
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+def start_instance(url: str, *, wait: bool = True) -> None:
+    """Marie starts one, by her browser's means."""
+    with httpx.Client(base_url=url, follow_redirects=True, timeout=60) as client:
+        page = client.get("/hub/login")
+        xsrf = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
+        assert xsrf
+        client.post("/hub/login?next=/services/visa/", data={"username": "marie", "password": "visa", "_xsrf": xsrf[1]})
+        experiment = client.get("/services/visa/api/v1/experiments?limit=1").json()["experiments"][0]["id"]
+        options = {"experiments": [experiment], "environment": "imaging", "flavour": "small"}
+        headers = {"Origin": url, "X-Visa-Request": "1"}
+        client.timeout = httpx.Timeout(60 if wait else 0.3)
+        try:
+            answer = client.post("/services/visa/api/v1/instances", json=options, headers=headers)
+        except httpx.TimeoutException:
+            assert not wait
+        else:
+            assert answer.status_code == 202, answer.text
+
+
+def test_things_in_the_way_are_one_sentence(tmp_path: Path, environment_prefix: Path) -> None:
+    assert "environment is not at" in fails("--dir", tmp_path / "a", "--environment", tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    for more in ([], ["--reset"]):
+        said = fails("--dir", tmp_path / "mine", "--environment", environment_prefix, *more)
+        assert "something else than a demo" in said
+    assert (tmp_path / "mine" / "thesis.tex").exists()
+    assert "cannot be used" in fails("--port", "80", "--dir", tmp_path / "a", "--environment", environment_prefix)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = fails("--port", port, "--dir", tmp_path / "b", "--environment", environment_prefix)
+        assert f"Port {port} is in use" in said
+    (tmp_path / "file").write_text("x")
+    assert fails("--dir", tmp_path / "file" / "below", "--environment", environment_prefix)
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path, environment_prefix: Path) -> None:
+    """On a file system of its own, of eight megabytes."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder]).returncode == 0
+    assert mounted or os.geteuid() != 0
+    try:
+        if mounted:
+            assert "MB are free" in fails("--dir", folder, "--environment", environment_prefix)
+    finally:
+        if mounted:
+            subprocess.run(["umount", folder], check=True)
+
+
+def test_a_second_demo_is_told_of_the_first_and_ctrl_c_leaves_nothing(tmp_path: Path, environment_prefix: Path) -> None:
+    folder = tmp_path / "demo"
+    with demo(folder, environment_prefix) as (process, url):
+        (port,) = free_ports(1)
+        said = fails("--port", port, "--dir", folder, "--environment", environment_prefix)
+        assert "runs in" in said
+        assert url in said
+        said = fails("--port", port, "--dir", folder, "--environment", environment_prefix, "--reset")
+        assert "runs in" in said, "--reset does not pull the ground from under a running demo"
+        start_instance(url)
+        start_instance(url, wait=False)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert list(of(folder)) == []
+    before = sorted(path.name for path in (folder / "state" / "homes").iterdir())
+    assert before == ["marie"]
+    began = time.monotonic()
+    with demo(folder, environment_prefix):
+        assert time.monotonic() - began < 30, "state is there already"
+        assert sorted(path.name for path in (folder / "state" / "homes").iterdir()) == before
+    with demo(folder, environment_prefix, "--reset"):
+        assert not (folder / "state" / "homes" / "marie").exists()
+    assert list(of(folder)) == []
+
+
+def test_a_demo_that_is_killed_leaves_no_process(tmp_path: Path, environment_prefix: Path) -> None:
+    folder = tmp_path / "demo"
+    with demo(folder, environment_prefix) as (process, url):
+        start_instance(url)
+        assert len(list(of(folder))) >= 3
+        process.kill()
+        process.wait()
+        until(lambda: not [p for p in of(folder) if not _is_traefik(p.pid)], 30, "everybody's end")
+    with demo(folder, environment_prefix):
+        pass  # takes over the proxy that the killed one left, and ends it
+    assert list(of(folder)) == []
+
+
+def _is_traefik(pid: int) -> bool:
+    try:
+        return b"traefik" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
+    except OSError:
+        return False
