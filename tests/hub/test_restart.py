@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.services.hub import RunningHub, run_in, until
+from visa.hub.admitted import RESTARTED
 from visa.processes import Process, arguments
 
 GOOD = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
@@ -29,6 +30,16 @@ def supervisors(hub: RunningHub) -> list[str]:
     return sorted(set(found))
 
 
+def portal_of(hub: RunningHub) -> Process:
+    """The portal that this hub runs."""
+    assert hub.process is not None
+    children = Path(f"/proc/{hub.process.pid}/task/{hub.process.pid}/children").read_text().split()
+    (found,) = [pid for pid in map(int, children) if "visa.portal" in arguments(pid)]
+    process = Process.of(found)
+    assert process is not None
+    return process
+
+
 def test_killed_during_starts_nothing_is_lost_or_left(own_hub: RunningHub) -> None:
     token = own_hub.token("marie")
     start(own_hub, token, "steady")
@@ -44,6 +55,7 @@ def test_killed_during_starts_nothing_is_lost_or_left(own_hub: RunningHub) -> No
     for thread in threads:
         thread.start()
     until(lambda: len(own_hub.store.holding()) >= 3, 20, "starts under way")
+    portal = portal_of(own_hub)
     own_hub.kill()
     for thread in threads:
         thread.join()
@@ -51,6 +63,7 @@ def test_killed_during_starts_nothing_is_lost_or_left(own_hub: RunningHub) -> No
     with httpx.Client(headers={"Authorization": f"token {token}"}) as client:
         alive = client.get(f"{own_hub.url}/user/marie/steady/_visa/health")
         assert alive.status_code == 200, "proxy and instance go on without the hub"
+    until(lambda: not portal.is_alive(), 10, "the portal's end: no process is left that nobody needs")
 
     own_hub.start()
     with own_hub.api(token) as api:
@@ -58,6 +71,9 @@ def test_killed_during_starts_nothing_is_lost_or_left(own_hub: RunningHub) -> No
         assert "steady" in ready
         until(lambda: {i.name for i in own_hub.store.holding()} == ready, 30, "reservations as servers are")
         assert all(i.state == "running" for i in own_hub.store.holding())
+        broken = [i for i in own_hub.store.instances_of("marie") if i.name not in ready]
+        assert broken, "some were starting"
+        assert {(i.state, i.reason) for i in broken} == {("failed", RESTARTED)}
         known = {i.id for i in own_hub.store.holding()}
         until(lambda: set(supervisors(own_hub)) == known, 30, "unknown processes' end")
         assert "42" in run_in(own_hub, token, "marie/steady", "print(6 * 7)")

@@ -15,11 +15,14 @@ from visa.hub import settings
 from visa.identifiers import instance_id
 from visa.instances.model import InstanceSpec, Reason, Refusal
 from visa.store.admissions import HTTP_STATUS
-from visa.store.store import Decision, now
+from visa.store.store import HOLDING, Decision, State, now
 
 VERIFIED_WITHIN = timedelta(minutes=2)
 """How fresh the identity provider's word must be. The hub asks it at every start (``refresh_pre_spawn``);
 this also catches a hub that is configured not to."""
+
+RESTARTED = "The service was restarted while this instance was starting. Start it again."
+VANISHED = "The instance ended while the service was not looking. Start it again."
 
 
 class StartRefused(SpawnException):  # type: ignore[misc]
@@ -174,6 +177,8 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
                 await result
 
     async def _release(self) -> None:
+        if self.spec is None and not (self.failure or self.ending or self.stop_asked):
+            self.failure = await asyncio.to_thread(self._missed)  # a former hub process had started it
         failed = self.failure is not None and self.ending is None and not self.stop_asked
         reason = self.ending or (self.failure if failed else None)
         store = self.hub_settings.store
@@ -183,6 +188,12 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         if released and failed:
             decision = Decision("visa", self.user.name, "end", True, self.instance_id, "failed", {"why": reason})
             await asyncio.to_thread(store.record, decision)
+
+    def _missed(self) -> str | None:
+        before = self.hub_settings.store.instance(self.instance_id)
+        if before is None or before.state not in HOLDING:
+            return None
+        return RESTARTED if before.state is State.STARTING else VANISHED
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what a former hub process started."""

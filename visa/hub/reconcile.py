@@ -14,6 +14,7 @@ from typing import Any
 
 from visa.catalogue.base import CatalogueUnavailable, Experiment
 from visa.hub import settings
+from visa.hub.admitted import RESTARTED, VANISHED
 from visa.identifiers import instance_id
 from visa.instances.admission import entitled
 from visa.instances.lifetimes import time_left
@@ -21,8 +22,6 @@ from visa.store.store import Decision, Instance, State, now
 
 log = logging.getLogger(__name__)
 
-_RESTARTED = "The service was restarted while this instance was starting. Start it again."
-_VANISHED = "The instance ended while the service was not looking. Start it again."
 _KEPT = "Your files are kept."
 
 
@@ -86,10 +85,10 @@ class Reconciler:
             if instance.id in alive:
                 await asyncio.to_thread(store.mark_running, instance.id)
             else:
-                await self._gone(instance, _RESTARTED)
+                await self._gone(instance, RESTARTED)
         for instance in await asyncio.to_thread(store.holding):
             if instance.state is State.RUNNING and instance.id not in alive:
-                await self._gone(instance, _VANISHED)
+                await self._gone(instance, VANISHED)
         await self._sweep(grace=0.0)
 
     async def look(self) -> None:
@@ -98,7 +97,7 @@ class Reconciler:
         holding = {instance.id: instance for instance in await asyncio.to_thread(self.hub.store.holding)}
         vanished = {identifier for identifier in holding if identifier not in alive}
         for identifier in self._vanished & vanished:
-            await self._gone(holding[identifier], _VANISHED)
+            await self._gone(holding[identifier], VANISHED)
         self._vanished = vanished
         await self._guarded("sweeping", self._sweep(grace=2 * self.hub.look_every))
         ready = {i: holding[i] for i, (_user, spawner) in alive.items() if spawner.ready and i in holding}
