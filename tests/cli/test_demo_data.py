@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,11 @@ from visa.facility.load import load
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory, environment_prefix: Path) -> Iterator[tuple[Path, list[Run]]]:
+def demo(tmp_path_factory: pytest.TempPathFactory, environment_prefix: Path) -> tuple[Path, list[Run]]:
     folder = tmp_path_factory.mktemp("data")
     runs = write_facility(folder, environment_prefix)
     write_data(folder, environment_prefix / "bin" / "python", runs)
-    yield folder, runs
+    return folder, runs
 
 
 def files(folder: Path, run: Run) -> list[Path]:
