@@ -95,10 +95,11 @@ def gateway_arguments(
 ) -> list[str]:
     """For the gateway: on the machine's network, and blind but for its own code and its run folder."""
     arguments = [*namespaces("gateway", account, outer), *_system()]
+    # Before the folders in it: the software may lie below /tmp, as a clone for a trial does.
+    arguments += ["--size", str(64 << 20), "--perms", "1777", "--tmpfs", "/tmp"]
     arguments += _parents(["/etc/ssl/certs", "/run/visa", *map(str, software)])
     for name in (*_GATEWAY_ETC, "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "ld.so.cache", "localtime"):
         arguments += _bind(f"/etc/{name}")
-    arguments += ["--size", str(64 << 20), "--perms", "1777", "--tmpfs", "/tmp"]
     for folder in software:
         arguments += ["--ro-bind", str(folder), str(folder)]
     arguments += ["--bind", str(shared), "/run/visa", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
