@@ -226,6 +226,28 @@ def test_while_the_provider_fails_work_goes_on_and_nothing_starts(
         assert api.request("DELETE", "/users/marie/servers/after", json={"remove": True}).status_code == 204
 
 
+def test_a_withdrawn_account_loses_its_running_instance_until_it_is_back(
+    hub: RunningHub, provider: oidc.Provider
+) -> None:
+    def status(token: str) -> int:
+        address = f"{hub.url}/user/marie/kept/api/status"
+        return httpx.get(address, headers={"Authorization": f"token {token}"}).status_code
+
+    # A gateway keeps the hub's word for some seconds, so each look is with a token that it has not seen.
+    first, second = token_of(hub, provider, "marie"), token_of(hub, provider, "marie")
+    with hub.api(first) as api:
+        assert api.post("/users/marie/servers/kept", json=GOOD).status_code in (201, 202)
+        until(lambda: status(first) == 200, 30, "Jupyter")
+        provider.disabled.add("marie")
+        provider.end_session("marie")
+        until(lambda: api.get("/user").status_code == 403, 10, "the hub's refusal")
+        assert status(second) in (401, 403)
+        assert api.post("/users/marie/servers/more", json=GOOD).status_code == 403
+        provider.disabled.clear()
+        assert status(token_of(hub, provider, "marie")) == 200, "her work went on"
+        api.request("DELETE", "/users/marie/servers/kept", json={"remove": True})
+
+
 def test_nobody_logs_in_while_the_provider_is_down(hub: RunningHub, provider: oidc.Provider) -> None:
     provider.fault = "500"
     browser = Browser(base_url=hub.url, timeout=60)
