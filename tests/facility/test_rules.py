@@ -17,7 +17,8 @@ def _added(text: str) -> str:
 
 @pytest.mark.parametrize("role", sorted(BUILT_IN_ROLES))
 def test_built_in_roles_are_known(tmp_path: Path, role: str) -> None:
-    load(write(tmp_path, _added(f"quotas: [{{role: {role}, instances: 1}}]")))
+    facility = load(write(tmp_path, _added(f"quotas: [{{role: {role}, instances: 1}}]")))
+    assert facility.quotas[0].role == role
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_a_role_that_changes_is_seen_at_the_next_refresh(hub: RunningHub, keyclo
                 person = hub.store.person("lise")
                 return person is not None and "instrument_scientist" in person.roles
 
-            until(changed, 20, "the refresh")
+            assert until(changed, 20, "the refresh")
         finally:
             keycloak.set_role("lise", "instrument_scientist", given=False)
 

@@ -113,7 +113,7 @@ class RunningHub:
 
     def wait(self, seconds: float = 60) -> None:
         """Until hub and portal answer."""
-        end = time.monotonic() + seconds
+        end, last = time.monotonic() + seconds, ""
         while time.monotonic() < end:
             assert self.process is not None
             assert self.process.poll() is None, f"the hub ended: {self.tail()}"
@@ -121,10 +121,10 @@ class RunningHub:
                 pages = [httpx.get(address) for address in self.answering()]
                 if all(page.status_code == 200 for page in pages) and "is now running" in self.tail(200_000):
                     return
-            except httpx.HTTPError:
-                pass
+            except httpx.HTTPError as error:
+                last = str(error)
             time.sleep(0.05)
-        raise AssertionError(f"the hub did not answer: {self.tail()}")
+        raise AssertionError(f"the hub did not answer ({last}): {self.tail()}")
 
     def answering(self) -> list[str]:
         """Addresses that answer when it is up."""
