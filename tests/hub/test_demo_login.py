@@ -37,6 +37,7 @@ def test_the_page_lists_the_people_and_the_password(shared_hub: RunningHub) -> N
     for person in facility.PEOPLE:
         assert f"<code>{person['username']}</code>" in page.text
     assert "<code>visa</code>" in page.text
+    assert "<td>instrument scientist</td>" in page.text, "dorothy is one by the catalogue's instruments"
 
 
 def test_a_page_elsewhere_that_was_pointed_here_is_not_served(shared_hub: RunningHub) -> None:

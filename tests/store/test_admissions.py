@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,22 @@ async def test_a_reservation_holds_and_is_audited(admissions: Admissions) -> Non
     assert (instance.title, instance.experiments) == ("Mine", ("exp-1",))
     (entry,) = admissions.store.audit()
     assert (entry.decision.actor, entry.decision.owner, entry.decision.allowed) == ("grace", "marie", True)
+
+
+async def test_a_cancelled_reservation_holds_nothing(admissions: Admissions) -> None:
+    """Cancelled while it waits for the database: its thread goes on, and what it got is given back."""
+    with admissions.store.engine.connect() as busy:
+        busy.exec_driver_sql("BEGIN IMMEDIATE")
+        work = asyncio.create_task(admissions.reserve("marie", OPTIONS, "one", actor="marie", holder="h"))
+        done, _ = await asyncio.wait({work}, timeout=0.5)
+        assert not done, "it waits"
+        work.cancel()
+        await asyncio.sleep(0)
+        busy.exec_driver_sql("ROLLBACK")
+        with pytest.raises(asyncio.CancelledError):
+            await work
+    assert admissions.store.holding() == ()
+    assert [i.state for i in admissions.store.instances_of("marie")] == ["stopped"]
 
 
 @pytest.mark.parametrize(

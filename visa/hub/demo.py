@@ -30,9 +30,9 @@ class DemoLoginHandler(LoginHandler):  # type: ignore[misc]
         name = self.request.host_name
         if not _is_loopback(name):
             raise web.HTTPError(403, f"The demo is reached as 127.0.0.1 or localhost, not as '{name[:60]}'.")
-        self.demo_people: tuple[CataloguePerson, ...] = ()
+        self.demo_people: list[tuple[CataloguePerson, str]] = []
         try:
-            self.demo_people = (await settings.get().catalogue.people()).value
+            self.demo_people = await _listed()
         except CatalogueUnavailable as error:
             self.log.warning("The login page lists nobody: %s", error)
 
@@ -121,6 +121,18 @@ class DemoAuthenticator(Authenticator):  # type: ignore[misc]
             return None
         await membership.keep(person)
         return membership.auth_model(person, {})
+
+
+async def _listed() -> list[tuple[CataloguePerson, str]]:
+    """Everybody, with what they are in words."""
+    catalogue = settings.get().catalogue
+    instruments = (await catalogue.instruments()).value
+    scientists = {name for instrument in instruments for name in instrument.scientists}
+    listed = []
+    for person in (await catalogue.people()).value:
+        roles = person.roles | ({"instrument_scientist"} if person.username in scientists else set())
+        listed.append((person, ", ".join(sorted(roles)).replace("_", " ")))
+    return listed
 
 
 def _claims(known: CataloguePerson) -> dict[str, Any]:
