@@ -32,6 +32,7 @@ class Reconciler:
         self.app = app
         self.hub = settings.get()
         self.hub.mended = asyncio.Event()
+        _log_to(app.log)
         self._vanished: set[str] = set()
         self._withdrawn: set[str] = set()
 
@@ -187,6 +188,13 @@ class Reconciler:
             await user.stop(spawner.name)
         finally:
             spawner._stop_pending = False
+
+
+def _log_to(hub_log: logging.Logger) -> None:
+    """What VISA says stands in the hub's log, at its level and in its form."""
+    ours = logging.getLogger("visa")
+    ours.parent, ours.propagate = hub_log, True
+    ours.setLevel(hub_log.level)
 
 
 def _lifetime_over(instance: Instance, spawner: Any) -> tuple[str, str] | None:
