@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.hub.sandboxing import GID, GIDS, UID, Place, made_place, open_to_others, told
+from tests.hub.sandboxing import GID, GIDS, UID, Place, made_place, told
 from visa.hub.sandboxes.machine import find_bubblewrap, probe
 from visa.hub.sandboxes.network import closed_networks
 from visa.hub.sandboxes.prefix import _outermost, needed_folders
@@ -137,13 +138,18 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def test_the_same_holds_for_a_hub_that_is_not_root(tmp_path: Path) -> None:
+def test_the_same_holds_for_a_hub_that_is_not_root() -> None:
     """These tests again as an ordinary account, in a view of the machine where that account may read them.
 
     ``/dev/net/tun`` is open to everybody there, as distributions have it.
     """
     assert os.geteuid() == 0
-    open_to_others(tmp_path)
+    # Not pytest's own folder: every pytest that starts closes that to others.
+    with tempfile.TemporaryDirectory(prefix="visa-") as folder:
+        _as_ordinary_account(Path(folder))
+
+
+def _as_ordinary_account(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     os.mknod(tmp_path / "tun", 0o666 | stat.S_IFCHR, os.stat("/dev/net/tun").st_rdev)
     (tmp_path / "tun").chmod(0o666)
