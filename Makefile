@@ -21,7 +21,7 @@ test: system system-test
 	@$(MAKE) --no-print-directory lint
 	$(VENV)/bin/python -m pytest -m "not keycloak" $(WHAT)
 
-test-keycloak: system system-test hub-dev
+test-keycloak: system system-test hub-dev environment
 	KEYCLOAK=$(KEYCLOAK) $(VENV)/bin/python -m pytest -m keycloak tests/keycloak
 
 lint: hub-dev
