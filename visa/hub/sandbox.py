@@ -89,6 +89,8 @@ class VisaSandboxSpawner(AdmittedSpawner):
         for process in _supervisors(self.hub_settings.state).get(self.instance_id, []):
             log.warning("Ending a former supervisor of instance %s", self.instance_id)
             instance.end(process.pid, process, now=True)
+        # A killed supervisor leaves its network helper, which the next one of this name would hide from the sweep.
+        _end_networks(self.hub_settings.state, set(_supervisors(self.hub_settings.state)))
 
     # afterwards
 
