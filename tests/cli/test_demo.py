@@ -17,8 +17,10 @@ import httpx
 import pytest
 
 from tests.services.hub import until
+from visa.cli.demo.facility.write import write_facility
 from visa.cli.demo.leftovers import of
 from visa.cli.demo.runner import free_ports
+from visa.processes import arguments
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -40,9 +42,11 @@ def fails(*arguments: str | Path) -> str:
 
 
 @contextmanager
-def demo(folder: Path, prefix: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A running demo that has said its welcome; killed at the end if it is still there."""
-    (port,) = free_ports(1)
+def demo(
+    folder: Path, prefix: Path, *more: str, port: int | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running demo that has said its welcome; ended at the end if it is still there."""
+    port = port or free_ports(1)[0]
     process = subprocess.Popen(command(folder, port, prefix, *more), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -114,9 +118,10 @@ def test_a_second_demo_is_told_of_the_first_and_ctrl_c_leaves_nothing(tmp_path: 
     folder = tmp_path / "demo"
     with demo(folder, environment_prefix) as (process, url):
         (port,) = free_ports(1)
-        said = fails("--port", port, "--dir", folder, "--environment", environment_prefix)
-        assert "runs in" in said
-        assert url in said
+        for other in (port, url.rpartition(":")[2]):
+            said = fails("--port", other, "--dir", folder, "--environment", environment_prefix)
+            assert "runs in" in said
+            assert url in said
         said = fails("--port", port, "--dir", folder, "--environment", environment_prefix, "--reset")
         assert "runs in" in said, "--reset does not pull the ground from under a running demo"
         start_instance(url)
@@ -136,20 +141,107 @@ def test_a_second_demo_is_told_of_the_first_and_ctrl_c_leaves_nothing(tmp_path: 
 
 
 def test_a_demo_that_is_killed_leaves_no_process(tmp_path: Path, environment_prefix: Path) -> None:
+    """Nor is anybody else's process ended that only looks into its folder."""
     folder = tmp_path / "demo"
     with demo(folder, environment_prefix) as (process, url):
         start_instance(url)
-        assert len(list(of(folder))) >= 3
-        process.kill()
-        process.wait()
-        until(lambda: not [p for p in of(folder) if not _is_traefik(p.pid)], 30, "everybody's end")
+        assert {"traefik", "pasta", "jupyterhub", "supervisor.py"} >= kinds(folder) >= {"traefik", "supervisor.py"}
+        log = folder / "state" / "traefik.log"
+        reader = subprocess.Popen(["tail", "-f", log], stdout=subprocess.DEVNULL)
+        try:
+            process.kill()
+            process.wait()
+            # At once and on the same port: the keeper of the killed one holds the folder until all is gone.
+            with demo(folder, environment_prefix, port=int(url.rpartition(":")[2])) as (second, _url):
+                assert kinds(folder) == {"jupyterhub", "traefik"}, "the new demo's own"
+                second.kill()
+                second.wait()
+                until(lambda: kinds(folder) == set(), 30, "everybody's end, with no next demo to see to it")
+            assert reader.poll() is None, "a log may be read"
+        finally:
+            reader.kill()
+            reader.wait()
+    assert kinds(folder) == set()
+
+
+def kinds(folder: Path) -> set[str]:
+    """What runs there, by name."""
+    words = [arguments(process.pid) for process in of(folder)]
+    known = ("traefik", "pasta", "jupyterhub", "supervisor.py", "data.py")
+    return {name for line in words for name in known if any(word.rpartition("/")[2] == name for word in line)}
+
+
+def test_ctrl_c_in_the_middle_of_a_start_and_the_next_start(tmp_path: Path, environment_prefix: Path) -> None:
+    folder = tmp_path / "demo"
+    (port,) = free_ports(1)
+    moments = (
+        lambda: (folder / "lock").exists(),  # the sandbox is asked
+        lambda: "data.py" in kinds(folder),
+        lambda: "jupyterhub" in kinds(folder),
+        lambda: "traefik" in kinds(folder),
+    )
+    for moment in moments:
+        process = subprocess.Popen(
+            command(folder, port, environment_prefix), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        until(moment, 60, "that moment")
+        process.send_signal(signal.SIGINT)
+        said, trouble = process.communicate(timeout=60)
+        assert (process.returncode, trouble) == (0, ""), trouble
+        assert said.strip().splitlines()[-1].startswith("Ended"), said
+        assert kinds(folder) == set()
     with demo(folder, environment_prefix):
-        pass  # takes over the proxy that the killed one left, and ends it
-    assert list(of(folder)) == []
+        assert kinds(folder) == {"jupyterhub", "traefik"}
 
 
-def _is_traefik(pid: int) -> bool:
-    try:
-        return b"traefik" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
-    except OSError:
-        return False
+def test_a_closed_terminal_ends_it_in_order(tmp_path: Path, environment_prefix: Path) -> None:
+    folder = tmp_path / "demo"
+    with demo(folder, environment_prefix) as (process, _url):
+        assert process.stdout is not None
+        process.stdout.close()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(60) == 0
+    assert kinds(folder) == set()
+
+
+def test_a_hub_that_ends_again_and_again_is_given_up(tmp_path: Path, environment_prefix: Path) -> None:
+    folder = tmp_path / "demo"
+    (port,) = free_ports(1)
+    with subprocess.Popen(
+        command(folder, port, environment_prefix), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        while "Ctrl-C ends the demo" not in process.stdout.readline():
+            assert process.poll() is None
+        for number in range(5):
+            hub = until(lambda: [p for p in of(folder) if "jupyterhub" in arguments(p.pid)], 30, f"hub {number}")
+            (folder / "jupyterhub_config.py").write_text("raise SystemExit('as the test wants it')")
+            if number == 0:
+                hub[0].signal(signal.SIGKILL)
+            until(lambda: not hub[0].is_alive(), 30, "its end")  # noqa: B023 (asked at once)
+        _said, trouble = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert trouble.count("\n") == 1
+    assert "ended 5 times within a minute, last with: as the test wants it" in trouble
+    assert kinds(folder) == set()
+
+
+def test_a_facility_that_was_edited_badly_or_speaks_of_another_place(tmp_path: Path, environment_prefix: Path) -> None:
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / ".visa-demo").touch()
+    write_facility(folder, tmp_path / "elsewhere")
+    where: tuple[str | Path, ...] = (
+        "--dir",
+        folder,
+        "--environment",
+        environment_prefix,
+        "--port",
+        str(free_ports(1)[0]),
+    )
+    assert "names an environment that is not there" in fails(*where)
+    text = (folder / "facility.yaml").read_text()
+    (folder / "facility.yaml").write_text(text.replace("instances: 3", "instances: many"))
+    said = fails(*where)
+    assert "facility.yaml:" in said
+    assert "visa check" in said

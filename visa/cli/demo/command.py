@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import sys
+import subprocess
 from pathlib import Path
 
+from visa.cli.demo.leftovers import end_all
+from visa.cli.demo.lock import only_one
+from visa.cli.demo.terminal import Ending, say
 from visa.cli.demo.trouble import DemoTrouble
 
 MARKER = ".visa-demo"
@@ -28,45 +31,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--environment",
         type=Path,
         default=Path(os.environ.get("VISA_DEMO_ENVIRONMENT", _GUESS)),
-        help="folder of the analysis environment (default: where `make demo` puts it)",
+        help="folder of the analysis environment (default: $VISA_DEMO_ENVIRONMENT, or where `make demo` puts it)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 after Ctrl-C; 1 with one sentence when it cannot run."""
-    from visa.cli.demo.runner import Demo
-
+    ending = Ending()
     try:
-        if not 1024 <= arguments.port <= 65535:
-            raise DemoTrouble(f"Port {arguments.port} cannot be used; give one from 1024 to 65535 with --port.")
-        folder = prepare_folder(arguments.dir, reset=arguments.reset)
-        return Demo(folder, arguments.port, _environment(arguments.environment)).run()
+        return _run(arguments, ending)
+    except KeyboardInterrupt:
+        say("\nEnded before it was started.")
+        return 0
     except DemoTrouble as trouble:
-        print(f"visa demo: {trouble}", file=sys.stderr)
-        return 1
+        say(f"visa demo: {trouble}", error=True)
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
-        print(f"visa demo: {error.strerror or error}{place}.", file=sys.stderr)
-        return 1
+        say(f"visa demo: {error.strerror or error}{place}.", error=True)
+    return 1
 
 
-def prepare_folder(folder: Path, *, reset: bool) -> Path:
+def _run(arguments: argparse.Namespace, ending: Ending) -> int:
+    from visa.cli.demo.runner import Demo
+
+    if not 1024 <= arguments.port <= 65535:
+        raise DemoTrouble(f"Port {arguments.port} cannot be used; give one from 1024 to 65535 with --port.")
+    environment = _environment(arguments.environment)
+    folder = prepare_folder(arguments.dir)
+    with only_one(folder, f"http://127.0.0.1:{arguments.port}") as lock:
+        end_all(folder)  # what a demo left that was killed together with its keeper
+        if arguments.reset:
+            forget(folder)
+        return Demo(folder, arguments.port, environment, lock, ending).run()
+
+
+def prepare_folder(folder: Path) -> Path:
     """The demo's own folder, made when it is not there; raise `DemoTrouble` when it is somebody else's."""
-    folder = Path(os.path.abspath(folder))
+    folder = Path(os.path.realpath(folder))
     marker = folder / MARKER
     if folder.exists() and not marker.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DemoTrouble(f"{folder} holds something else than a demo; give another folder with --dir.")
     folder.mkdir(parents=True, exist_ok=True)
     marker.touch()
-    if reset:
-        from visa.cli.demo.runner import only_one
-
-        with only_one(folder):
-            for entry in folder.iterdir():
-                if entry.name in (MARKER, "lock"):
-                    continue
-                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     return folder
+
+
+def forget(folder: Path) -> None:
+    """Remove everything that a demo kept in ``folder``."""
+    for entry in folder.iterdir():
+        if entry.name in (MARKER, "lock"):
+            continue
+        if entry.is_symlink() or not entry.is_dir():
+            entry.unlink()
+            continue
+        try:
+            shutil.rmtree(entry)
+        except PermissionError:  # a person took away her own right to write somewhere in her home
+            subprocess.run(["chmod", "-R", "u+rwX", "--", str(entry)], check=False, capture_output=True)
+            shutil.rmtree(entry)
 
 
 def _environment(prefix: Path) -> Path:
