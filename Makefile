@@ -14,7 +14,7 @@ ENVIRONMENT := .cache/environments/scattering
 
 demo: system
 	@$(MAKE) --no-print-directory -j2 hub environment
-	@exec $(VENV)/bin/visa demo --port $(PORT) --dir $(DIR) --environment $(ENVIRONMENT)
+	@exec $(VENV)/bin/visa demo --port $(PORT) --dir "$(DIR)" --environment $(ENVIRONMENT)
 
 test: system system-test
 	@$(MAKE) --no-print-directory -j2 hub-dev environment

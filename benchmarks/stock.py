@@ -24,6 +24,7 @@ c.TraefikFileProviderProxy.traefik_api_url = "http://127.0.0.1:{proxy}"
 c.TraefikFileProviderProxy.traefik_api_username = "hub"
 c.TraefikFileProviderProxy.traefik_api_password = "benchmark"
 c.JupyterHub.allow_named_servers = True
+c.SimpleLocalProcessSpawner.home_dir_template = {homes!r}
 c.SimpleLocalProcessSpawner.cmd = [{single!r}]
 c.SimpleLocalProcessSpawner.environment = {{"PATH": {path!r}, "JUPYTERHUB_ALLOW_ROOT": "1"}}
 c.SimpleLocalProcessSpawner.args = ["--allow-root"]
@@ -62,7 +63,8 @@ class StockHub(RunningHub):
         self.variables = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
         self.process = None
         single, path = str(PREFIX / "bin" / "jupyterhub-singleuser"), f"{PREFIX / 'bin'}:/usr/bin:/bin"
-        text = CONFIG.format(public=public, hub=hub, proxy=proxy, single=single, path=path)
+        homes = str(folder / "homes" / "{username}")
+        text = CONFIG.format(public=public, hub=hub, proxy=proxy, single=single, path=path, homes=homes)
         self.config.write_text(text)
 
     def answering(self) -> list[str]:
