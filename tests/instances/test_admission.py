@@ -81,6 +81,19 @@ def test_open_data_brings_no_space_to_write_in() -> None:
     assert [mount.root for mount in spec.mounts] == ["raw"]
 
 
+def test_open_data_does_not_open_a_proposals_folder() -> None:
+    """It holds what is not released too."""
+    roots = {**document()["data"], "reports": {"path": "{proposal}", "target": "/data/{experiment}-reports"}}
+    roots["reports"]["local"] = {"root": "r"}
+    known = {"exp-1": experiment(release=TODAY)}
+    visitor = ask(person("lise"), known=known, facts={"facility": facility(data=roots)})
+    member = ask(known=known, facts={"facility": facility(data=roots)})
+    assert isinstance(visitor, InstanceSpec)
+    assert isinstance(member, InstanceSpec)
+    assert [mount.root for mount in visitor.mounts] == ["raw"]
+    assert [mount.root for mount in member.mounts] == ["raw", "shared", "reports"]
+
+
 @pytest.mark.parametrize("role", ["administrator", "it_support", "instrument_scientist", "instrument_control"])
 def test_no_role_alone_opens_an_experiment(role: str) -> None:
     assert reason(ask(person("grace", roles=frozenset({role})))) is Reason.NOT_ENTITLED

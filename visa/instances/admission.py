@@ -45,7 +45,7 @@ def admit(person: Person, request: StartRequest, facts: Facts, use: Use) -> Inst
     refusal = quotas.check(person, resources, limits, use, contact)
     if refusal is not None:
         return refusal
-    mounts = mounts_of(person, experiments, facts.facility, facts.today)
+    mounts = mounts_of(person, experiments, facts.facility)
     if isinstance(mounts, Refusal):
         return mounts
     maximum, idle = lifetimes.limits(person, facts.facility)
@@ -171,22 +171,30 @@ def _identity(person: Person, facility: Facility) -> Identity:
     return Identity(person.username, person.name, person.uid, person.gid, gids)
 
 
-def mounts_of(
-    person: Person, experiments: Iterable[Experiment], facility: Facility, today: date
-) -> tuple[Mount, ...] | Refusal:
-    """Every data root of every experiment; space that can be written only for those who belong to it."""
+def mounts_of(person: Person, experiments: Iterable[Experiment], facility: Facility) -> tuple[Mount, ...] | Refusal:
+    """Every data root of every experiment; to visitors of open data only what is its own and read-only.
+
+    Two roots that would appear at one place are refused: one would hide the other.
+    """
     mounts: list[Mount] = []
+    taken: set[str] = set()
     for experiment in experiments:
         for root, data in facility.data.items():
-            if data.mode == "rw" and not belongs(person, experiment):
+            if not belongs(person, experiment) and not _for_visitors(data):
                 continue
             mount = _mount(root, data, experiment)
-            if not is_safe(mount):
+            if not is_safe(mount) or mount.target in taken:
                 sentence = f"The data folder of experiment '{experiment.id}' cannot be named safely."
                 remedy = f"Ask {facility.facility.contact} to check data root '{root}' in facility.yaml."
                 return Refusal(Reason.DATA_UNSAFE, sentence, remedy, "experiments")
             mounts.append(mount)
+            taken.add(mount.target)
     return tuple(mounts)
+
+
+def _for_visitors(data: DataRoot) -> bool:
+    """Whether released data may be shown from this root: a proposal's folder holds what is not released too."""
+    return data.mode == "ro" and "{experiment}" in data.path
 
 
 def _mount(root: DataRootId, data: DataRoot, experiment: Experiment) -> Mount:

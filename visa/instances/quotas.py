@@ -19,6 +19,7 @@ from visa.instances.model import Amount, Person, QuotaScope, Reason, Refusal, Re
 Resource = Literal["instances", "cpu", "memory", "gpu"]
 RESOURCES: tuple[Resource, ...] = ("instances", "cpu", "memory", "gpu")
 _NOTHING = Amount(0, 0.0, 0, 0)
+_LONGEST_NAME = 200  # of a group in facility.yaml (visa.facility.model.Text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,22 @@ class Limit:
 
 
 def scopes_of(person: Person, experiments: Iterable[Experiment]) -> tuple[QuotaScope, ...]:
-    """Every pot that an instance of ``person`` on ``experiments`` is counted in, each once."""
+    """Every pot that an instance of ``person`` on ``experiments`` is counted in, each once.
+
+    Pots without a limit too: a limit that facility.yaml gets later then counts what runs already.
+    """
     scopes = {QuotaScope("user", person.username)}
-    scopes |= {QuotaScope("role", role) for role in person.roles}
-    scopes |= {QuotaScope("group", group) for group in person.groups}
+    scopes |= {QuotaScope("role", role) for role in filter(_can_be_limited, person.roles)}
+    scopes |= {QuotaScope("group", group) for group in filter(_can_be_limited, person.groups)}
     for experiment in experiments:
         scopes.add(QuotaScope("instrument", experiment.instrument))
         scopes.add(QuotaScope("proposal", experiment.proposal))
     return tuple(sorted(scopes))
+
+
+def _can_be_limited(name: str) -> bool:
+    """Whether an entry of facility.yaml can name it: groups are the provider's text, of any length and content."""
+    return 0 < len(name) <= _LONGEST_NAME and name.isprintable()
 
 
 def is_shared(quota: Quota) -> bool:
@@ -131,10 +140,15 @@ def asked(resources: Resources, resource: Resource) -> float:
 def write_amount(resource: Resource, amount: float) -> str:
     """``amount`` in the unit that people know: 5 instances, 8 cores, 32Gi memory, 1 GPU."""
     if resource == "memory":
-        return f"{amount / 2**30:g} GiB of memory"
-    count = f"{amount:g}"
+        return f"{_plain(amount / 2**30)} GiB of memory"
+    count = _plain(amount)
     word = {"instances": "instance", "cpu": "core", "gpu": "GPU"}[resource]
     return f"{count} {word}" if amount == 1 else f"{count} {word}s"
+
+
+def _plain(number: float) -> str:
+    """At most three decimals, never as 1e+06."""
+    return f"{number:.3f}".rstrip("0").rstrip(".")
 
 
 def check(person: Person, resources: Resources, limits: Iterable[Limit], use: Use, contact: str) -> Refusal | None:
