@@ -77,6 +77,12 @@ class DataRootId(Identifier):
     kind = "data root"
 
 
+class ServerName(Identifier):
+    """An instance's name among its owner's: the name of the hub's named server."""
+
+    kind = "server name"
+
+
 class Username(Identifier):
     """A person's name in the hub. ``@`` and ``+`` are allowed: many facilities use mail addresses."""
 

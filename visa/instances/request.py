@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from visa.facility.model import SessionKind
-from visa.identifiers import EnvironmentId, ExperimentId, FlavourId, Identifier, InvalidIdentifier
+from visa.identifiers import EnvironmentId, ExperimentId, FlavourId, Identifier, InvalidIdentifier, ServerName
 from visa.instances.model import Reason, Refusal, StartRequest
 
 AnyIdentifier = TypeVar("AnyIdentifier", bound=Identifier)
@@ -24,6 +24,20 @@ def shown(value: object) -> str:
     text = value if isinstance(value, str) else type(value).__name__
     text = "".join(c if c.isprintable() else "?" for c in text[:41])
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def check_name(name: str) -> Refusal | None:
+    """The refusal of a server name that is empty or no safe identifier."""
+    if not name:
+        sentence = "An instance needs a name; the unnamed server is not used here."
+        return Refusal(Reason.UNNAMED_SERVER, sentence, "Start it from the portal, or give the server a name.")
+    try:
+        ServerName(name)
+    except InvalidIdentifier:
+        sentence = f"'{shown(name)}' cannot be the name of an instance."
+        remedy = f"Give at most {ServerName.longest} {ServerName.allowed}."
+        return Refusal(Reason.MALFORMED, sentence, remedy, "name")
+    return None
 
 
 def parse_request(options: object) -> StartRequest | Refusal:

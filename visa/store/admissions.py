@@ -24,7 +24,7 @@ from visa.instances.model import (
     StartRequest,
     Use,
 )
-from visa.instances.request import parse_request
+from visa.instances.request import check_name, parse_request
 from visa.store.store import Decision, Store
 
 log = logging.getLogger(__name__)
@@ -96,17 +96,18 @@ class Admissions:
         await asyncio.to_thread(self.store.record, decision)
 
     async def _case(self, username: str, options: object, name: str) -> _Case | Refusal:
-        if not name:
-            sentence = "An instance needs a name; the unnamed server is not used here."
-            return Refusal(Reason.UNNAMED_SERVER, sentence, "Start it from the portal, or give the server a name.")
+        misnamed = check_name(name)
+        if misnamed is not None:
+            return misnamed
         request = parse_request(options)
         if isinstance(request, Refusal):
             return request
+        facts = await self._facts(request)
+        # After the facts, which may take long: an account that was withdrawn meanwhile is seen.
         person = await asyncio.to_thread(self.store.person, username)
         if person is None:
             sentence = "The facility does not know who you are yet."
             return Refusal(Reason.PERSON_NOT_VERIFIED, sentence, "Log in once in the browser, then try again.")
-        facts = await self._facts(request)
         known = [facts.experiments[i] for i in request.experiments if i in facts.experiments]
         return _Case(person, request, facts, quotas.scopes_of(person, known))
 

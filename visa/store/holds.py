@@ -5,18 +5,24 @@ Cores are kept as whole millicores: sums of them do not drift.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from sqlalchemy import Select, delete, insert, select, tuple_
+from sqlalchemy import Table, delete, func, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from visa.instances.model import Amount, InstanceSpec, QuotaScope, ScopeKind, Use
-from visa.store.tables import QuotaHoldRow, QuotaUseRow
+from visa.store.tables import InstanceRow, QuotaHoldRow, QuotaUseRow
+from visa.store.upserts import upsert
 
 _Numbers = tuple[int, int, int, int]
 """Instances, millicores, bytes of memory, GPUs."""
+_Key = tuple[str, str]
+"""Kind and key of a scope."""
 _NOTHING: _Numbers = (0, 0, 0, 0)
+_NAMES = ("instances", "millicores", "memory", "gpu")
+_USE = cast("Table", QuotaUseRow.__table__)
+_HOLDS = cast("Table", QuotaHoldRow.__table__)
 
 
 def use(session: Session, scopes: Iterable[QuotaScope], without: str | None) -> Use:
@@ -24,13 +30,11 @@ def use(session: Session, scopes: Iterable[QuotaScope], without: str | None) -> 
     wanted = [(scope.kind, scope.key) for scope in scopes]
     if not wanted:
         return Use({})
-    rows = session.scalars(_rows(wanted))
-    found = {(row.kind, row.key): (row.instances, row.millicores, row.memory, row.gpu) for row in rows}
-    for hold in _holds(session, without) if without is not None else ():
-        key = (hold.kind, hold.key)
+    rows = session.execute(select(_USE).where(tuple_(_USE.c.kind, _USE.c.key).in_(wanted)))
+    found: dict[_Key, _Numbers] = {(row.kind, row.key): tuple(row[2:6]) for row in rows}
+    for key, change in (_held(session, without) if without is not None else {}).items():
         if key in found:
-            count, millicores, memory, gpu = found[key]
-            found[key] = count - 1, millicores - hold.millicores, memory - hold.memory, gpu - hold.gpu
+            found[key] = _sum(found[key], change)
     return Use(
         {
             QuotaScope(cast("ScopeKind", kind), key): Amount(count, millicores / 1000, memory, gpu)
@@ -40,18 +44,17 @@ def use(session: Session, scopes: Iterable[QuotaScope], without: str | None) -> 
     )
 
 
-def take(session: Session, instance: str, spec: InstanceSpec) -> None:
-    """``instance`` holds what ``spec`` says, instead of what it held before."""
+def take(session: Session, instance: str, spec: InstanceSpec, *, again: bool) -> None:
+    """``instance`` holds what ``spec`` says; ``again``: instead of what it holds already."""
     size = spec.resources
     amount = (1, round(1000 * size.cpu), size.memory, size.gpu)
-    changes = _given_back(session, instance)
+    changes = _given_back(session, instance) if again else {}
     for scope in spec.scopes:
         key = (scope.kind, scope.key)
         changes[key] = _sum(changes.get(key, _NOTHING), amount)
     if spec.scopes:
-        _, millicores, memory, gpu = amount
-        held = {"instance_id": instance, "millicores": millicores, "memory": memory, "gpu": gpu}
-        session.execute(insert(QuotaHoldRow), [{**held, "kind": s.kind, "key": s.key} for s in spec.scopes])
+        held = {"instance_id": instance, **dict(zip(_NAMES[1:], amount[1:], strict=True))}
+        session.execute(_HOLDS.insert(), [{**held, "kind": s.kind, "key": s.key} for s in spec.scopes])
     _apply(session, changes)
 
 
@@ -60,37 +63,42 @@ def give_back(session: Session, instance: str) -> None:
     _apply(session, _given_back(session, instance))
 
 
-def _given_back(session: Session, instance: str) -> dict[tuple[str, str], _Numbers]:
+def recount(session: Session, holding: Iterable[str]) -> None:
+    """Make the sums anew from what instances in the states ``holding`` hold.
+
+    Every change keeps the sums itself; this is for rows that were edited or deleted by hand.
+    """
+    running = select(InstanceRow.id).where(InstanceRow.state.in_(list(holding)))
+    session.execute(delete(_HOLDS).where(_HOLDS.c.instance_id.not_in(running)))
+    session.execute(delete(_USE))
+    numbers = (func.count(), *(func.sum(_HOLDS.c[name]) for name in _NAMES[1:]))
+    sums = select(_HOLDS.c.kind, _HOLDS.c.key, *numbers).group_by(_HOLDS.c.kind, _HOLDS.c.key)
+    session.execute(insert(_USE).from_select(["kind", "key", *_NAMES], sums))
+
+
+def _given_back(session: Session, instance: str) -> dict[_Key, _Numbers]:
     """Delete what ``instance`` holds; the change of each scope's sum."""
-    held = _holds(session, instance)
-    if held:
-        session.execute(delete(QuotaHoldRow).where(QuotaHoldRow.instance_id == instance))
-    return {(hold.kind, hold.key): (-1, -hold.millicores, -hold.memory, -hold.gpu) for hold in held}
+    changes = _held(session, instance)
+    if changes:
+        session.execute(delete(_HOLDS).where(_HOLDS.c.instance_id == instance))
+    return changes
 
 
-def _holds(session: Session, instance: str) -> list[QuotaHoldRow]:
-    return list(session.scalars(select(QuotaHoldRow).where(QuotaHoldRow.instance_id == instance)))
+def _held(session: Session, instance: str) -> dict[_Key, _Numbers]:
+    """What ``instance`` holds, per scope, to be taken off."""
+    rows = session.execute(select(_HOLDS).where(_HOLDS.c.instance_id == instance))
+    return {(row.kind, row.key): (-1, -row.millicores, -row.memory, -row.gpu) for row in rows}
 
 
-def _apply(session: Session, changes: dict[tuple[str, str], _Numbers]) -> None:
-    """Change the sums: those that are there in one statement each way, new ones inserted."""
-    changes = {key: numbers for key, numbers in changes.items() if numbers != _NOTHING}
-    if not changes:
-        return
-    known = {(row.kind, row.key): row for row in session.scalars(_rows(changes))}
-    for key, (count, millicores, memory, gpu) in changes.items():
-        row = known.get(key)
-        if row is None:
-            row = QuotaUseRow(kind=key[0], key=key[1], instances=0, millicores=0, memory=0, gpu=0)
-            session.add(row)
-        row.instances += count
-        row.millicores += millicores
-        row.memory += memory
-        row.gpu += gpu
-
-
-def _rows(keys: Iterable[tuple[str, str]]) -> Select[Any]:
-    return select(QuotaUseRow).where(tuple_(QuotaUseRow.kind, QuotaUseRow.key).in_(list(keys)))
+def _apply(session: Session, changes: Mapping[_Key, _Numbers]) -> None:
+    """Add ``changes`` to the sums."""
+    rows: list[dict[str, Any]] = [
+        {"kind": kind, "key": key, **dict(zip(_NAMES, numbers, strict=True))}
+        for (kind, key), numbers in changes.items()
+        if numbers != _NOTHING
+    ]
+    if rows:
+        session.execute(upsert(session, _USE, added=_NAMES), rows)
 
 
 def _sum(first: _Numbers, second: _Numbers) -> _Numbers:

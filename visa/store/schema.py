@@ -31,33 +31,43 @@ def head() -> str:
 
 
 def upgrade(engine: Engine) -> None:
-    """Run the migrations that are missing. Several hubs at once wait for one another (PostgreSQL)."""
+    """Run the migrations that are missing, all or none. Several processes at once wait for one another."""
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_lock(811001)"))
-        try:
-            current = MigrationContext.configure(connection).get_current_revision()
-            known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-            if current is not None and current not in known:
-                raise SchemaMismatch(
-                    f"The database is at revision {current}, which this version of VISA does not know. "
-                    "It was used by a newer version: install that one, or restore a backup."
-                )
-            connection.commit()
-            command.upgrade(_config(connection), "head")
-            connection.commit()
-        finally:
-            if engine.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_unlock(811001)"))
-                connection.commit()
+            connection.execute(text("SELECT pg_advisory_xact_lock(811001)"))
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        current = _revision(connection)
+        if current is not None and current not in _known():
+            raise SchemaMismatch(_newer(current))
+        command.upgrade(_config(connection), "head")
+        connection.commit()
 
 
 def verify(engine: Engine) -> None:
     """Raise `SchemaMismatch` unless the database is at `head` (the hub upgrades it, others wait for that)."""
     with engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
+        current = _revision(connection)
+    if current is not None and current not in _known():
+        raise SchemaMismatch(_newer(current))
     if current != head():
         raise SchemaMismatch(
             f"The database is at revision {current or 'none'}, this version of VISA needs {head()}. "
             "Start the hub of this version first: it upgrades the database."
         )
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _known() -> frozenset[str]:
+    """Every revision that this version can come from."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def _newer(current: str) -> str:
+    return (
+        f"The database is at revision {current}, which this version of VISA does not know. "
+        "It was used by a newer version: install that one, or restore a backup."
+    )

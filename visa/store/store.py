@@ -6,14 +6,16 @@ nobody else can interleave with: ``BEGIN IMMEDIATE`` on SQLite, an advisory lock
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Engine, create_engine, delete, event, select, text, update
+from sqlalchemy import Engine, Table, create_engine, delete, event, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
@@ -21,8 +23,11 @@ from visa.identifiers import Username, instance_id
 from visa.instances.model import InstanceSpec, Person, QuotaScope, Refusal, StartRequest, Use
 from visa.store import holds, schema
 from visa.store.tables import AuditRow, InstanceRow, PersonRow
+from visa.store.upserts import upsert
 
 _RESERVATION_LOCK = 811002
+_WAL_ATTEMPTS = 500  # ten seconds
+_LONGEST_NAME = 128  # of people in the audit trail
 
 
 class State(StrEnum):
@@ -89,6 +94,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+class InstanceIdTaken(Exception):
+    """Two names gave one instance id (it is a short hash). The message says whose it is."""
+
+
 class Store:
     """All that VISA keeps. One object per process; safe to use from several threads."""
 
@@ -97,8 +106,10 @@ class Store:
         self.engine = _engine(url)
 
     def upgrade(self) -> None:
-        """Bring the schema up to date. The hub calls this once at its start."""
+        """Bring the schema up to date and count anew what is held. The hub calls this once at its start."""
         schema.upgrade(self.engine)
+        with self._exclusive() as session:
+            holds.recount(session, HOLDING)
 
     def verify(self) -> None:
         """Raise `visa.store.schema.SchemaMismatch` unless the schema is this version's."""
@@ -123,20 +134,19 @@ class Store:
     def put_person(self, person: Person) -> None:
         """Keep what the identity provider and the catalogue say about ``person`` now."""
         with Session(self.engine) as session:
-            session.merge(
-                PersonRow(
-                    username=str(person.username),
-                    name=person.name,
-                    email=person.email,
-                    uid=person.uid,
-                    gid=person.gid,
-                    gids=list(person.gids),
-                    groups=sorted(person.groups),
-                    roles=sorted(person.roles),
-                    active=person.active,
-                    verified_at=person.verified_at,
-                )
-            )
+            row = {
+                "username": str(person.username),
+                "name": person.name,
+                "email": person.email,
+                "uid": person.uid,
+                "gid": person.gid,
+                "gids": list(person.gids),
+                "groups": sorted(person.groups),
+                "roles": sorted(person.roles),
+                "active": person.active,
+                "verified_at": person.verified_at,
+            }
+            session.execute(upsert(session, cast("Table", PersonRow.__table__)), row)
             session.commit()
 
     def deactivate_person(self, username: str) -> None:
@@ -173,13 +183,23 @@ class Store:
         """Decide and hold in one transaction, and write the decision to the audit trail.
 
         ``decide`` sees what ``scopes`` hold without this instance. On a refusal nothing is held.
+        Raise `InstanceIdTaken` when the id is another instance's.
         ``holder`` names the hub process; what it leaves in ``starting`` is given back at the next start.
         """
         identifier = instance_id(owner, name)
         with self._exclusive() as session:
-            outcome = decide(holds.use(session, scopes, identifier))
+            row = session.get(InstanceRow, identifier)
+            if row is not None and (row.owner, row.name) != (owner, name):
+                raise InstanceIdTaken(f"Instance {identifier} is {row.owner}'s, not {owner}'s; choose another name.")
+            again = row is not None and row.state in HOLDING
+            outcome = decide(holds.use(session, scopes, identifier if again else None))
             if isinstance(outcome, InstanceSpec):
-                self._hold(session, identifier, owner, name, title, outcome, holder)
+                if row is None:
+                    row = InstanceRow(id=identifier, owner=owner, name=name, title=name, created_at=now())
+                    session.add(row)
+                _fill(row, title, outcome, holder)
+                session.flush()
+                holds.take(session, identifier, outcome, again=again)
             refused = isinstance(outcome, Refusal)
             decision = Decision(
                 actor,
@@ -196,26 +216,6 @@ class Store:
             )
             _record(session, decision)
         return outcome
-
-    @staticmethod
-    def _hold(
-        session: Session, identifier: str, owner: str, name: str, title: str, spec: InstanceSpec, holder: str
-    ) -> None:
-        row = session.get(InstanceRow, identifier)
-        if row is None:
-            row = InstanceRow(id=identifier, owner=owner, name=name, title=title or name, created_at=now())
-            session.add(row)
-        elif title:
-            row.title = title
-        row.state = State.STARTING.value
-        row.experiments = [str(experiment) for experiment in spec.experiments]
-        row.environment, row.flavour, row.session = str(spec.environment), str(spec.flavour), spec.session
-        row.cpu, row.memory, row.gpu = spec.resources.cpu, spec.resources.memory, spec.resources.gpu
-        row.maximum = None if spec.maximum is None else int(spec.maximum.total_seconds())
-        row.idle = None if spec.idle is None else int(spec.idle.total_seconds())
-        row.holder, row.started_at, row.ended_at, row.reason = holder, now(), None, None
-        session.flush()
-        holds.take(session, identifier, spec)
 
     def mark_running(self, identifier: str) -> None:
         """The instance answers."""
@@ -308,32 +308,61 @@ class Store:
 
 
 def _engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
-    engine = create_engine(url, connect_args={"timeout": 60})
+    parsed = make_url(url)
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")  # the driver that VISA brings
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    engine = create_engine(parsed, connect_args={"timeout": 60})
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves: the driver's own is not IMMEDIATE
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=60000"):
+        _into_wal(connection)
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=60000"):
             connection.execute(f"PRAGMA {pragma}")
 
     return engine
 
 
+def _into_wal(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work at once. The file remembers it; while several processes switch a new
+    file at once SQLite says that it is locked without waiting, so we wait."""
+    for attempt in range(_WAL_ATTEMPTS):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if attempt == _WAL_ATTEMPTS - 1:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
 def _record(session: Session, decision: Decision) -> None:
-    session.add(
-        AuditRow(
-            at=now(),
-            actor=decision.actor,
-            owner=decision.owner,
-            action=decision.action,
-            instance_id=decision.instance_id,
-            allowed=decision.allowed,
-            reason=decision.reason,
-            detail=dict(decision.detail or {}),
-        )
-    )
+    row = {
+        "at": now(),
+        "actor": decision.actor[:_LONGEST_NAME],  # a service's name may be longer
+        "owner": decision.owner[:_LONGEST_NAME],
+        "action": decision.action,
+        "instance_id": decision.instance_id,
+        "allowed": decision.allowed,
+        "reason": decision.reason,
+        "detail": dict(decision.detail or {}),
+    }
+    session.execute(cast("Table", AuditRow.__table__).insert(), row)
+
+
+def _fill(row: InstanceRow, title: str, spec: InstanceSpec, holder: str) -> None:
+    """``row`` is starting as ``spec`` says; an empty title changes nothing."""
+    row.title = title or row.title
+    row.state = State.STARTING.value
+    row.experiments = [str(experiment) for experiment in spec.experiments]
+    row.environment, row.flavour, row.session = str(spec.environment), str(spec.flavour), spec.session
+    row.cpu, row.memory, row.gpu = spec.resources.cpu, spec.resources.memory, spec.resources.gpu
+    row.maximum = None if spec.maximum is None else int(spec.maximum.total_seconds())
+    row.idle = None if spec.idle is None else int(spec.idle.total_seconds())
+    row.holder, row.started_at, row.ended_at, row.reason = holder, now(), None, None
 
 
 def _person(row: PersonRow) -> Person:
