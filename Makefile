@@ -61,7 +61,13 @@ lock: $(UV)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
 		--extra sandbox --extra postgresql pyproject.toml -o requirements/hub.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
-		--extra sandbox --extra postgresql --group dev pyproject.toml -o requirements/dev.txt
+		--extra sandbox --extra postgresql --extra kubernetes --group dev pyproject.toml -o requirements/dev.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
+		--extra postgresql --extra kubernetes pyproject.toml -o requirements/kubernetes.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header images/gateway/requirements.in \
+		-o requirements/gateway.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
+		images/notebook/requirements.in -o images/notebook/requirements.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
 		environments/scattering/requirements.in -o environments/scattering/requirements.txt
 

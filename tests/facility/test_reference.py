@@ -8,8 +8,9 @@ import pytest
 from pydantic import Field, TypeAdapter
 
 from visa.facility import reference
-from visa.facility.model import Facility, Section
+from visa.facility.model import Facility
 from visa.facility.reference import BEGIN, END, PAGE, Undescribed, example_of, markdown, page
+from visa.facility.section import Section
 
 
 def test_the_committed_page_is_the_models() -> None:

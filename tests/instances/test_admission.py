@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.services.facility import document, experiment, facility, person
-from visa.identifiers import Username
+from visa.catalogue.base import Experiment
+from visa.identifiers import ProposalId, Username
 from visa.instances.admission import admit, is_safe
-from visa.instances.model import Facts, InstanceSpec, Mount, Person, Reason, Refusal, Use
+from visa.instances.model import Amount, Facts, InstanceSpec, Mount, Person, QuotaScope, Reason, Refusal, Use
 from visa.instances.request import parse_request
 
 TODAY = date(2026, 1, 1)
@@ -171,6 +172,91 @@ def test_a_folder_that_climbs_is_refused_a_second_time() -> None:
     assert is_safe(good)
 
 
+def test_two_roots_at_one_place_are_refused() -> None:
+    """Else one would hide the other: she would read other numbers than she thinks."""
+    roots = {
+        "raw": {"path": "{experiment}", "local": {"root": "r"}},
+        "more": {"path": "{experiment}", "target": "/data/{experiment}-more", "local": {"root": "m"}},
+    }
+    known = {"exp-1": experiment(), "exp-1-more": experiment("exp-1-more")}
+    options = {"known": known, "facts": {"facility": facility(data=roots)}}
+    assert isinstance(ask(experiments=["exp-1"], **options), InstanceSpec)
+    assert isinstance(ask(experiments=["exp-1-more"], **options), InstanceSpec)
+    for chosen in (["exp-1", "exp-1-more"], ["exp-1-more", "exp-1"]):
+        refusal = ask(experiments=chosen, **options)
+        assert reason(refusal) is Reason.DATA_UNSAFE
+        assert "help@example.org" in str(refusal)
+
+
+def test_the_first_check_that_objects_answers() -> None:
+    """The order that the page on admission gives: mend one fault after the other, and the next one answers."""
+    staff = frozenset({"instrument_scientist"})
+    faults: list[tuple[Reason, dict[str, Any]]] = [
+        (Reason.PERSON_NOT_ACTIVE, {"active": True}),
+        (Reason.NO_ACCOUNT, {"uid": 20001}),
+        (Reason.CATALOGUE_UNAVAILABLE, {"catalogue_stale": False}),
+        (Reason.NOT_ENTITLED, {"known": {"exp-1": experiment()}}),
+        (Reason.UNKNOWN_ENVIRONMENT, {"environment": "staff"}),
+        (Reason.ENVIRONMENT_NOT_ALLOWED, {"roles": staff}),
+        (Reason.SESSION_NOT_OFFERED, {"session": "notebook"}),
+        (Reason.UNKNOWN_FLAVOUR, {"flavour": "large"}),
+        (Reason.QUOTA, {"use": Use({})}),
+    ]
+    full = Use({QuotaScope("user", "marie"): Amount(5, 5.0, 5, 0)})
+    now: dict[str, Any] = {
+        "active": False, "uid": None, "catalogue_stale": True, "known": {}, "environment": "nowhere",
+        "roles": frozenset({"scientist"}), "session": "desktop", "flavour": "huge", "use": full,
+    }  # fmt: skip
+    for expected, mended in faults:
+        outcome = ask(
+            person(active=now["active"], uid=now["uid"], roles=now["roles"]),
+            use=now["use"],
+            facts={"catalogue_stale": now["catalogue_stale"]},
+            known=now["known"],
+            environment=now["environment"],
+            session=now["session"],
+            flavour=now["flavour"],
+        )
+        assert reason(outcome) is expected
+        now |= mended
+    assert isinstance(ask(person(roles=staff), environment="staff", flavour="large"), InstanceSpec)
+
+
+def test_every_refusal_says_what_to_do() -> None:
+    for outcome in (
+        ask(person(active=False)),
+        ask(person(uid=None)),
+        ask(known={}),
+        ask(environment="nowhere"),
+        ask(environment="staff"),
+        ask(session="desktop"),
+        ask(flavour="huge"),
+        ask(experiments=[]),
+        ask(facts={"catalogue_stale": True}),
+    ):
+        assert isinstance(outcome, Refusal)
+        assert outcome.sentence.endswith(".")
+        assert outcome.remedy.endswith(".")
+        assert str(outcome).isprintable()
+
+
+def test_what_people_wrote_reaches_no_path() -> None:
+    """Titles and names come from proposals: anything may be in them."""
+    nasty = "../../etc {instrument} %s $HOME `id` \n"
+    found = experiment(title=nasty, proposal_title=nasty, instrument_name=nasty, doi=nasty)
+    spec = ask(person(name=nasty), known={"exp-1": found})
+    usual = ask()
+    assert isinstance(spec, InstanceSpec)
+    assert isinstance(usual, InstanceSpec)
+    assert spec.mounts == usual.mounts
+
+
+def test_without_a_rule_nothing_limits_the_lifetime() -> None:
+    spec = ask(facts={"facility": facility(lifetimes=[{"role": "student", "maximum": "1d"}])})
+    assert isinstance(spec, InstanceSpec)
+    assert (spec.maximum, spec.idle) == (None, None)
+
+
 def test_lifetime_of_the_most_generous_role_replaces_everyones() -> None:
     rules = [
         {"who": "everyone", "maximum": "1d", "idle": "1h"},
@@ -184,33 +270,64 @@ def test_lifetime_of_the_most_generous_role_replaces_everyones() -> None:
 
 
 NAMES = st.sampled_from(["marie", "lise", "rosalind", "dorothy"])
+TEAMS = st.frozensets(NAMES.map(Username))
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,12}", fullmatch=True).filter(lambda text: ".." not in text)
 PARTS = st.lists(st.sampled_from(["{instrument}", "{year}", "{proposal}", "{experiment}", "raw", "x.y"]), min_size=1)
+ROLES = st.frozensets(st.sampled_from(["scientist", "student", "administrator", "it_support", "instrument_scientist"]))
 
 
-@given(st.data())
-def test_no_request_yields_a_mount_outside_the_granted_experiments(data: st.DataObject) -> None:
-    ids = data.draw(st.lists(IDS, min_size=1, max_size=5, unique=True))
-    known = {
-        i: experiment(
-            i,
-            team=frozenset(map(Username, data.draw(st.lists(NAMES)))),
-            release=data.draw(st.none() | st.dates(date(2020, 1, 1), date(2030, 1, 1))),
+@st.composite
+def data_roots(draw: st.DrawFn) -> dict[str, Any]:
+    """Some data roots of either mode, anywhere."""
+    roots: dict[str, Any] = {}
+    for number in range(draw(st.integers(1, 4))):
+        mode = draw(st.sampled_from(["ro", "rw"]))
+        top = "data" if mode == "ro" else "shared"
+        target = (
+            f"/{top}/{draw(st.sampled_from(['', 'a-', 'b.']))}{{experiment}}{draw(st.sampled_from(['', '-x', '.y']))}"
         )
-        for i in ids
+        path = "/".join(draw(PARTS))
+        roots[f"root{number}"] = {"path": path, "mode": mode, "target": target, "local": {"root": "/r"}}
+    return roots
+
+
+@st.composite
+def catalogues(draw: st.DrawFn) -> dict[str, Experiment]:
+    """Some experiments with teams, scientists and release dates."""
+    return {
+        identifier: experiment(
+            identifier,
+            proposal=ProposalId(draw(st.sampled_from(["p1", "p2"]))),
+            team=draw(TEAMS),
+            principal=draw(st.none() | NAMES.map(Username)),
+            instrument_scientists=draw(TEAMS),
+            release=draw(st.none() | st.dates(date(2020, 1, 1), date(2030, 1, 1))),
+        )
+        for identifier in draw(st.lists(IDS, min_size=1, max_size=5, unique=True))
     }
-    template = "/".join(data.draw(PARTS))
-    roots = {**document()["data"], "raw": {"path": template, "local": {"root": "/r"}}}
-    chosen = data.draw(st.lists(st.sampled_from(ids), min_size=1, unique=True))
-    who = person(data.draw(NAMES))
-    outcome = ask(who, experiments=chosen, known=known, facts={"facility": facility(data=roots)})
+
+
+@given(st.data(), catalogues(), data_roots(), NAMES, ROLES)
+def test_no_request_yields_a_mount_outside_the_granted_experiments(
+    data: st.DataObject, known: dict[str, Experiment], roots: dict[str, Any], name: str, roles: frozenset[str]
+) -> None:
+    asked = st.sampled_from([*known, "unknown"])
+    chosen = data.draw(st.lists(asked, min_size=1, unique=True))
+    outcome = ask(person(name, roles=roles), experiments=chosen, known=known, facts={"facility": facility(data=roots)})
+    theirs = {i for i, e in known.items() if name in e.team | e.instrument_scientists | {e.principal}}
+    released = {i for i, e in known.items() if e.release is not None and e.release <= TODAY}
     if isinstance(outcome, Refusal):
+        assert outcome.reason in (Reason.NOT_ENTITLED, Reason.DATA_UNSAFE)
+        assert (outcome.reason is Reason.NOT_ENTITLED) == (not set(chosen) <= theirs | released)
         return
+    assert set(chosen) <= theirs | released
     for mount in outcome.mounts:
+        granted, root = known[mount.experiment], roots[mount.root]
         assert mount.experiment in chosen
-        granted = known[mount.experiment]
-        assert who.username in granted.team or (granted.is_open(TODAY) and mount.read_only)
-        assert mount.target in (f"/data/{mount.experiment}", f"/shared/{mount.experiment}")
-        assert ".." not in mount.path.split("/")
-        assert not mount.path.startswith("/")
-        assert mount.read_only == mount.target.startswith("/data/")
+        assert mount.read_only == (root["mode"] == "ro") == mount.target.startswith("/data/")
+        assert mount.experiment in theirs or (mount.read_only and "{experiment}" in root["path"])
+        values = {"instrument": "d22", "year": 2025, "proposal": granted.proposal, "experiment": granted.id}
+        assert mount.path == root["path"].format(**values)
+        assert mount.target == root["target"].format(**values)
+        assert not {"", ".", ".."} & set(mount.path.split("/"))
+    assert len({mount.target for mount in outcome.mounts}) == len(outcome.mounts)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visa.instances.model import Reason, Refusal, StartRequest
-from visa.instances.request import MOST_EXPERIMENTS, parse_request
+from visa.instances.request import MOST_EXPERIMENTS, check_name, parse_request
 
 GOOD: dict[str, Any] = {
     "experiments": ["exp-1"],
@@ -74,6 +74,51 @@ def test_a_missing_option_is_named(missing: str) -> None:
     refusal = parse_request({key: value for key, value in GOOD.items() if key != missing})
     assert isinstance(refusal, Refusal)
     assert refusal.field == missing
+
+
+@pytest.mark.parametrize(
+    "options",
+    [None, [], "text", 7, True, {"x" * 10_000: 1}, {"\u202eevil\n": 1}, {**GOOD, "environment": "\u202e" * 10_000}],
+)
+def test_what_is_echoed_is_short_and_safe_to_show(options: Any) -> None:
+    refusal = parse_request(options)
+    assert isinstance(refusal, Refusal)
+    assert len(refusal.sentence) < 120
+    assert len(refusal.field or "") <= 40
+    assert str(refusal).isprintable()
+
+
+def test_thousands_of_entries_are_refused_before_any_is_looked_at() -> None:
+    refusal = parse_request({**GOOD, "experiments": [{"deep": ["x" * 1000]}] * 100_000})
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is Reason.TOO_MANY_EXPERIMENTS
+
+
+def test_no_experiment_is_well_formed() -> None:
+    """Whether she may go without is admission's to say."""
+    request = parse_request({**GOOD, "experiments": []})
+    assert isinstance(request, StartRequest)
+    assert request.experiments == ()
+
+
+@pytest.mark.parametrize("name", ["a", "exp-1-3f2a", "A.b_c", "x" * 64])
+def test_names_of_instances(name: str) -> None:
+    assert check_name(name) is None
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "x" * 65, "x" * 1_000_000, "a b", "{x}", "a\x00", "\ud800", "`id`", "é"])
+def test_names_that_no_instance_may_have(name: str) -> None:
+    refusal = check_name(name)
+    assert refusal is not None
+    assert (refusal.reason, refusal.field) == (Reason.MALFORMED, "name")
+    assert len(refusal.sentence) < 120
+    assert str(refusal).isprintable()
+
+
+def test_the_unnamed_server_has_a_reason_of_its_own() -> None:
+    refusal = check_name("")
+    assert refusal is not None
+    assert refusal.reason is Reason.UNNAMED_SERVER
 
 
 JSON = st.recursive(

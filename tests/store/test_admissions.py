@@ -15,7 +15,7 @@ from visa.catalogue.opening import open_catalogue
 from visa.facility.watch import FacilitySource
 from visa.instances.model import InstanceSpec, QuotaScope, Reason, Refusal
 from visa.store.admissions import HTTP_STATUS, Admissions
-from visa.store.store import Store
+from visa.store.store import Store, now
 
 OPTIONS = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
 
@@ -87,6 +87,60 @@ async def test_nobody_starts_who_never_logged_in(admissions: Admissions) -> None
     outcome = await admissions.check("lise", OPTIONS, "one")
     assert isinstance(outcome, Refusal)
     assert outcome.reason is Reason.PERSON_NOT_VERIFIED
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "x" * 300, "a\x00b", "\ud800"])
+async def test_names_that_no_instance_may_have(admissions: Admissions, name: str) -> None:
+    outcome = await admissions.reserve("marie", OPTIONS, name, actor="marie", holder="h")
+    assert isinstance(outcome, Refusal)
+    assert (outcome.reason, outcome.field) == (Reason.MALFORMED, "name")
+    assert admissions.store.holding() == ()
+    assert [entry.decision.allowed for entry in admissions.store.audit()] == [False]
+
+
+async def test_nobody_learns_which_experiments_exist(admissions: Admissions) -> None:
+    """Of others, and not there at all: the same words but for the id that she gave herself."""
+    answers = []
+    for identifier in ("exp-3", "exp-9"):
+        outcome = await admissions.check("marie", {**OPTIONS, "experiments": [identifier]}, "one")
+        assert isinstance(outcome, Refusal)
+        answers.append((outcome.reason, str(outcome).replace(identifier, "ID"), outcome.field))
+    assert answers[0] == answers[1]
+
+
+class Waiting:
+    """A catalogue that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked, self.answer = asyncio.Event(), asyncio.Event()
+
+    async def experiments(self, ids: Sequence[str]) -> Answer[dict[str, Experiment]]:
+        self.asked.set()
+        await self.answer.wait()
+        return Answer({"exp-1": facility.experiment()}, now())
+
+
+async def test_an_account_withdrawn_while_the_catalogue_thinks_starts_nothing(admissions: Admissions) -> None:
+    waiting = Waiting()
+    admissions.catalogue = lambda: waiting  # type: ignore[assignment, return-value]
+    work = asyncio.create_task(admissions.reserve("marie", OPTIONS, "one", actor="marie", holder="h"))
+    await waiting.asked.wait()
+    admissions.store.deactivate_person("marie")
+    waiting.answer.set()
+    outcome = await work
+    assert isinstance(outcome, Refusal)
+    assert outcome.reason is Reason.PERSON_NOT_ACTIVE
+    assert admissions.store.holding() == ()
+
+
+async def test_a_catalogue_that_never_answers_is_given_up(
+    admissions: Admissions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visa.store.admissions.PATIENCE", 0.05)
+    admissions.catalogue = Waiting  # type: ignore[assignment]
+    outcome = await admissions.check("marie", OPTIONS, "one")
+    assert isinstance(outcome, Refusal)
+    assert outcome.reason is Reason.CATALOGUE_UNAVAILABLE
 
 
 class Faulty:

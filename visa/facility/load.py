@@ -91,9 +91,6 @@ _SENTENCES: dict[str, tuple[str, str]] = {
 }
 FORMS = {
     "colour": "give #rrggbb, as #0b5cad",
-    "claim": "give the name of a claim: small letters, digits, '-' and '.'",
-    "sub_path": "give a relative folder without '..', as raw/2026",
-    "image": "give an image reference, as registry.example.org/scattering:2026.1",
 }
 """What would be right for a key whose text has a form of its own (a test holds that none is missing)."""
 _EMPTY = frozenset({"dict_type", "model_type", "model_attributes_type", "tuple_type", "string_type", "path_type"})

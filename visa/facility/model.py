@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, HttpUrl, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 
+from visa.facility.kubernetes import FlavourOnKubernetes, Homes, ImageEnvironment, Storage
+from visa.facility.section import Section, Text, one_of, subject_fault
 from visa.facility.units import Cpu, Duration, Memory, PathTemplate, TargetTemplate
 from visa.identifiers import DataRootId, EnvironmentId, FlavourId, InstrumentId, ProposalId, RoleName, Username
 
@@ -59,22 +60,6 @@ QueryName = Annotated[str, AfterValidator(_query), WithJsonSchema({"type": "stri
 
 Count = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
 Query = Annotated[str, Field(min_length=1)]
-Text = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-def subject_fault(given: Iterable[str], choices: Iterable[str]) -> str | None:
-    """What is wrong with an entry that names ``given`` as its subject; it must name one of ``choices``."""
-    names, right = list(given), f"give exactly one of {', '.join(choices)}"
-    if len(names) == 1:
-        return None
-    return f"names {', '.join(names)} at once; {right}" if names else f"does not say whom it is for; {right}"
-
-
-class Section(BaseModel):
-    """A part of facility.yaml: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
 
 _UNIQUE: JsonDict = {"uniqueItems": True}
 
@@ -86,11 +71,6 @@ Roles = Annotated[
         json_schema_extra=_UNIQUE,
     ),
 ]
-
-
-def _one_of(word: Literal["oneOf", "anyOf"], *keys: str) -> ConfigDict:
-    """Tells editors that exactly one, or at least one, of ``keys`` must be given; the loader checks it itself."""
-    return ConfigDict(json_schema_extra={word: [{"required": [key]} for key in keys]})
 
 
 class About(Section):
@@ -193,27 +173,10 @@ class LocalRoot(Section):
     )
 
 
-class ClaimRoot(Section):
-    """A data root on Kubernetes."""
-
-    claim: str = Field(
-        pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
-        description="Name of a PersistentVolumeClaim in the instances' namespace.",
-        examples=["raw-data"],
-    )
-    sub_path: str = Field(
-        default="",
-        max_length=400,
-        pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*)?$",
-        description="Folder of the claim that `path` is under.",
-        examples=["raw"],
-    )
-
-
 class DataRoot(Section):
     """Where the data of experiments lies. At least one of `local` and `kubernetes`."""
 
-    model_config = _one_of("anyOf", "local", "kubernetes")
+    model_config = one_of("anyOf", "local", "kubernetes")
 
     path: PathTemplate = Field(
         description="Folder of one experiment. `{instrument}`, `{year}`, `{proposal}`, `{experiment}` are replaced; "
@@ -226,7 +189,7 @@ class DataRoot(Section):
         description="Where it appears: `ro` under /data, `rw` under /shared.",
     )
     local: LocalRoot | None = Field(default=None, description="For one Linux machine.")
-    kubernetes: ClaimRoot | None = Field(default=None, description="For Kubernetes.")
+    kubernetes: Storage | None = Field(default=None, description="For Kubernetes.")
 
 
 class LocalEnvironment(Section):
@@ -238,21 +201,10 @@ class LocalEnvironment(Section):
     )
 
 
-class ImageEnvironment(Section):
-    """An environment on Kubernetes."""
-
-    image: str = Field(
-        max_length=400,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
-        description="Image reference, best with a digest.",
-        examples=["registry.example.org/scattering:2026.1"],
-    )
-
-
 class Environment(Section):
     """Software that people choose by name. At least one of `local` and `kubernetes`."""
 
-    model_config = _one_of("anyOf", "local", "kubernetes")
+    model_config = one_of("anyOf", "local", "kubernetes")
 
     title: str = Field(
         min_length=1, max_length=80, description="What people read in the list.", examples=["Scattering"]
@@ -280,14 +232,6 @@ class Environment(Section):
     kubernetes: ImageEnvironment | None = Field(default=None, description="For Kubernetes.")
 
 
-class FlavourOnKubernetes(Section):
-    """Where instances of a flavour are placed."""
-
-    node_selector: dict[str, str] = Field(
-        default={}, description="Node labels that must match.", examples=[{"visa/gpu": "a40"}]
-    )
-
-
 class Flavour(Section):
     """A size that people choose by name."""
 
@@ -306,7 +250,7 @@ class Quota(Section):
     """How much may be held at once by starting and running instances. Exactly one of the first six keys."""
 
     subjects: ClassVar = ("who", "user", "role", "group", "instrument", "proposal")
-    model_config = _one_of("oneOf", *subjects)
+    model_config = one_of("oneOf", *subjects)
 
     who: Literal["everyone"] | None = Field(default=None, description="`everyone`: each person.", examples=["everyone"])
     user: Username | None = Field(
@@ -356,7 +300,7 @@ class Lifetime(Section):
     """How long an instance may live. Exactly one of `who`, `role`; what a role's rule says replaces everyone's."""
 
     subjects: ClassVar = ("who", "role")
-    model_config = _one_of("oneOf", *subjects)
+    model_config = one_of("oneOf", *subjects)
 
     who: Literal["everyone"] | None = Field(default=None, description="`everyone`.", examples=["everyone"])
     role: RoleName | None = Field(default=None, description="People of this role.", examples=["student"])
@@ -383,6 +327,7 @@ class Facility(Section):
     catalogue: CatalogueSource = Field(description="Where experiments and their teams come from.")
     people: People = Field(default=People(), description="From the identity provider's claims to a person.")
     data: dict[DataRootId, DataRoot] = Field(description="Data roots by name.")
+    homes: Homes = Field(default=Homes(), description="Where home folders lie.")
     environments: dict[EnvironmentId, Environment] = Field(min_length=1, description="Environments by name.")
     flavours: dict[FlavourId, Flavour] = Field(min_length=1, description="Flavours by name.")
     quotas: tuple[Quota, ...] = Field(default=(), description="Limits on what is held at once.")

@@ -19,7 +19,8 @@ from pydantic import BaseModel, HttpUrl
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from visa.facility.model import QUERIES, Facility, QueryName, Section
+from visa.facility.model import QUERIES, Facility, QueryName
+from visa.facility.section import Section
 from visa.facility.units import Memory, PathTemplate, TargetTemplate, write_duration
 from visa.identifiers import Identifier
 

@@ -25,9 +25,8 @@ from visa.facility.model import (
     Facility,
     Lifetime,
     Quota,
-    Section,
-    subject_fault,
 )
+from visa.facility.section import Section, subject_fault
 
 __all__ = ["BUILT_IN_ROLES", "Finding", "check", "fields_at"]
 
@@ -49,6 +48,7 @@ def check(document: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _catalogue(document.get("catalogue"))
     yield from _roles(document)
     yield from _data(document)
+    yield from _claims(document)
     yield from _environments(document)
     yield from _quotas(document)
     yield from _lifetimes(document)
@@ -186,6 +186,36 @@ def _data(document: Mapping[str, Any]) -> Iterator[Finding]:
             right = f"give another, as /{top}/{{experiment}}-{name}"
             yield Finding((*keys, "target"), wrong, right)
         targets.setdefault(root.target, name)
+
+
+def _claims(document: Mapping[str, Any]) -> Iterator[Finding]:
+    """A claim is mounted read-only as a whole or not at all: else Kubernetes makes folders that are missing."""
+    roots = [(keys, entry.get("mode", "ro"), _claim(entry)) for keys, entry in _entries(document, "data")]
+    written = {claim: f"data root '{keys[1]}'" for keys, mode, claim in roots if claim and mode == "rw"}
+    homes = document.get("homes")
+    homes = homes if isinstance(homes, dict) else {}
+    if (claim := _claim(homes)) is not None:
+        written[claim] = "homes"
+    yield from _set_group(homes.get("kubernetes"), document)
+    for keys, mode, claim in roots:
+        if claim in written and mode == "ro":
+            right = "give what is read and what is written claims of their own (two volumes may name one export)"
+            yield Finding((*keys, "kubernetes", "claim"), f"'{claim}' is written to by {written[claim]}", right)
+
+
+def _claim(entry: dict[str, Any]) -> str | None:
+    storage = entry.get("kubernetes")
+    claim = storage.get("claim") if isinstance(storage, dict) else None
+    return claim if isinstance(claim, str) else None
+
+
+def _set_group(storage: Any, document: Mapping[str, Any]) -> Iterator[Finding]:
+    if not isinstance(storage, dict) or storage.get("set_group") is not True:
+        return
+    for keys, entry in _entries(document, "data"):
+        if entry.get("mode") == "rw" and isinstance(entry.get("kubernetes"), dict):
+            wrong = f"would also give data root '{keys[1]}' to the person's group"
+            yield Finding(("homes", "kubernetes", "set_group"), wrong, "remove it, and let the storage set the owner")
 
 
 _RIGHT_MODE = {
