@@ -1,4 +1,4 @@
-# make demo | make test | make test-keycloak | make lint | make benchmarks | make lock | make clean
+# make demo | make test | make test-keycloak | make lint | make benchmarks | make images | make lock | make clean
 # PYTHON=python3.12 chooses a Python; PORT= and DIR= are the demo's; WHAT= chooses tests.
 SHELL := /bin/sh
 PYTHON ?= $(shell tools/python)
@@ -10,7 +10,7 @@ VENV := .venv
 UV := $(VENV)/bin/uv
 ENVIRONMENT := .cache/environments/scattering
 
-.PHONY: demo test test-keycloak lint benchmarks lock clean system system-test hub hub-dev environment
+.PHONY: demo test test-keycloak lint benchmarks lock images clean system system-test hub hub-dev environment
 
 demo: system
 	@$(MAKE) --no-print-directory -j2 hub environment
@@ -19,7 +19,7 @@ demo: system
 test: system system-test
 	@$(MAKE) --no-print-directory -j2 hub-dev environment
 	@$(MAKE) --no-print-directory lint
-	$(VENV)/bin/python -m pytest -m "not keycloak" $(WHAT)
+	$(VENV)/bin/python -m pytest -m "not keycloak and not cluster" $(WHAT)
 
 test-keycloak: system system-test hub-dev environment
 	KEYCLOAK=$(KEYCLOAK) $(VENV)/bin/python -m pytest -m keycloak tests/keycloak
@@ -66,10 +66,17 @@ lock: $(UV)
 		--extra postgresql --extra kubernetes pyproject.toml -o requirements/kubernetes.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header images/gateway/requirements.in \
 		-o requirements/gateway.txt
-	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
-		images/notebook/requirements.in -o images/notebook/requirements.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header images/builder/requirements.in \
+		-o images/builder/requirements.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
 		environments/scattering/requirements.in -o environments/scattering/requirements.txt
+	# The same versions as in the environments on top of it, whose images then only add files.
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
+		--constraint environments/scattering/requirements.txt images/notebook/requirements.in -o images/notebook/requirements.txt
+
+# As podman, buildah or docker; images/build -h tells more.
+images:
+	images/build
 
 clean:
 	rm -rf $(VENV) .cache build dist
