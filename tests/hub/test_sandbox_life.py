@@ -17,6 +17,7 @@ import pytest
 from tests.hub.sandboxing import GATEWAY, Place, made_place, told, wait_for_file
 from visa.hub.admitted import StartFailed
 from visa.hub.sandbox import VisaSandboxSpawner, _supervisors
+from visa.hub import inside
 from visa.hub.sandboxes import instance
 from visa.hub.sandboxes.endings import ending_of
 from visa.identifiers import DataRootId, ExperimentId
@@ -272,7 +273,7 @@ async def test_a_home_that_is_a_link_or_somebody_elses_is_refused(place: Place) 
 
 
 async def test_an_environment_without_jupyterlab_is_said(place: Place) -> None:
-    start = place.start(instance.LAUNCH)
+    start = place.start(inside.LAUNCH)
     data = start.facility.model_dump()
     data["environments"]["plain"]["local"]["prefix"] = str(place.folder / "prefix")
     with pytest.raises(StartFailed, match="has no JupyterLab"):

@@ -87,8 +87,11 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         raise TypeError(f"{type(self).__name__} does not know whether its instances run")
 
     @classmethod
-    async def sweep(cls, hub: settings.HubSettings, known: Iterable[str], *, grace: float) -> list[str]:
-        """End instances older than ``grace`` seconds whose ids are not ``known``; the ids ended."""
+    async def sweep(cls, hub: settings.HubSettings, known: Iterable[str], *, grace: float, config: Any) -> list[str]:
+        """End instances older than ``grace`` seconds whose ids are not ``known``; the ids ended.
+
+        ``config``: the hub's, for backends that have settings of their own.
+        """
         return []
 
     def report(self, step: str, fraction: float) -> None:

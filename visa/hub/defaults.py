@@ -3,7 +3,8 @@
     from visa.hub.defaults import configure
     configure(c, facility="/etc/visa/facility.yaml", state="/var/lib/visa")
 
-What it sets can be set again after the call; what it needs is said in docs/operators.
+What it sets can be set again after the call; what it needs is said in docs/operators. `visa.hub.chart`
+does the same for Kubernetes, with the parts of this file that do not depend on the machine.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import secrets
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy.exc import OperationalError
 
@@ -23,7 +25,7 @@ from visa.store.schema import SchemaMismatch
 from visa.store.store import Store
 
 READ, WRITE = "custom:visa:read", "custom:visa:write"
-_PORTAL_SCOPES = [
+PORTAL_SCOPES = [
     READ,
     WRITE,
     "read:users!user",
@@ -56,6 +58,25 @@ def configure(
     Exits with every mistake in facility.yaml, as ``visa check`` says them.
     """
     folder = _state(Path(state))
+    store_url = store_url or f"sqlite:///{folder / 'visa.sqlite'}"
+    source, store = open_settings(facility, store_url, folder, look_every=look_every)
+    hub_settings(c, cookie=secret(folder, "cookie"), crypt=secret(folder, "crypt"))
+    c.JupyterHub.bind_url = bind_url
+    c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{hub_port}"
+    c.JupyterHub.db_url = f"sqlite:///{folder / 'hub.sqlite'}"
+    plugins(c, authenticator, spawner)
+    c.Spawner.poll_interval = 5
+    _proxy(c, folder, proxy_port)
+    portal(c, managed_portal(f"http://127.0.0.1:{portal_port}", source, store))
+
+
+def open_settings(
+    facility: str | Path, store_url: str, state: Path, *, look_every: float = 60.0
+) -> tuple[FacilitySource, Store]:
+    """Read facility.yaml, bring the store up to date, and make both known to the plug-ins.
+
+    Exits with every mistake in facility.yaml, and with a sentence when the store cannot be used.
+    """
     # Databases are made with the umask; they hold what only the hub may read.
     os.umask(0o077)
     try:
@@ -63,7 +84,7 @@ def configure(
     except FacilityProblems as error:
         print(error, file=sys.stderr)
         raise SystemExit(f"The hub does not start: {len(error.problems)} mistake(s) in {facility}") from None
-    store = Store(store_url or f"sqlite:///{folder / 'visa.sqlite'}")
+    store = Store(store_url)
     try:
         store.upgrade()
     except SchemaMismatch as error:
@@ -71,11 +92,8 @@ def configure(
     except OperationalError as error:
         shown = store.engine.url.render_as_string()
         raise SystemExit(f"The hub does not start: its store {shown} cannot be opened: {error.orig}") from None
-    settings.put(settings.HubSettings(source, store, folder, look_every=look_every))
-    _hub(c, folder, bind_url, hub_port)
-    _plugins(c, authenticator, spawner)
-    _proxy(c, folder, proxy_port)
-    _portal(c, source, store, portal_port)
+    settings.put(settings.HubSettings(source, store, state, look_every=look_every))
+    return source, store
 
 
 def _state(folder: Path) -> Path:
@@ -100,13 +118,11 @@ def secret(folder: Path, name: str) -> str:
     return path.read_text()
 
 
-def _hub(c: Any, folder: Path, bind_url: str, hub_port: int) -> None:
+def hub_settings(c: Any, *, cookie: str, crypt: str) -> None:
+    """JupyterHub itself. ``cookie`` and ``crypt``: its secrets, as hexadecimal digits."""
     hub = c.JupyterHub
-    hub.bind_url = bind_url
-    hub.hub_bind_url = f"http://127.0.0.1:{hub_port}"
-    hub.db_url = f"sqlite:///{folder / 'hub.sqlite'}"
-    hub.cookie_secret = bytes.fromhex(secret(folder, "cookie"))
-    c.CryptKeeper.keys = [secret(folder, "crypt")]
+    hub.cookie_secret = bytes.fromhex(cookie)
+    c.CryptKeeper.keys = [crypt]
     hub.cleanup_servers = False
     hub.cleanup_proxy = False
     hub.allow_named_servers = True
@@ -121,10 +137,19 @@ def _hub(c: Any, folder: Path, bind_url: str, hub_port: int) -> None:
 
 
 def _portal_url(handler: Any) -> str:
-    return str(handler.settings["base_url"]) + "services/visa/"
+    """The portal's address: on its own host where services have one."""
+    path = str(handler.settings["base_url"]) + "services/visa/"
+    host = handler.settings.get("subdomain_host", "")
+    if not host:
+        return path
+    parts = urlsplit(host)
+    domain = handler.settings["subdomain_hook"]("visa", parts.hostname, kind="service")
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{domain}{port}{path}"
 
 
-def _plugins(c: Any, authenticator: str, spawner: str) -> None:
+def plugins(c: Any, authenticator: str, spawner: str) -> None:
+    """Authenticator and spawner, and what has to hold whichever they are."""
     c.JupyterHub.authenticator_class = authenticator
     c.JupyterHub.spawner_class = spawner
     c.Authenticator.refresh_pre_spawn = True
@@ -132,7 +157,6 @@ def _plugins(c: Any, authenticator: str, spawner: str) -> None:
     c.Authenticator.auth_refresh_age = 300
     c.Spawner.start_timeout = 120
     c.Spawner.http_timeout = 30
-    c.Spawner.poll_interval = 5
     c.Spawner.consecutive_failure_limit = 0
 
 
@@ -142,7 +166,8 @@ def _proxy(c: Any, folder: Path, proxy_port: int) -> None:
         c.VisaTraefikProxy[name] = value
 
 
-def _portal(c: Any, source: FacilitySource, store: Store, port: int) -> None:
+def portal(c: Any, service: dict[str, Any]) -> None:
+    """The portal's scopes, roles and service; ``service`` says how it runs."""
     c.JupyterHub.custom_scopes = {
         READ: {"description": "See one's experiments, choices and instances in VISA"},
         WRITE: {"description": "Start, stop, rename and delete one's instances in VISA", "subscopes": [READ]},
@@ -154,14 +179,22 @@ def _portal(c: Any, source: FacilitySource, store: Store, port: int) -> None:
     c.JupyterHub.services = [
         {
             "name": "visa",
-            "url": f"http://127.0.0.1:{port}",
-            "command": [sys.executable, "-m", "visa.portal"],
-            "oauth_client_allowed_scopes": _PORTAL_SCOPES,
+            "oauth_client_allowed_scopes": PORTAL_SCOPES,
             "oauth_no_confirm": True,
             "display": False,
-            "environment": {
-                "VISA_FACILITY": str(source.path),
-                "VISA_STORE_URL": store.engine.url.render_as_string(hide_password=False),
-            },
+            **service,
         }
     ]
+
+
+def managed_portal(url: str, source: FacilitySource, store: Store, **variables: str) -> dict[str, Any]:
+    """A portal that the hub runs beside itself, reached at ``url``."""
+    return {
+        "url": url,
+        "command": [sys.executable, "-m", "visa.portal"],
+        "environment": {
+            "VISA_FACILITY": str(source.path),
+            "VISA_STORE_URL": store.engine.url.render_as_string(hide_password=False),
+            **variables,
+        },
+    }

@@ -21,6 +21,7 @@ from tornado import web
 from visa.hub import settings
 from visa.hub.admitted import StartRefused
 from visa.hub.reconcile import Reconciler
+from visa.hub.reports import GatewayHandler
 from visa.identifiers import ExperimentId, InvalidIdentifier, instance_id
 from visa.instances.model import Reason, Refusal
 from visa.instances.request import MOST_EXPERIMENTS
@@ -253,6 +254,7 @@ def handlers(app: Any) -> list[tuple[str, type]]:
         (r"/api/users/([^/]+)/servers/([^/]*)", ServerHandler),
         (r"/api/users/([^/]+)/server", ServerHandler),
         (r"/api/users/([^/]+)/activity", ActivityHandler),
+        (r"/api/visa/gateways/([^/]+)/([^/]+)", GatewayHandler),
         (r"/home", PortalHandler),
         (r"/spawn", SpawnPageHandler),
         (r"/spawn/([^/]+)", SpawnPageHandler),

@@ -112,7 +112,7 @@ class Reconciler:
         await asyncio.to_thread(self.hub.store.record, decision)
 
     async def _sweep(self, *, grace: float) -> None:
-        ended = await self.app.spawner_class.sweep(self.hub, self._alive(), grace=grace)
+        ended = await self.app.spawner_class.sweep(self.hub, self._alive(), grace=grace, config=self.app.config)
         for identifier in ended:
             log.warning("Ended processes of instance %s that the hub did not know", identifier)
 

@@ -140,7 +140,7 @@ class VisaSandboxSpawner(AdmittedSpawner):
         self.supervisor, self.gateway_port = None, 0
 
     @classmethod
-    async def sweep(cls, hub: HubSettings, known: Iterable[str], *, grace: float) -> list[str]:
+    async def sweep(cls, hub: HubSettings, known: Iterable[str], *, grace: float, config: Any) -> list[str]:
         """End what nobody knows; drop what ended instances left."""
         return await asyncio.to_thread(cls._sweep, hub.state, set(known), grace)
 

@@ -12,6 +12,7 @@ from visa.catalogue.base import Catalogue
 from visa.catalogue.opening import open_catalogue
 from visa.facility.model import CatalogueSource, Facility
 from visa.facility.watch import FacilitySource
+from visa.hub.gateways import Gateways
 from visa.store.admissions import Admissions
 from visa.store.store import Store
 
@@ -36,6 +37,7 @@ class HubSettings:
     look_every: float = 60.0
     holder: str = field(default_factory=lambda: secrets.token_hex(8))
     unanswered: set[str] = field(default_factory=set)
+    gateways: Gateways = field(default_factory=Gateways)
     mended: asyncio.Event | None = None
 
     def __post_init__(self) -> None:

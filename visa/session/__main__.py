@@ -7,6 +7,7 @@ import logging
 import sys
 
 from visa.session.app import serve
+from visa.session.hub import HubRefused, HubUnavailable
 from visa.session.settings import BadSettings, GatewaySettings
 
 
@@ -17,6 +18,8 @@ def main() -> None:
         asyncio.run(serve(GatewaySettings.read()))
     except BadSettings as error:
         sys.exit(f"The gateway cannot start: {error}")
+    except (HubUnavailable, HubRefused) as error:
+        sys.exit(f"The hub does not take this gateway's report: {error}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.routing import Matcher, PathMatches, Rule
 
-from visa.session import upstream
+from visa.session import report, upstream
 from visa.session.gateway import Gateway
 from visa.session.handlers import Callback, Elsewhere, Health, Logout, Ready, Root
 from visa.session.passing import Session
@@ -86,8 +86,11 @@ async def serve(settings: GatewaySettings) -> None:
         sockets = bind_sockets(settings.port, settings.host)
     except OSError as error:
         raise BadSettings(f"VISA_LISTEN {settings.host}:{settings.port} cannot be listened on: {error}") from error
+    port = sockets[0].getsockname()[1]
+    tls = await report.announce(gateway.hub, settings, port) if settings.address else None
     server = HTTPServer(
         make_app(gateway),
+        ssl_options=tls,
         chunk_size=upstream.CHUNK,
         max_body_size=upstream.LARGEST_BODY,
         # One websocket message must fit; bodies are taken by the chunk all the same.
@@ -97,13 +100,16 @@ async def serve(settings: GatewaySettings) -> None:
     )
     server.add_sockets(sockets)
     if settings.ready is not None:
-        tell(settings.ready, sockets[0].getsockname()[1])
+        tell(settings.ready, port)
     end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
-    reporting = asyncio.create_task(gateway.activity.run())
+    tasks = [asyncio.create_task(gateway.activity.run())]
+    if settings.address:
+        tasks.append(asyncio.create_task(report.tell_of_memory(gateway.hub, settings)))
     await end.wait()
-    reporting.cancel()
+    for task in tasks:
+        task.cancel()
     server.stop()
     gateway.close_sockets()
     await _within(_FINISHING, gateway.idle.wait(), "some requests were still under way at the end")

@@ -33,6 +33,10 @@ class HubUnavailable(Exception):
     """The hub does not answer."""
 
 
+class HubRefused(Exception):
+    """The hub answered no to a report."""
+
+
 @dataclass(frozen=True, slots=True)
 class Visitor:
     """Who the hub says holds a token, and her role here. ``identity`` is what Jupyter shows of her."""
@@ -153,6 +157,20 @@ class Hub:
             await self._ask("POST", path, token=self._settings.token, body=body)
         except (HTTPError, OSError, ValueError) as error:
             raise HubUnavailable(str(error)) from error
+
+    async def report(self, body: dict[str, str]) -> dict[str, Any]:
+        """Tell the hub something about this gateway; raise `HubUnavailable` or `HubRefused`."""
+        names = f"{quote(self._settings.owner, safe='@')}/{quote(self._settings.server_name)}"
+        try:
+            path = f"/visa/gateways/{names}"
+            answer = await self._ask("POST", path, token=self._settings.token, body=json.dumps(body))
+        except HTTPError as error:
+            if 400 <= error.code < 500:
+                raise HubRefused(str(error)) from error
+            raise HubUnavailable(str(error)) from error
+        except (OSError, ValueError) as error:
+            raise HubUnavailable(str(error)) from error
+        return answer if isinstance(answer, dict) else {}
 
     async def _ask(self, method: str, path: str, *, token: str = "", body: str | None = None) -> Any:
         headers = {"Authorization": f"token {token}"} if token else {}

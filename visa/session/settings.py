@@ -19,6 +19,9 @@ class BadSettings(Exception):
 class GatewaySettings:
     """``prefix``: the instance's own path, with both slashes. ``hub_path``: the hub's, ``/hub/``.
 
+    ``address``: the pod's own; where there is one, the gateway reports to the hub that it listens.
+    ``tls``: it then speaks TLS with the certificate that the hub answers with.
+
     ``fresh``: seconds for which the hub's word on a token is taken; ``activity_interval``: seconds between
     reports of activity.
     """
@@ -35,6 +38,9 @@ class GatewaySettings:
     host: str
     port: int
     ready: int | None
+    address: str
+    tls: bool
+    run: str
     open_path: str
     hub_version: str
     public_hub: str
@@ -67,10 +73,13 @@ class GatewaySettings:
             access_scopes=_scopes(need("JUPYTERHUB_OAUTH_ACCESS_SCOPES")),
             owner=need("JUPYTERHUB_USER"),
             server_name=source.get("JUPYTERHUB_SERVER_NAME", ""),
+            run=need("VISA_RUN"),
             socket=need("VISA_RUN") + "/jupyter.sock",
             host=host,
             port=port,
             ready=_descriptor(source.get("VISA_READY_FD", "")),
+            address=source.get("VISA_ADDRESS", ""),
+            tls=bool(source.get("VISA_TLS", "")),
             open_path=source.get("VISA_OPEN", "") or "lab",
             hub_version=source.get("VISA_HUB_VERSION", "") or _hub_version(),
             public_hub=f"{parts.scheme}://{parts.netloc}" if parts.netloc else "",

@@ -44,7 +44,10 @@ HOLDING = (State.STARTING, State.RUNNING)
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An instance as the store knows it. ``reason`` says in words why it ended, when it was not asked to."""
+    """An instance as the store knows it.
+
+    ``reason`` says in words why it ended, when it was not asked to; ``notice`` what was noticed in this run.
+    """
 
     id: str
     owner: str
@@ -65,6 +68,7 @@ class Instance:
     started_at: datetime | None
     ended_at: datetime | None
     reason: str | None
+    notice: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +281,12 @@ class Store:
             session.execute(update(InstanceRow).where(InstanceRow.id == identifier).values(title=title))
             session.commit()
 
+    def notice(self, identifier: str, notice: str) -> None:
+        """Something happened in the instance that its owner should know; kept until it is started again."""
+        with Session(self.engine) as session:
+            session.execute(update(InstanceRow).where(InstanceRow.id == identifier).values(notice=notice))
+            session.commit()
+
     def forget(self, identifier: str) -> None:
         """Delete the instance and what it holds; the audit trail stays."""
         with self._exclusive() as session:
@@ -362,7 +372,7 @@ def _fill(row: InstanceRow, title: str, spec: InstanceSpec, holder: str) -> None
     row.cpu, row.memory, row.gpu = spec.resources.cpu, spec.resources.memory, spec.resources.gpu
     row.maximum = None if spec.maximum is None else int(spec.maximum.total_seconds())
     row.idle = None if spec.idle is None else int(spec.idle.total_seconds())
-    row.holder, row.started_at, row.ended_at, row.reason = holder, now(), None, None
+    row.holder, row.started_at, row.ended_at, row.reason, row.notice = holder, now(), None, None, None
 
 
 def _person(row: PersonRow) -> Person:
@@ -401,4 +411,5 @@ def _instance(row: InstanceRow) -> Instance:
         started_at=row.started_at,
         ended_at=row.ended_at,
         reason=row.reason,
+        notice=row.notice,
     )

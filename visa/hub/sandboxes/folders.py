@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from visa.hub import inside
 from visa.hub.admitted import StartFailed
 from visa.identifiers import Username
 from visa.instances.model import Identity, Mount
@@ -203,15 +204,9 @@ def open_beneath(root: Path, path: str) -> int:
 def write_etc(folder: Path, identity: Identity, hostname: str, resolver: str | None) -> list[str]:
     """The generated files of the sandbox's /etc; their names. ``resolver``: address of the name server inside."""
     shell = "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"
-    name = identity.name.replace(":", " ").replace("\n", " ")
-    groups = {0: "root", identity.gid: identity.username}
-    groups |= {gid: f"group{gid}" for gid in identity.gids if gid not in groups}
-    members = {gid: identity.username if gid in identity.gids else "" for gid in groups}
     files = {
-        "passwd": f"root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n"
-        f"{identity.username}:x:{identity.uid}:{identity.gid}:{name}:/home/{identity.username}:{shell}\n"
-        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-        "group": "".join(f"{groups[gid]}:x:{gid}:{members[gid]}\n" for gid in groups) + "nogroup:x:65534:\n",
+        "passwd": inside.passwd(identity, shell),
+        "group": inside.group(identity),
         "hosts": f"127.0.0.1 localhost {hostname}\n::1 localhost ip6-localhost\n",
         "hostname": f"{hostname}\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import math
 import os
 import select
 import signal
@@ -19,6 +18,7 @@ from typing import Any
 
 import visa
 from visa.facility.model import Facility
+from visa.hub import inside
 from visa.hub.admitted import StartFailed
 from visa.hub.sandboxes import bubblewrap, folders, prefix
 from visa.hub.sandboxes.cgroups import Limits
@@ -33,11 +33,9 @@ log = logging.getLogger(__name__)
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 CONFIGURATION = Path(visa.__file__).parent / "session" / "environment"
-LAUNCH = ("/bin/sh", "/etc/visa/launch")
 # Not by bubblewrap: as root without capabilities it may not enter the person's home.
 _AT_HOME = ("/bin/sh", "-c", 'cd "$HOME" && exec "$@"', "sh")
 _FOLDER_SECONDS = 10.0
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Site:
     state: Path
     gateway_account: Account
     gateway_command: tuple[str, ...] = (sys.executable, "-P", "-m", "visa.session")
-    environment_command: tuple[str, ...] = LAUNCH
+    environment_command: tuple[str, ...] = inside.LAUNCH
     configuration: Path = CONFIGURATION
     closed: tuple[str, ...] = ()
     tether: Process | None = None
@@ -117,7 +115,7 @@ class Start:
                 f"The environment {environment.title!r} is not offered on this machine.",
                 f"An operator has to give it a folder in facility.yaml: environments.{spec.environment}.local.prefix.",
             )
-        if site.environment_command == LAUNCH:
+        if site.environment_command == inside.LAUNCH:
             prefix.check_prefix(environment.local.prefix, environment.title)
         software = prefix.needed_folders(environment.local.prefix)
         self._check(software)
@@ -161,7 +159,7 @@ class Start:
         network = machine.network.plan(run.path, machine.privileged, closed_networks(site.closed))
         etc = folders.write_etc(run.etc, spec.identity, f"visa-{self.identifier[:8]}", machine.network.resolver)
         limits = self._limits()
-        inside = bubblewrap.Inside(
+        interior = bubblewrap.Inside(
             hostname=f"visa-{self.identifier[:8]}",
             shared=run.shared,
             scratch=run.scratch,
@@ -186,7 +184,7 @@ class Start:
             "oom_file": limits.oom_file,
             "environment": {
                 **self._part(limits.environment, limits.data, limits.scope),
-                "arguments": bubblewrap.environment_arguments(inside, person, network is None, shown),
+                "arguments": bubblewrap.environment_arguments(interior, person, network is None, shown),
                 "command": [*bubblewrap.become(person, spec.identity.gids), *_AT_HOME, *site.environment_command],
                 "fds": [folder.descriptor for folder in opened],
             },
@@ -204,7 +202,7 @@ class Start:
             **self.gateway_environ,
             "VISA_RUN": "/run/visa",
             "VISA_LISTEN": "127.0.0.1:0",
-            "VISA_OPEN": self.opening,
+            "VISA_OPEN": inside.opening(self.spec),
             "VISA_SESSION": self.spec.session,
         }
         return {
@@ -229,34 +227,11 @@ class Start:
                 f"The limits of the flavour could not be set: {error}.", "An operator should look at the hub's log."
             ) from error
 
-    @property
-    def opening(self) -> str:
-        """The path under the prefix that leads to the session."""
-        if self.spec.session == "desktop":
-            return "desktop/"
-        first = next(iter(self.spec.experiments), None)
-        return f"lab/tree/notebooks/{first}.ipynb?file-browser-path=/data/{first}" if first else "lab"
-
     def _environ(self, chosen: Path) -> dict[str, str]:
-        spec = self.spec
-        threads = str(max(1, math.ceil(spec.resources.cpu)))
         return {
+            **inside.variables(self.spec, self.gateway_environ["JUPYTERHUB_SERVICE_PREFIX"]),
             "PATH": f"{chosen}/bin:/usr/local/bin:/usr/bin:/bin",
-            "HOME": f"/home/{spec.identity.username}",
-            "USER": spec.identity.username,
-            "LOGNAME": spec.identity.username,
             "SHELL": "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh",
-            "LANG": "C.UTF-8",
-            "TMPDIR": "/tmp",
-            # Not in the home folder, which her other instances share.
-            "JUPYTER_RUNTIME_DIR": "/tmp/jupyter-runtime",
-            "VISA_RUN": "/run/visa",
-            "VISA_BASE_URL": self.gateway_environ["JUPYTERHUB_SERVICE_PREFIX"],
-            "VISA_EXPERIMENTS": " ".join(spec.experiments),
-            "VISA_DATA": "/data",
-            "VISA_OPEN": self.opening,
-            "VISA_SESSION": spec.session,
-            **dict.fromkeys(_THREADS, threads),
         }
 
     # the start itself

@@ -1,0 +1,416 @@
+"""`VisaKubeSpawner`: instances as pods. What a pod is stands in `visa.hub.pods`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+import weakref
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import jupyterhub
+from jupyterhub.utils import maybe_future
+from kubernetes_asyncio.client.exceptions import ApiException
+from kubespawner import KubeSpawner
+from traitlets import Enum, Float, List, Unicode, default
+
+from visa.hub.admitted import AdmittedSpawner, StartFailed
+from visa.hub.gateways import key_of
+from visa.hub.pods import failures, manifest, volumes
+from visa.hub.pods.certificates import Authority, BadAuthority
+from visa.hub.pods.cluster import Cluster
+from visa.hub.pods.watch import PodWatch
+from visa.hub.settings import HubSettings
+from visa.instances.model import InstanceSpec
+
+log = logging.getLogger(__name__)
+
+_LOADED = 20.0
+"""Seconds that the API server may take to list the instances."""
+_LOOK = 2.0
+"""Seconds between two looks at the events of a pod that is slow to start."""
+_STORAGE = 10.0
+_TRIES = 5
+_STEPS = {
+    "PodScheduled": ("A node was found; preparing your home and the experiment's data", 0.45),
+    "Initialized": ("Starting the session", 0.6),
+}
+
+
+class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
+    """A pod with a gateway and the facility's environment.
+
+    KubeSpawner's own settings count as far as admission does not decide: what the operator adds (labels,
+    node affinity, extra volumes, containers) stays; image, resources, mounts and identity are admission's.
+    """
+
+    release = Unicode("visa", config=True, help="Name of the Helm release; keeps apart two hubs in one namespace.")
+    gateway_image = Unicode("localhost/visa/gateway:dev", config=True, help="Image of the gateway's container.")
+    gateway_image_pull_policy = Enum(["IfNotPresent", "Always", "Never"], "IfNotPresent", config=True)
+    gateway_cpu_request = Float(0.01, config=True, help="Cores that the scheduler keeps for a gateway.")
+    gateway_cpu_limit = Float(1.0, config=True, help="Cores that a gateway may use.")
+    gateway_memory_request = Unicode("48Mi", config=True, help="Memory that the scheduler keeps for a gateway.")
+    gateway_memory_limit = Unicode("256Mi", config=True, help="Memory that a gateway may use.")
+    environment_config_map = Unicode(
+        "visa-environment", config=True, help="ConfigMap with `launch` and `jupyter_server_config.py`."
+    )
+    host_paths = List(Unicode(), config=True, help="Data roots that may be folders of the nodes (hostPath), by name.")
+    data_folder = Unicode(
+        "",
+        config=True,
+        help="Folder in which the hub sees data roots' claims, by name, read-only: missing folders are told at once.",
+    )
+    supplemental_groups_policy = Enum(
+        ["", "Merge", "Strict"],
+        "",
+        config=True,
+        help="supplementalGroupsPolicy of the pods; Strict only where all nodes offer it.",
+    )
+    ca_certificate = Unicode("", config=True, help="PEM file of the authority that signs gateways' certificates.")
+    ca_key = Unicode("", config=True, help="PEM file of that authority's key.")
+    _watches: ClassVar[dict[tuple[str, str], PodWatch]] = {}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.gateway_key = ""
+        self.pod_name = manifest.pod_name(self.instance_id)
+
+    @default("delete_grace_period")
+    def _delete_grace_period(self) -> int:
+        """As long as the gateway lets requests finish."""
+        return 5
+
+    @default("component_label")
+    def _component_label(self) -> str:
+        return "instance"
+
+    # start
+
+    async def start_instance(self, spec: InstanceSpec) -> str:
+        """Make the pod; the gateway's URL as soon as it reports."""
+        hub = self.hub_settings
+        watch = await self._watch()
+        self.gateway_key = key_of(self.api_token)
+        address = hub.gateways.expect(self.instance_id, self.api_token, self._authority())
+        try:
+            await self.load_user_options()
+            parts = await self._parts(spec)
+            pod = await self._manifest(parts)
+            self.report("Asking the cluster for the instance", 0.2)
+            cluster, claim = self._cluster(watch), self._home_manifest()
+            if claim is not None:
+                await cluster.have_claim(claim)
+            await cluster.create(pod)
+            url = await self._wait(address, watch, spec)
+        finally:
+            hub.gateways.forget(self.instance_id)
+        self.report("The gateway answers; the session is starting behind it", 0.9)
+        return url
+
+    async def load_user_options(self) -> None:
+        """Translate the admitted spec into KubeSpawner's traits. Options themselves set nothing."""
+        if self.spec is None:
+            raise StartFailed("The instance was not admitted.", "Start it from the portal or the hub's API.")
+        spec, facility = self.spec, self.hub_settings.facility.current
+        environment = facility.environments[spec.environment]
+        if environment.kubernetes is None:
+            raise StartFailed(
+                f"The environment {environment.title!r} is not offered on this cluster.",
+                f"An operator has to give it an image in facility.yaml: environments.{spec.environment}.kubernetes.",
+            )
+        if spec.identity.uid == manifest.GATEWAY_ACCOUNT:
+            raise StartFailed(
+                f"Your account has the number {spec.identity.uid}, which is the gateways' own.",
+                "The facility has to give you another one.",
+            )
+        self.image = manifest.environment_image(environment.kubernetes)
+        self.image_pull_policy = environment.kubernetes.pull_policy
+        self.uid, self.gid = spec.identity.uid, spec.identity.gid
+
+    async def get_pod_manifest(self) -> Any:
+        """The whole pod, as a Kubernetes model: KubeSpawner's, completed by `visa.hub.pods.manifest`."""
+        if self.spec is None:
+            raise StartFailed("The instance was not admitted.", "Start it from the portal or the hub's API.")
+        return self._model(await self._manifest(await self._parts(self.spec)))
+
+    async def _manifest(self, parts: manifest.Parts) -> dict[str, Any]:
+        base = await super().get_pod_manifest()
+        pod = manifest.complete(self.api.api_client.sanitize_for_serialization(base), self._site(), parts)
+        if self.modify_pod_hook:
+            changed = await maybe_future(self.modify_pod_hook(self, self._model(pod)))
+            pod = self.api.api_client.sanitize_for_serialization(changed)
+        return pod
+
+    def _model(self, pod: dict[str, Any]) -> Any:
+        return self.api.api_client.deserialize(json.dumps(pod), "application/json", "V1Pod")
+
+    def _site(self) -> manifest.Site:
+        resources = {
+            "requests": {"cpu": f"{round(1000 * self.gateway_cpu_request)}m", "memory": self.gateway_memory_request},
+            "limits": {"cpu": f"{round(1000 * self.gateway_cpu_limit)}m", "memory": self.gateway_memory_limit},
+        }
+        return manifest.Site(
+            self.release,
+            self.gateway_image,
+            self.gateway_image_pull_policy,
+            resources,
+            self.environment_config_map,
+            self.supplemental_groups_policy,
+        )
+
+    async def _parts(self, spec: InstanceSpec) -> manifest.Parts:
+        facility = self.hub_settings.facility.current
+        try:
+            data = volumes.data_volumes(spec, facility, frozenset(self.host_paths))
+        except volumes.NotOffered as error:
+            raise StartFailed("The experiment's data cannot be shown here.", f"An operator has to {error}.") from error
+        home = volumes.home_volume(facility.homes.kubernetes, spec.identity.username, self._home_claim)
+        unseen = await self._look_for(spec)
+        environ = {k: str(v) for k, v in self.get_env().items() if k.startswith("JUPYTERHUB_")}
+        environ["VISA_HUB_VERSION"] = jupyterhub.__version__
+        environ["VISA_TLS"] = "1" if self.ca_certificate else ""
+        look_for = tuple(looked for looked in data.looked_for if (looked.experiment, looked.folder) in unseen)
+        operators = frozenset(self.environment)
+        return manifest.Parts(self.instance_id, spec, facility, environ, data, home, look_for, operators)
+
+    async def _look_for(self, spec: InstanceSpec) -> set[tuple[str, str]]:
+        """Folders that the hub itself cannot see; raise `StartFailed` for one that is not there."""
+        looking = asyncio.ensure_future(asyncio.to_thread(self._seen, spec))
+        done, _ = await asyncio.wait({looking}, timeout=_STORAGE)
+        if not done:
+            raise StartFailed("The storage that holds the data does not answer.", f"Try later, or ask {self._contact}.")
+        missing, unseen = looking.result()
+        if missing:
+            cause = failures.no_folder(missing, self._contact)
+            raise StartFailed(cause.sentence, cause.remedy)
+        return unseen
+
+    def _seen(self, spec: InstanceSpec) -> tuple[str, set[tuple[str, str]]]:
+        unseen = set()
+        for mount in spec.mounts:
+            storage = self.hub_settings.facility.current.data[mount.root].kubernetes
+            folder = volumes.joined(storage.sub_path if storage else "", mount.path)
+            place = os.path.join(self.data_folder, mount.root)
+            if not self.data_folder or not os.path.isdir(place):
+                unseen.add((str(mount.experiment), folder))
+                continue
+            try:
+                os.stat(os.path.join(place, folder, ""))
+            except (FileNotFoundError, NotADirectoryError):
+                return str(mount.experiment), unseen
+            except OSError:
+                # Not the hub's to see, perhaps the person's: it is looked for as her.
+                unseen.add((str(mount.experiment), folder))
+        return "", unseen
+
+    @property
+    def _contact(self) -> str:
+        return str(self.hub_settings.facility.current.facility.contact)
+
+    # homes
+
+    @property
+    def _home_claim(self) -> str:
+        return f"visa-home-{manifest.owner_hash(self.user.name)}"
+
+    def _home_manifest(self) -> dict[str, Any] | None:
+        """A claim of her own, where facility.yaml says so: made at the first start and never deleted by us."""
+        homes = self.hub_settings.facility.current.homes.kubernetes
+        if homes is None or homes.new_claim is None:
+            return None
+        return volumes.home_claim(homes.new_claim, self._home_claim, self.user.name)
+
+    # until it listens
+
+    async def _wait(self, address: asyncio.Future[str], watch: PodWatch, spec: InstanceSpec) -> str:
+        """Until the gateway reports; raise `StartFailed` with the cause as soon as it is sure that it will not."""
+        told: set[str] = set()
+        cluster, looked = self._cluster(watch), time.monotonic()
+        while not address.done():
+            changed = asyncio.ensure_future(watch.changed(self.pod_name, _LOOK))
+            both: set[asyncio.Future[Any]] = {address, changed}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            changed.cancel()
+            if address.done():
+                break
+            pod = watch.pods.get(self.pod_name)
+            if pod is None:
+                continue
+            self._tell_steps(pod, told)
+            events = []
+            if time.monotonic() - looked >= _LOOK:
+                looked, events = time.monotonic(), await cluster.events(pod)
+            cause = failures.start_trouble(pod, events, spec, self._contact)
+            if cause is not None and cause.final:
+                await cluster.delete(self.pod_name, grace=0)
+                raise StartFailed(cause.sentence, cause.remedy)
+            if cause is not None and str(cause) not in told:
+                told.add(str(cause))
+                self.report(str(cause), 0.4)
+        return address.result()
+
+    def _tell_steps(self, pod: dict[str, Any], told: set[str]) -> None:
+        for condition in pod["status"].get("conditions") or ():
+            step = _STEPS.get(condition.get("type", ""))
+            if step is not None and condition.get("status") == "True" and condition["type"] not in told:
+                told.add(condition["type"])
+                self.report(*step)
+
+    # afterwards
+
+    async def poll(self) -> int | None:
+        """None while the pod runs, also while the cluster cannot say; else how it ended, and `failure` says why."""
+        if not self.gateway_key:
+            return 0
+        watch = await self._watch(wait=False)
+        if not await watch.loaded(_LOADED):
+            log.warning("The cluster does not say whether instance %s runs: it is taken to", self.instance_id)
+            return None
+        pod = watch.pods.get(self.pod_name)
+        if pod is None:
+            return await self._missing(watch)
+        ending = failures.ending_of(pod)
+        if ending is None:
+            return None
+        self.failure = self.failure or ending.sentence
+        return ending.code
+
+    async def _missing(self, watch: PodWatch) -> int | None:
+        """The watch does not know the pod: ask about it before anything is given up."""
+        try:
+            if await self._cluster(watch).exists(self.pod_name):
+                return None
+        except (ApiException, TimeoutError, StartFailed) as error:
+            log.warning("The cluster does not say whether instance %s runs: %s", self.instance_id, error)
+            return None
+        if not self.stop_asked:
+            removed = "The instance's pod was removed from the cluster, by an operator or because its node went away."
+            self.failure = self.failure or f"{removed} {failures.KEPT}"
+        return 1
+
+    async def stop_instance(self, now: bool) -> None:
+        """Delete the pod: gently, or at once."""
+        watch = await self._watch(wait=False)
+        await self._cluster(watch).delete(self.pod_name, grace=0 if now else self.delete_grace_period)
+
+    def get_state(self) -> dict[str, Any]:
+        """What a restarted hub needs."""
+        return {**super().get_state(), "gateway_key": self.gateway_key}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what a former hub started."""
+        super().load_state(state)
+        self.pod_name = manifest.pod_name(self.instance_id)
+        self.gateway_key = str(state.get("gateway_key", ""))
+        self._began = bool(self.gateway_key)  # KubeSpawner keeps a state of stopped servers too
+
+    def clear_state(self) -> None:
+        """Forget."""
+        super().clear_state()
+        self.pod_name = manifest.pod_name(self.instance_id)
+        self.gateway_key = ""
+
+    # trust
+
+    def _authority(self) -> Authority | None:
+        """Whose certificates gateways show; None: gateways speak plain HTTP. Raise `StartFailed`."""
+        if not self.ca_certificate:
+            return None
+        try:
+            return _authority(self.ca_certificate, self.ca_key)
+        except BadAuthority as error:
+            log.error("%s", error)
+            raise StartFailed("The service's certificates cannot be used.", "An operator has to look.") from error
+
+    def _trust(self) -> None:
+        """JupyterHub asks gateways whether they are up: it has to take their certificates.
+
+        These are its own settings for internal TLS; with them unset it would take public authorities only.
+        """
+        known = self.user.settings
+        if not self.ca_certificate or known.get("internal_ssl_ca") == self.ca_certificate:
+            return
+        authority = self._authority()
+        if authority is not None:
+            certificate, key = authority.own(self.hub_settings.state / "secrets")
+            known.update(
+                internal_ssl_ca=self.ca_certificate, internal_ssl_cert=str(certificate), internal_ssl_key=str(key)
+            )
+
+    # all instances
+
+    async def _watch(self, *, wait: bool = True) -> PodWatch:
+        """The namespace's watch, begun by whoever needs it first; raise `StartFailed` when it knows nothing yet."""
+        self._trust()
+        watch = self._begun_watch()
+        _spawners[self.pod_name] = self
+        if wait and not await watch.loaded(_LOADED):
+            raise StartFailed("The cluster does not answer.", f"Try again in a few minutes, or ask {self._contact}.")
+        return watch
+
+    def _cluster(self, watch: PodWatch, contact: str | None = None) -> Cluster:
+        timeout, patience = self.k8s_api_request_timeout, self.k8s_api_request_retry_timeout
+        return Cluster(
+            self.api, self.namespace, watch, timeout, patience, self._contact if contact is None else contact
+        )
+
+    def _begun_watch(self) -> PodWatch:
+        key = (self.namespace, self.release)
+        if key not in self._watches:
+            self._watches[key] = PodWatch(self.api, self.namespace, manifest.selector(self.release))
+            self._watches[key].on_change.append(_look_at)
+        self._watches[key].start()
+        return self._watches[key]
+
+    @classmethod
+    async def sweep(cls, hub: HubSettings, known: Iterable[str], *, grace: float, config: Any) -> list[str]:
+        """Delete pods that nobody knows."""
+        own = cls(_mock=True, config=config)
+        watch = own._begun_watch()
+        if not await watch.loaded(_LOADED):
+            log.warning("Instances that nobody knows are not looked for: the cluster does not answer")
+            return []
+        cluster = own._cluster(watch, contact="")
+        alive, ended = set(known), []
+        for name, pod in list(watch.pods.items()):
+            identifier = pod["metadata"]["labels"].get("visa/instance", "")
+            if identifier not in alive and _age(pod) >= grace:
+                await cluster.delete(name, grace=own.delete_grace_period)
+                ended.append(identifier)
+        return ended
+
+
+_spawners: weakref.WeakValueDictionary[str, VisaKubeSpawner] = weakref.WeakValueDictionary()
+_looks: set[asyncio.Task[Any]] = set()
+
+
+def _look_at(name: str, pod: dict[str, Any] | None) -> None:
+    """A pod changed: when it ended and nobody is at it, the hub hears of it now instead of at its next round."""
+    spawner = _spawners.get(name)
+    if spawner is None or not spawner.ready or (pod is not None and failures.ending_of(pod) is None):
+        return
+    task = asyncio.ensure_future(spawner.poll_and_notify())
+    _looks.add(task)
+    task.add_done_callback(_looked)
+
+
+def _looked(task: asyncio.Task[Any]) -> None:
+    _looks.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        log.error("An instance's end could not be looked at; the next round tries again", exc_info=task.exception())
+
+
+@lru_cache(maxsize=4)
+def _authority(certificate: str, key: str) -> Authority:
+    return Authority(Path(certificate), Path(key))
+
+
+def _age(pod: dict[str, Any]) -> float:
+    made = str(pod["metadata"]["creationTimestamp"])
+    return (datetime.now(UTC) - datetime.fromisoformat(made)).total_seconds()

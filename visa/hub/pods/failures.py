@@ -1,0 +1,256 @@
+"""What Kubernetes says of a pod, in plain words. Pure: dicts as the API gives them.
+
+Every sentence names the cause and who can do something; what Kubernetes said itself follows, shortened.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from visa.hub.pods.manifest import CHECK, ENVIRONMENT, GATEWAY
+from visa.instances.model import InstanceSpec
+
+Dict = dict[str, Any]
+
+KEPT = "Your files are kept."
+_LONGEST = 300
+_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
+_CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_KILLED = 137
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """``sentence`` says what is wrong, ``remedy`` who can do what. ``final``: waiting does not help."""
+
+    sentence: str
+    remedy: str
+    final: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.remedy}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """``code``: for the hub's ``poll``; the cause for people."""
+
+    code: int
+    sentence: str
+
+
+def shown(text: object) -> str:
+    """A program's words, safe and short enough for a page."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text or "")).split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+
+
+# while it starts
+
+
+def start_trouble(pod: Dict, events: Iterable[Dict], spec: InstanceSpec, contact: str) -> Cause | None:
+    """Why the pod does not start, or None while it may."""
+    status = pod.get("status", {})
+    checks = (
+        _looked_for(status, contact),
+        _scheduling(status, spec, contact),
+        _waiting(status, contact),
+        _ended(pod),
+        _from_events(events, contact),
+    )
+    return next((cause for cause in checks if cause is not None), None)
+
+
+def _scheduling(status: Dict, spec: InstanceSpec, contact: str) -> Cause | None:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            if condition.get("reason") != "Unschedulable":
+                return None
+            return no_node(str(condition.get("message", "")), spec, contact)
+    return None
+
+
+def no_node(message: str, spec: InstanceSpec, contact: str) -> Cause:
+    """The scheduler's ``0/3 nodes are available: 2 Insufficient cpu, 1 node(s) had untolerated taint …``."""
+    missing = re.search(r'persistentvolumeclaim "([^"]+)" (not found|is being deleted)', message)
+    if missing:
+        return Cause(f"The storage volume {missing[1]!r} {missing[2]}.", f"An operator has to look: {contact}.")
+    if "unbound immediate PersistentVolumeClaims" in message:
+        return Cause("A storage volume is not ready yet.", f"If this stays so, ask {contact}.", final=False)
+    asked = [f"{spec.resources.cpu:g} cores", f"{spec.resources.memory / 2**30:.3g} GiB of memory"]
+    asked += [f"{spec.resources.gpu} GPU"] if spec.resources.gpu else []
+    found = re.match(r"(\d+)/(\d+) nodes are available: (.*)", message, re.DOTALL)
+    if found is None:
+        return Cause(f"No node has room for {', '.join(asked)}: {shown(message)}", "Choose a smaller flavour.")
+    free = _reasons(found[3])
+    sentence = f"No node has room for this flavour: it asks for {', '.join(asked)}; of {found[2]} nodes {free}."
+    return Cause(sentence, f"Choose a smaller flavour, stop an instance, or ask {contact}.")
+
+
+_TRANSLATED = (
+    (r"Insufficient cpu", "too few cores free"),
+    (r"Insufficient memory", "too little memory free"),
+    (r"Insufficient ephemeral-storage", "too little scratch space free"),
+    (r"Insufficient (\S+)", "too few {0} free"),
+    (r"Too many pods", "no place for another instance"),
+    (r"node\(s\) had untolerated taint.*", "reserved for others"),
+    (r"node\(s\) didn't match Pod's node affinity/selector", "not of the kind that this flavour needs"),
+    (r"node\(s\) were unschedulable", "closed for maintenance"),
+    (r"node\(s\) had volume node affinity conflict", "away from the storage of your home"),
+)
+
+
+def _reasons(text: str) -> str:
+    """``2 have too few cores free, 1 …``."""
+    said = []
+    for part in re.split(r",\s*(?=\d)|(?<=\w)\.\s", text.partition(" preemption:")[0].strip(" .")):
+        found = re.match(r"(\d+) (.*?)\.?$", part.strip(), re.DOTALL)
+        if found is None:
+            continue
+        words = shown(found[2])
+        for pattern, translation in _TRANSLATED:
+            matched = re.fullmatch(pattern, words)
+            if matched:
+                words = translation.format(*matched.groups())
+                break
+        said.append(f"{found[1]}: {words}")
+    return "; ".join(said) if said else shown(text)
+
+
+def _waiting(status: Dict, contact: str) -> Cause | None:
+    for container in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        reason, message = waiting.get("reason", ""), waiting.get("message", "")
+        if reason in _PULL:
+            what = "environment" if container["name"] == ENVIRONMENT else "service"
+            sentence = f"The image of the {what} cannot be had: {container.get('image', '')} ({shown(message)})."
+            return Cause(sentence, f"Choose another environment, or ask {contact}.")
+        if reason in _CONFIG:
+            return _not_made(str(message), contact)
+    return None
+
+
+def _not_made(message: str, contact: str) -> Cause:
+    folder = re.search(r"failed to (?:create subPath directory|prepare subPath) for volumeMount \"([^\"]+)\"", message)
+    if folder:
+        return no_folder("", contact)
+    configuration = re.search(r'(configmap|secret) "([^"]+)" not found', message)
+    if configuration:
+        sentence = f"A part of the installation is missing: {configuration[1]} {configuration[2]!r}."
+        return Cause(sentence, f"An operator has to look: {contact}.")
+    if "runAsNonRoot" in message:
+        return Cause("The image wants to run as root, which is not allowed.", f"Ask {contact} for another image.")
+    if re.search(r"exec(?:utable file)?.*(?:not found|no such file)", message):
+        return Cause("The image has no /bin/sh, so it cannot be started.", f"Ask {contact} for another image.")
+    return Cause(f"The instance cannot be made: {shown(message)}.", f"Ask {contact}.")
+
+
+def no_folder(experiment: str, contact: str) -> Cause:
+    """A data folder that is in the catalogue but not on the storage."""
+    whose = f"experiment '{experiment}'" if experiment else "a chosen experiment"
+    sentence = f"The data folder of {whose} is not there, or not yours to enter."
+    return Cause(sentence, f"Ask {contact}: it may not have been made or may have been archived.")
+
+
+def _looked_for(status: Dict, contact: str) -> Cause | None:
+    for container in status.get("initContainerStatuses") or ():
+        ended = (container.get("state") or {}).get("terminated") or {}
+        if container["name"] == CHECK and ended.get("exitCode"):
+            return no_folder("", contact)
+    return None
+
+
+_MOUNT = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
+
+
+def _from_events(events: Iterable[Dict], contact: str) -> Cause | None:
+    for event in events:
+        message = str(event.get("message", ""))
+        if event.get("reason") in _MOUNT:
+            if re.search(r"hostPath type check failed|No such file or directory|does not exist", message):
+                return no_folder("", contact)
+            what = re.search(r'for volume "([^"]+)"|volumes=\[([^\]]+)\]', message)
+            name = next((part for part in what.groups() if part), "") if what else ""
+            part = {"home": "your home", "configuration": "the service's configuration"}.get(name, "storage")
+            return Cause(f"A volume cannot be mounted ({part}): {shown(message)}.", f"Ask {contact}.")
+        if event.get("reason") == "FailedCreatePodSandBox":
+            return Cause(f"The node cannot make the instance: {shown(message)}.", f"Ask {contact}.", final=False)
+    return None
+
+
+def refused_by_api(status: int, body: str, contact: str) -> Cause:
+    """Why the API server did not take the pod (or a claim)."""
+    try:
+        message = str(json.loads(body).get("message", ""))
+    except (ValueError, AttributeError):
+        message = body
+    quota = re.search(r"exceeded quota: (\S+), requested: (.+?), used: (.+?), limited: (.+)", message)
+    if quota:
+        name, asked, used, limit = quota.groups()
+        sentence = f"The facility's space on the cluster is full ({name}): asked {asked}; used {used} of {limit}."
+        return Cause(sentence, f"Stop an instance, wait until somebody else does, or ask {contact}.")
+    if "violates PodSecurity" in message:
+        return Cause(f"The cluster's rules do not allow this instance: {shown(message)}.", f"Ask {contact}.")
+    if status == 403 and "is forbidden: User" in message:
+        return Cause("The service may not start instances here.", f"An operator has to look at its rights: {contact}.")
+    return Cause(f"The cluster does not take the instance ({status}): {shown(message)}.", f"Ask {contact}.")
+
+
+# afterwards
+
+
+def _terminated(status: Dict) -> Iterable[tuple[str, Dict]]:
+    for container in status.get("containerStatuses") or ():
+        ended = (container.get("state") or {}).get("terminated")
+        if ended:
+            yield container["name"], ended
+
+
+def _ended(pod: Dict) -> Cause | None:
+    ending = ending_of(pod)
+    return None if ending is None else Cause(ending.sentence, "")
+
+
+def ending_of(pod: Dict) -> Ending | None:
+    """How a pod ended, None while it runs. Either container's end is the instance's."""
+    status = pod.get("status", {})
+    if status.get("reason") == "Evicted":
+        return Ending(1, f"The node ran short and put the instance out: {_evicted(status)} {KEPT}")
+    ended = dict(_terminated(status))
+    if ENVIRONMENT in ended:
+        return _environment_ended(ended[ENVIRONMENT])
+    if GATEWAY in ended:
+        code = int(ended[GATEWAY].get("exitCode", 1)) or 1
+        said = shown(ended[GATEWAY].get("message"))
+        return Ending(
+            code, f"The instance's gateway ended (exit code {code}). {f'Last it said: {said} ' if said else ''}{KEPT}"
+        )
+    if status.get("phase") in ("Failed", "Succeeded"):
+        why = shown(status.get("message") or status.get("reason") or "no reason is known")
+        return Ending(1, f"The instance ended: {why}. {KEPT}")
+    return None
+
+
+def _evicted(status: Mapping[str, Any]) -> str:
+    message = str(status.get("message", ""))
+    if re.search(r'(?i)emptyDir volume "scratch" exceeds', message):
+        return "its scratch space (/tmp) was full. Choose a flavour with more scratch space."
+    if "ephemeral" in message and "exceeds" in message:
+        return "it wrote more outside /tmp and its home than it may."
+    return shown(message) + "."
+
+
+def _environment_ended(ended: Mapping[str, Any]) -> Ending:
+    code = int(ended.get("exitCode", 1))
+    if ended.get("reason") == "OOMKilled":
+        full = "The session ended because its memory was full. Choose a flavour with more memory."
+        return Ending(code or _KILLED, f"{full} {KEPT}")
+    said = shown(ended.get("message"))
+    if code == 0:
+        return Ending(0, f"The session was shut down from within. {KEPT}")
+    last = f" Last it said: {said}" if said else ""
+    return Ending(code, f"The session ended (exit code {code}). {KEPT}{last}")

@@ -1,0 +1,77 @@
+"""Where gateways report: that they listen, and what they notice later. Only with the server's own token."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyterhub.apihandlers.base import APIHandler
+from tornado import web
+
+from visa.hub import settings
+from visa.hub.gateways import holds
+from visa.identifiers import instance_id
+from visa.store.store import Decision
+
+LONGEST_NOTICE = 300
+_LARGEST = 4096
+
+
+class GatewayHandler(APIHandler):  # type: ignore[misc]
+    """``POST /hub/api/visa/gateways/<owner>/<server name>``."""
+
+    def check_xsrf_cookie(self) -> None:
+        """Tokens only: no cookie is looked at."""
+
+    async def post(self, owner: str, name: str) -> None:
+        """``{"url": …}``: it listens, ``{"notice": …}``: it noticed something. Both only from the gateway itself."""
+        if len(self.request.body) > _LARGEST:
+            raise web.HTTPError(413, "A gateway's report is short")
+        body = self.get_json_body()
+        if not isinstance(body, dict):
+            raise web.HTTPError(400, "Give an object with url or notice")
+        if "notice" in body:
+            await self._notice(owner, name, body["notice"])
+        else:
+            self._listens(owner, name, body.get("url"))
+
+    def _listens(self, owner: str, name: str, url: object) -> None:
+        expected = settings.get().gateways.expected(instance_id(owner, name), self.get_auth_token())
+        if expected is None:
+            raise web.HTTPError(403, "This gateway is not expected")
+        address = _address(url, "https" if expected.authority else "http")
+        issued = expected.authority.issue(address) if expected.authority else None
+        if not expected.url.done():
+            expected.url.set_result(str(url))
+        self.write({"certificate": issued.certificate, "key": issued.key} if issued else {})
+
+    async def _notice(self, owner: str, name: str, notice: object) -> None:
+        user = self.find_user(owner)
+        spawner: Any = user.spawners.get(name) if user else None
+        if not holds(getattr(spawner, "gateway_key", ""), self.get_auth_token()):
+            raise web.HTTPError(403, "This gateway is not known")
+        text = notice if isinstance(notice, str) else ""
+        if not text or len(text) > LONGEST_NOTICE or not text.isprintable():
+            raise web.HTTPError(400, f"notice must be a line of text, at most {LONGEST_NOTICE} characters")
+        identifier, store = instance_id(owner, name), settings.get().store
+        await asyncio.to_thread(store.notice, identifier, text)
+        decision = Decision("visa", owner, "notice", True, identifier, None, {"why": text})
+        await asyncio.to_thread(store.record, decision)
+        self.set_status(204)
+
+
+def _address(url: object, scheme: str) -> str:
+    """The pod's address in ``url``; nothing but an address and a port of a pod is taken."""
+    parts = urlsplit(url if isinstance(url, str) and len(url) < 200 else "")
+    try:
+        address, port = ipaddress.ip_address(parts.hostname or ""), parts.port
+    except ValueError:
+        address, port = None, None
+    extra = parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None
+    if address is None or port is None or parts.scheme != scheme or extra:
+        raise web.HTTPError(400, f"url must be {scheme}://<address of the pod>:<port>")
+    if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
+        raise web.HTTPError(400, "url must name the pod's own address")
+    return str(address)

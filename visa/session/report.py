@@ -1,0 +1,113 @@
+"""On Kubernetes the gateway tells the hub that it listens, and later what it noticed.
+
+The hub need not wait for the kubelet's next round, and answers with the certificate for this pod's address:
+the proxy then knows that it speaks with this gateway, and with nothing else in the pod.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from visa.session.hub import Hub, HubRefused, HubUnavailable
+from visa.session.settings import BadSettings, GatewaySettings
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 120.0
+"""Seconds for which the hub may not answer, or not expect this gateway (it restarted), before it is given up."""
+_PAUSES = (0.05, 2.0)
+_LOOK = 2.0
+
+
+def url_of(address: str, port: int, tls: bool) -> str:
+    """Where the proxy reaches this gateway; raise `BadSettings`."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError as error:
+        raise BadSettings(f"VISA_ADDRESS {address!r} is not an address") from error
+    host = f"[{ip}]" if ip.version == 6 else str(ip)
+    return f"{'https' if tls else 'http'}://{host}:{port}"
+
+
+async def announce(hub: Hub, settings: GatewaySettings, port: int) -> ssl.SSLContext | None:
+    """Tell the hub that this gateway listens at ``port``; the TLS context to serve with, None for plain HTTP.
+
+    Raise `HubUnavailable` or `HubRefused` when the hub does not take it for two minutes.
+    """
+    body = {"url": url_of(settings.address, port, settings.tls)}
+    answer = await _patiently(lambda: hub.report(body))
+    if not settings.tls:
+        return None
+    if not answer.get("certificate") or not answer.get("key"):
+        raise HubRefused("the hub gave no certificate although VISA_TLS is set")
+    return context(str(answer["certificate"]), str(answer["key"]))
+
+
+async def _patiently(ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    end, pause = time.monotonic() + _PATIENCE, _PAUSES[0]
+    while True:
+        try:
+            return await ask()
+        except (HubUnavailable, HubRefused) as error:
+            # Refused too: network policies reach a new pod late, and a hub that restarts knows nobody yet.
+            if time.monotonic() > end:
+                raise
+            log.warning("The hub does not take the report (%s); again in %.2f s", error, pause)
+        await asyncio.sleep(pause)
+        pause = min(1.5 * pause, _PAUSES[1])
+
+
+def context(certificate: str, key: str) -> ssl.SSLContext:
+    """To serve with; nothing is written where the environment could read it."""
+    descriptor = os.memfd_create("certificate")
+    try:
+        os.write(descriptor, f"{certificate}\n{key}\n".encode())
+        made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        made.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+    return made
+
+
+async def tell_of_memory(hub: Hub, settings: GatewaySettings) -> None:
+    """Until cancelled: tell the hub when a program in the environment was killed for memory.
+
+    A kernel that is killed leaves Jupyter, and on cgroup v1 the pod, running. The count comes from the
+    environment, so nothing but a number is taken from it.
+    """
+    path = os.path.join(settings.run, "killed-for-memory")
+    told = 0
+    while True:
+        await asyncio.sleep(_LOOK)
+        count = _count(path)
+        if count <= told:
+            continue
+        times = "A program" if count == 1 else f"{count} programs"
+        notice = f"{times} in this instance ended because the memory was full: perhaps a notebook's kernel."
+        try:
+            await hub.report({"notice": f"{notice} Use less at once, or choose a flavour with more memory."})
+        except (HubUnavailable, HubRefused) as error:
+            log.warning("The hub was not told of full memory; the next look tries again: %s", error)
+        else:
+            told = count
+
+
+def _count(path: str) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return 0
+    try:
+        text = os.read(descriptor, 16)
+    except OSError:
+        return 0
+    finally:
+        os.close(descriptor)
+    return int(text) if text.strip().isdigit() and len(text.strip()) < 7 else 0
