@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser
 
-from tests.services import facility, hub, postgresql
+from tests.services import hub, postgresql
 from tests.services.browser import chromium
 
 REPOSITORY = Path(__file__).parents[1]
@@ -54,17 +54,22 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_hub(tmp_path_factory: pytest.TempPathFactory, environment_prefix: Path) -> Iterator[hub.RunningHub]:
+def backend(environment_prefix: Path) -> hub.Backend:
+    """Where instances start."""
+    return hub.Backend(environment_prefix)
+
+
+@pytest.fixture(scope="session")
+def shared_hub(tmp_path_factory: pytest.TempPathFactory, backend: hub.Backend) -> Iterator[hub.RunningHub]:
     """A hub that many tests use; each takes names of its own for its servers and leaves none running."""
-    folder = tmp_path_factory.mktemp("hub")
-    with hub.running(folder, facility.write(folder / "facility", environment_prefix)) as running:
+    with backend.running(tmp_path_factory.mktemp("hub")) as running:
         yield running
 
 
 @pytest.fixture
-def own_hub(tmp_path: Path, environment_prefix: Path) -> Iterator[hub.RunningHub]:
+def own_hub(tmp_path: Path, backend: hub.Backend) -> Iterator[hub.RunningHub]:
     """A hub of one's own: to be killed, restarted, misconfigured."""
-    with hub.running(tmp_path, facility.write(tmp_path / "facility", environment_prefix)) as running:
+    with backend.running(tmp_path) as running:
         yield running
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.services import facility
-from tests.services.hub import Browser, RunningHub, running, until
+from tests.services.hub import Browser, RunningHub, started, until
 from visa.hub.demo import DemoAuthenticator
 
 GOOD = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
@@ -62,7 +62,7 @@ def test_others_are_not_let_in(shared_hub: RunningHub, username: str, password: 
 
 def test_who_is_removed_from_the_catalogue_starts_nothing(tmp_path: Path) -> None:
     path = facility.write(tmp_path / "facility")
-    with running(tmp_path, path, extra="c.Authenticator.auth_refresh_age = 1") as made:
+    with started(RunningHub(tmp_path, path, extra="c.Authenticator.auth_refresh_age = 1")) as made:
         token = made.token("rosalind")
         catalogue = path.with_name("catalogue.yaml")
         before = catalogue.read_text()

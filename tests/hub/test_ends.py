@@ -12,19 +12,16 @@ import httpx
 import pytest
 import yaml
 
-from tests.services import facility
-from tests.services.hub import RunningHub, running, until
-from visa.processes import arguments
+from tests.services.hub import Backend, RunningHub, until
 from visa.store.store import Instance
 
 GOOD: dict[str, Any] = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, environment_prefix: Path) -> Iterator[RunningHub]:
+def hub(tmp_path_factory: pytest.TempPathFactory, backend: Backend) -> Iterator[RunningHub]:
     """One that looks every second."""
-    folder = tmp_path_factory.mktemp("ends")
-    with running(folder, facility.write(folder / "facility", environment_prefix), look_every=1.0) as made:
+    with backend.running(tmp_path_factory.mktemp("ends"), look_every=1.0) as made:
         yield made
 
 
@@ -40,13 +37,7 @@ def _nothing_left(hub: RunningHub, marie: httpx.Client) -> Iterator[None]:
     for name in marie.get("/users/marie").json()["servers"]:
         if name:
             marie.request("DELETE", f"/users/marie/servers/{name}", json={"remove": True})
-    until(lambda: not hub.store.holding() and not supervised(hub), 30, "the end of everything")
-
-
-def supervised(hub: RunningHub) -> set[str]:
-    """Instances with processes, by id."""
-    folder = hub.state / "instances"
-    return {Path(a).name for pid in hub.processes() for a in arguments(pid) if Path(a).parent == folder}
+    until(lambda: not hub.store.holding() and not hub.alive(), 30, "the end of everything")
 
 
 def rewrite(hub: RunningHub, content: str) -> None:
@@ -89,7 +80,7 @@ def test_stop_in_the_middle_of_a_start(hub: RunningHub, marie: httpx.Client) -> 
         until(lambda: hub.store.holding(), 20, "the reservation")
         assert marie.delete("/users/marie/servers/hasty").status_code in (202, 204)
         started.result(60)
-    until(lambda: not hub.store.holding() and not supervised(hub), 30, "its end")
+    until(lambda: not hub.store.holding() and not hub.alive(), 30, "its end")
     ended = instance(hub, "hasty")
     assert (ended.state, ended.reason) == ("stopped", None)
     until(lambda: not marie.get("/users/marie/servers/hasty").json()["pending"], 10)
@@ -117,7 +108,7 @@ def test_who_leaves_an_experiment_loses_the_instance_on_it(hub: RunningHub, mari
     ended = instance(hub, "mine").id
     (said,) = [d for e in hub.store.audit() if (d := e.decision).instance_id == ended and d.action == "end"]
     assert said.reason == "experiment-withdrawn"
-    until(lambda: supervised(hub) == {instance(hub, "open").id}, 20, "its processes' end")
+    until(lambda: hub.alive() == {instance(hub, "open").id}, 20, "its processes' end")
 
 
 def test_a_catalogue_that_is_gone_ends_nothing_and_starts_nothing(hub: RunningHub, marie: httpx.Client) -> None:
@@ -183,9 +174,9 @@ def test_a_reservation_whose_server_is_gone_is_given_back(hub: RunningHub, marie
 
 SLOW = """
 import asyncio
-from visa.hub.sandbox import VisaSandboxSpawner
+from {module} import {name}
 
-class Slow(VisaSandboxSpawner):
+class Slow({name}):
     async def start_instance(self, spec):
         await super().start_instance(spec)
         await asyncio.sleep(60)
@@ -195,9 +186,9 @@ c.Spawner.start_timeout = 3
 """
 
 
-def test_a_start_that_takes_too_long_is_given_up_and_says_so(tmp_path: Path, environment_prefix: Path) -> None:
-    path = facility.write(tmp_path / "facility", environment_prefix)
-    with running(tmp_path, path, extra=SLOW) as made:
+def test_a_start_that_takes_too_long_is_given_up_and_says_so(tmp_path: Path, backend: Backend) -> None:
+    module, _, name = backend.hub.spawner_class.rpartition(".")
+    with backend.running(tmp_path, extra=SLOW.format(module=module, name=name)) as made:
         with made.api(made.token("marie")) as api:
             answer = api.post("/users/marie/servers/slow", json=GOOD)
             assert answer.status_code >= 500
@@ -205,4 +196,4 @@ def test_a_start_that_takes_too_long_is_given_up_and_says_so(tmp_path: Path, env
         assert ended.state == "failed"
         assert "took longer than" in (ended.reason or "")
         assert made.store.holding() == ()
-        until(lambda: not supervised(made), 20, "its processes' end")
+        until(lambda: not made.alive(), 20, "its processes' end")

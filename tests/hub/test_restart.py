@@ -22,14 +22,6 @@ def start(hub: RunningHub, token: str, name: str) -> None:
         assert answer.status_code in (201, 202), answer.text
 
 
-def supervisors(hub: RunningHub) -> list[str]:
-    """Instances with a supervisor, by the names of their run folders."""
-    found = []
-    for pid in hub.processes():
-        found += [Path(a).name for a in arguments(pid) if Path(a).parent == hub.state / "instances"]
-    return sorted(set(found))
-
-
 def portal_of(hub: RunningHub) -> Process:
     """The portal that this hub runs."""
     assert hub.process is not None
@@ -75,7 +67,7 @@ def test_killed_during_starts_nothing_is_lost_or_left(own_hub: RunningHub) -> No
         assert broken, "some were starting"
         assert {(i.state, i.reason) for i in broken} == {("failed", RESTARTED)}
         known = {i.id for i in own_hub.store.holding()}
-        until(lambda: set(supervisors(own_hub)) == known, 30, "unknown processes' end")
+        until(lambda: own_hub.alive() == known, 30, "unknown processes' end")
         assert "42" in run_in(own_hub, token, "marie/steady", "print(6 * 7)")
         free = 5 - len(ready)
         for number in range(free):
@@ -87,20 +79,20 @@ def test_a_clean_stop_and_start_keeps_running_work(own_hub: RunningHub) -> None:
     token = own_hub.token("marie")
     start(own_hub, token, "kept")
     own_hub.stop()
-    assert supervisors(own_hub), "instances go on"
+    assert own_hub.alive(), "instances go on"
     own_hub.start()
     with own_hub.api(token) as api:
         assert api.get("/users/marie").json()["servers"]["kept"]["ready"]
         assert "1" in run_in(own_hub, token, "marie/kept", "print(1)")
         assert api.delete("/users/marie/servers/kept").status_code in (202, 204)
-        until(lambda: not supervisors(own_hub), 30, "its end")
+        until(lambda: not own_hub.alive(), 30, "its end")
     assert own_hub.store.holding() == ()
 
 
 def test_an_instance_that_ends_by_itself_gives_its_quota_back_and_says_why(own_hub: RunningHub) -> None:
     token = own_hub.token("marie")
     start(own_hub, token, "dies")
-    (identifier,) = supervisors(own_hub)
+    (identifier,) = own_hub.alive()
     jupyter = [
         pid
         for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit())

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.services import facility
 from tests.services.browser import log_in
-from tests.services.hub import RunningHub, running
+from tests.services.hub import RunningHub, started
 from visa.store.store import now
 from visa.store.tables import InstanceRow
 
@@ -33,7 +33,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, environment_prefix: Path) -> I
     odd = [{**base, "id": "odd-1", "title": HOSTILE, "team": ["lise"]}]
     catalogue["experiments"] = [*catalogue["experiments"], *many, *odd]
     (folder / "facility" / "catalogue.yaml").write_text(yaml.safe_dump(catalogue))
-    with running(folder, path) as made:
+    with started(RunningHub(folder, path)) as made:
         yield made
 
 

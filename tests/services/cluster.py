@@ -142,5 +142,3 @@ def parts(environment_image: str = "scattering") -> dict[str, Any]:
     }
     homes = {"kubernetes": {"claim": "homes"}}
     return {"data": {"raw": raw, "shared": shared}, "environments": environments, "flavours": flavours, "homes": homes}
-
-

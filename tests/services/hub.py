@@ -10,21 +10,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
+from tests.services import facility
 from visa.cli.demo.leftovers import end_all, of
 from visa.cli.demo.runner import free_ports
+from visa.processes import arguments
 from visa.store.store import Store
 
 CONFIG = """\
 from visa.hub.defaults import configure
 configure(c, facility={facility!r}, state={state!r}, store_url={store!r}, bind_url="http://127.0.0.1:{public}",
           hub_port={hub}, proxy_port={proxy}, portal_port={portal}, authenticator={authenticator!r},
-          look_every={look_every})
+          look_every={look_every}, spawner={spawner!r})
 c.VisaSandboxSpawner.tether_pid = {tether}
 {extra}
 """
@@ -52,10 +54,13 @@ class Browser(httpx.Client):
 class RunningHub:
     """One hub. `start` may be called again after `kill`."""
 
+    spawner = "visa-sandbox"
+    spawner_class = "visa.hub.sandbox.VisaSandboxSpawner"
+
     def __init__(
         self,
         folder: Path,
-        facility: Path,
+        facility_file: Path,
         *,
         store_url: str | None = None,
         authenticator: str = "visa-demo",
@@ -63,10 +68,11 @@ class RunningHub:
         variables: dict[str, str] | None = None,
         look_every: float = 60.0,
     ) -> None:
-        self.folder, self.facility = folder, facility
+        self.folder, self.facility = folder, facility_file
         self.state = (folder / "state").resolve()
         folder.mkdir(parents=True, exist_ok=True)
         public, hub, proxy, portal = free_ports(4)
+        self.hub_port = hub
         self.url = f"http://127.0.0.1:{public}"
         self.portal = f"{self.url}/services/visa/"
         self.log = folder / "hub.log"
@@ -74,7 +80,7 @@ class RunningHub:
         self.variables = variables or {}
         self.config.write_text(
             CONFIG.format(
-                facility=str(facility),
+                facility=str(facility_file),
                 state=str(self.state),
                 store=store_url,
                 public=public,
@@ -83,12 +89,22 @@ class RunningHub:
                 portal=portal,
                 authenticator=authenticator,
                 tether=os.getpid(),
-                extra=extra,
+                spawner=self.spawner,
+                extra=self.backend() + extra,
                 look_every=look_every,
             )
         )
         self.store_url = store_url or f"sqlite:///{self.state / 'visa.sqlite'}"
         self.process: subprocess.Popen[bytes] | None = None
+
+    def backend(self) -> str:
+        """What jupyterhub_config.py says of the backend."""
+        return ""
+
+    def alive(self) -> set[str]:
+        """Ids of instances of which something runs."""
+        folder = self.state / "instances"
+        return {Path(a).name for pid in self.processes() for a in arguments(pid) if Path(a).parent == folder}
 
     @property
     def store(self) -> Store:
@@ -203,14 +219,30 @@ def until(condition: Any, seconds: float = 20.0, what: str = "it") -> Any:
 
 
 @contextmanager
-def running(folder: Path, facility: Path, **settings: Any) -> Iterator[RunningHub]:
-    """A hub for the length of the block; its log is shown when something fails."""
-    hub = RunningHub(folder, facility, **settings)
+def started(hub: RunningHub) -> Iterator[RunningHub]:
+    """``hub`` runs for the length of the block."""
     try:
         hub.start()
         yield hub
     finally:
         hub.end()
+
+
+class Backend:
+    """Where hubs of tests start their instances: on this machine. The same tests run on `tests.cluster`'s too."""
+
+    hub: type[RunningHub] = RunningHub
+
+    def __init__(self, prefix: Path) -> None:
+        self._prefix = prefix
+
+    def facility(self, folder: Path) -> Path:
+        """facility.yaml of the test facility."""
+        return facility.write(folder / "facility", self._prefix)
+
+    def running(self, folder: Path, **settings: Any) -> AbstractContextManager[RunningHub]:
+        """A hub on the test facility for the length of a block."""
+        return started(self.hub(folder, self.facility(folder), **settings))
 
 
 def run_in(hub: RunningHub, token: str, path: str, code: str, seconds: float = 30.0) -> str:

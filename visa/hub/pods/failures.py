@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from visa.hub.pods.manifest import CHECK, ENVIRONMENT, GATEWAY
+from visa.hub.words import how_ended, shown
 from visa.instances.model import InstanceSpec
 
 Dict = dict[str, Any]
 
 KEPT = "Your files are kept."
-_LONGEST = 300
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _KILLED = 137
@@ -41,12 +41,6 @@ class Ending:
 
     code: int
     sentence: str
-
-
-def shown(text: object) -> str:
-    """A program's words, safe and short enough for a page."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text or "")).split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
 # while it starts
@@ -227,7 +221,7 @@ def ending_of(pod: Dict) -> Ending | None:
         code = int(ended[GATEWAY].get("exitCode", 1)) or 1
         said = shown(ended[GATEWAY].get("message"))
         return Ending(
-            code, f"The instance's gateway ended (exit code {code}). {f'Last it said: {said} ' if said else ''}{KEPT}"
+            code, f"The instance's gateway ended ({how_ended(code)}). {f'Last it said: {said} ' if said else ''}{KEPT}"
         )
     if status.get("phase") in ("Failed", "Succeeded"):
         why = shown(status.get("message") or status.get("reason") or "no reason is known")
@@ -253,4 +247,4 @@ def _environment_ended(ended: Mapping[str, Any]) -> Ending:
     if code == 0:
         return Ending(0, f"The session was shut down from within. {KEPT}")
     last = f" Last it said: {said}" if said else ""
-    return Ending(code, f"The session ended (exit code {code}). {KEPT}{last}")
+    return Ending(code, f"The session ended ({how_ended(code)}). {KEPT}{last}")

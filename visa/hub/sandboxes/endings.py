@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 from dataclasses import dataclass
 from pathlib import Path
+
+from visa.hub.words import how_ended, shown
 
 log = logging.getLogger(__name__)
 _TAIL = 4096
@@ -36,22 +37,14 @@ def ending_of(run: Path) -> Ending:
     code = told["code"] if told["code"] is not None else 1
     if told["who"] == "gateway":
         return Ending(
-            code or 1, f"The instance's gateway ended ({_how(code)}). Last it said: {last_words(run, 'gateway')}"
+            code or 1, f"The instance's gateway ended ({how_ended(code)}). Last it said: {last_words(run, 'gateway')}"
         )
     if told["oom"] and code in (137, -9):
         sentence = "The session ended because its memory was full. Choose a flavour with more memory."
         return Ending(code, sentence)
     if code == 0:
         return Ending(0, "The session was shut down from within.")
-    return Ending(code, f"The session ended ({_how(code)}). Last it said: {last_words(run, 'environment')}")
-
-
-def _how(code: int) -> str:
-    number = -code if code < 0 else code - 128
-    try:
-        return f"by signal {signal.Signals(number).name}"
-    except ValueError:
-        return f"exit code {code}"
+    return Ending(code, f"The session ended ({how_ended(code)}). Last it said: {last_words(run, 'environment')}")
 
 
 def last_words(run: Path, part: str) -> str:
@@ -63,5 +56,4 @@ def last_words(run: Path, part: str) -> str:
             lines = file.read().decode(errors="replace").strip().splitlines()
     except OSError:
         return "nothing."
-    printable = "".join(c for c in (lines[-1] if lines else "nothing.") if c.isprintable())
-    return printable[:300]
+    return shown(lines[-1] if lines else "nothing.")
