@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import jinja2
 from jupyterhub.services.auth import HubOAuth
+from sqlalchemy.exc import OperationalError
 from tornado import web
 from tornado.httpserver import HTTPServer
 
@@ -22,12 +23,15 @@ from visa.portal.handlers import LARGEST_BODY, Api, Callback
 from visa.portal.hub import HubClient
 from visa.portal.service import PortalService
 from visa.store.admissions import Admissions
+from visa.store.schema import SchemaMismatch
 from visa.store.store import Store
 
 log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 _PR_SET_PDEATHSIG = 1
+_LOOK = 2.0
+"""Seconds between two looks at a store that cannot be used yet."""
 
 
 class Static(web.StaticFileHandler):
@@ -70,7 +74,7 @@ def make_app(service: PortalService, prefix: str, base: str) -> web.Application:
         prefix=prefix,
         base=base,
         watchers={},
-        cookie_secret=os.urandom(32),
+        cookie_secret=_cookie_secret(),
         log_function=_log,
     )
 
@@ -85,22 +89,59 @@ def _milliseconds(handler: web.RequestHandler) -> float:
     return 1000 * handler.request.request_time()
 
 
+def _cookie_secret() -> bytes:
+    """Replicas share ``VISA_PORTAL_COOKIE`` (hexadecimal digits): a login may begin at one and end at another."""
+    shared = os.environ.get("VISA_PORTAL_COOKIE", "")
+    return bytes.fromhex(shared) if shared else os.urandom(32)
+
+
+def address() -> tuple[str, int]:
+    """Where to listen: ``VISA_PORTAL_LISTEN``, else where people's requests are sent to."""
+    url = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
+    host, _, port = os.environ.get("VISA_PORTAL_LISTEN", "").rpartition(":")
+    if port:
+        return host.strip("[]"), int(port)
+    return url.hostname or "127.0.0.1", url.port or 80
+
+
+def hub_base() -> str:
+    """JupyterHub's path; with its host where the portal has another one (`JupyterHub.subdomain_host`)."""
+    base, host = os.environ["JUPYTERHUB_BASE_URL"], os.environ.get("JUPYTERHUB_HOST", "")
+    own = urlsplit(os.environ.get("JUPYTERHUB_PUBLIC_URL", "")).netloc
+    return host + base if own and urlsplit(host).netloc not in ("", own) else base
+
+
+async def usable(store: Store) -> None:
+    """Wait until the hub has brought the store to this version's schema: replicas may be up before it."""
+    said = ""
+    while True:
+        try:
+            await asyncio.to_thread(store.verify)
+            return
+        except (SchemaMismatch, OperationalError) as error:
+            why = str(error.orig if isinstance(error, OperationalError) else error)
+            if why != said:
+                log.warning("Waiting for the store: %s", why)
+                said = why
+            await asyncio.sleep(_LOOK)
+
+
 async def serve() -> None:
-    """Until SIGTERM, with JupyterHub's variables for a managed service."""
+    """Until SIGTERM, with the variables that JupyterHub gives a managed service; own replicas get the same."""
     # The hub may be killed; a portal without it answers nobody, and the next hub needs the port.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     facility = FacilitySource(Path(os.environ["VISA_FACILITY"]))
     store = Store(os.environ["VISA_STORE_URL"])
-    store.verify()
+    await usable(store)
     source = {"open": open_catalogue(facility.current.catalogue)}
     facility.subscribe(lambda new: source.update(open=open_catalogue(new.catalogue)))
     hub = HubClient(os.environ["JUPYTERHUB_API_URL"])
-    prefix, base = os.environ["JUPYTERHUB_SERVICE_PREFIX"], os.environ["JUPYTERHUB_BASE_URL"]
+    prefix, base = os.environ["JUPYTERHUB_SERVICE_PREFIX"], hub_base()
     service = PortalService(facility, Admissions(facility, lambda: source["open"], store), store, hub, base)
     HubOAuth.instance().cache_max_age = 20
     server = HTTPServer(make_app(service, prefix, base), max_body_size=4 * LARGEST_BODY)
-    url = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
-    server.listen(url.port or 80, url.hostname or "127.0.0.1")
+    host, port = address()
+    server.listen(port, host)
     watching = asyncio.create_task(facility.watch())
     end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,0 +1,1 @@
+../../../visa/session/environment/jupyter_server_config.py

@@ -1,0 +1,3 @@
+from visa.hub.chart import configure
+
+configure(c)  # noqa: F821
