@@ -1,0 +1,93 @@
+"""What every way of running the probe shares: the script, the account, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import resources
+
+UID = 20001
+"""An account that no image knows."""
+HOME, RUN, TMP = "/home/visa-check", "/run/visa", "/tmp"
+PATIENCE = 300.0
+"""Seconds for the whole probe, without the pull of the image."""
+
+VARIABLES = {
+    "HOME": HOME,
+    "USER": "visa-check",
+    "LOGNAME": "visa-check",
+    "LANG": "C.UTF-8",
+    "TMPDIR": TMP,
+    "JUPYTER_RUNTIME_DIR": f"{TMP}/jupyter-runtime",
+    "VISA_RUN": RUN,
+    "VISA_BASE_URL": "/user/visa-check/probe/",
+    "VISA_EXPERIMENTS": "",
+    "VISA_CONFIG": f"{RUN}/jupyter_server_config.py",
+}
+"""As an instance's (visa/hub/inside.py), with the configuration where the probe can write it."""
+
+
+class CannotRun(Exception):
+    """The image could not be run at all. The message says why and what to do."""
+
+
+class NoShell(Exception):
+    """The image has no /bin/sh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What the probe printed, and whether the file system was read-only meanwhile, as it is on Kubernetes."""
+
+    output: str
+    read_only: bool
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the probe found, by key; a key that came more than once has all its values."""
+
+    values: dict[str, list[str]] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def read(output: str) -> Facts:
+        """From what the probe printed; other lines are passed over."""
+        facts = Facts()
+        for line in output.splitlines():
+            word, _, rest = line.partition(" ")
+            if word == "fact":
+                key, _, value = rest.partition(" ")
+                facts.values.setdefault(key, []).append(value.strip())
+            elif word == "log":
+                facts.log.append(rest)
+        return facts
+
+    def __getitem__(self, key: str) -> str:
+        return self.values.get(key, [""])[0]
+
+    def all(self, key: str) -> list[str]:
+        """Every value."""
+        return self.values.get(key, [])
+
+
+def script() -> str:
+    """For ``/bin/sh -c``: writes the files that VISA would mount, and looks around."""
+    here, given = resources.files("visa.cli.check_image"), resources.files("visa") / "session" / "environment"
+    files = {
+        "launch": (given / "launch").read_text(),
+        "jupyter_server_config.py": (given / "jupyter_server_config.py").read_text(),
+        "probe.py": (here / "probe.py").read_text(),
+    }
+    written = "".join(f"cat >{RUN}/{name} <<'VISA-END'\n{text}VISA-END\n" for name, text in files.items())
+    return written + (here / "probe.sh").read_text()
+
+
+def last_words(text: str) -> str:
+    """The last line of what an engine said: there it says what went wrong."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][-600:] if lines else "it said nothing"
+
+
+def is_about_the_shell(text: str) -> bool:
+    """Whether an engine's complaint is that there is no /bin/sh."""
+    return "/bin/sh" in text and any(words in text for words in ("no such file", "not found", "No such file"))
