@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 import time
 from pathlib import Path
@@ -99,17 +100,23 @@ async def _run(image: str, namespace: str | None, pull_secret: str | None) -> Ra
             await asyncio.shield(_delete(pods, wanted, name))
 
 
-async def _connect() -> str:
-    """Set the client up, from the pod that this runs in or from KUBECONFIG; the current namespace."""
+def _own_namespace() -> str | None:
+    """Of the pod that this runs in; None outside a cluster."""
     try:
         config.load_incluster_config()
     except config.ConfigException:
-        pass
-    else:
-        return _NAMESPACE_FILE.read_text().strip()
+        return None
+    return _NAMESPACE_FILE.read_text().strip()
+
+
+async def _connect() -> str:
+    """Set the client up, from the pod that this runs in or from KUBECONFIG; the current namespace."""
+    if own := _own_namespace():
+        return own
+    file = os.environ.get("KUBECONFIG") or None
     try:
-        await config.load_kube_config()
-        _, current = config.list_kube_config_contexts()
+        await config.load_kube_config(config_file=file)
+        _, current = config.list_kube_config_contexts(config_file=file)
     except (config.ConfigException, OSError) as error:
         raise CannotRun(f"no cluster is configured: {error}; set KUBECONFIG") from error
     return str(current["context"].get("namespace", "default"))
