@@ -4,7 +4,8 @@
     configure(c)
 
 The chart mounts below ``/etc/visa``: ``hub/values.yaml`` (its values), ``facility/`` (facility.yaml and
-catalogue.yaml) and ``secrets/`` (one file each). ``hub.config`` and ``hub.extraConfig`` come last: the operator's word counts.
+catalogue.yaml) and ``secrets/`` (one file each). ``hub.config`` and ``hub.extraConfig`` come last:
+the operator's word counts.
 """
 
 from __future__ import annotations

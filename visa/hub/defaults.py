@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from visa.facility.load import FacilityProblems
 from visa.facility.watch import FacilitySource
-from visa.hub import proxy, settings
+from visa.hub import settings
 from visa.store.schema import SchemaMismatch
 from visa.store.store import Store
 
@@ -161,6 +161,8 @@ def plugins(c: Any, authenticator: str, spawner: str) -> None:
 
 
 def _proxy(c: Any, folder: Path, proxy_port: int) -> None:
+    from visa.hub import proxy  # one machine's own: the image for Kubernetes has no traefik
+
     c.JupyterHub.proxy_class = "visa-traefik"
     for name, value in proxy.settings_for(folder, proxy_port, secret(folder, "proxy")).items():
         c.VisaTraefikProxy[name] = value
