@@ -71,11 +71,23 @@ def document(prefix: Path | str = "environment") -> dict[str, Any]:
     }
 
 
+class _Plain(yaml.SafeDumper):
+    """Without anchors, which facility.yaml does not take."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def dump(content: dict[str, Any]) -> str:
+    """YAML as facility.yaml takes it."""
+    return yaml.dump(content, Dumper=_Plain)
+
+
 def write(folder: Path, prefix: Path | str = "environment", **changed: Any) -> Path:
     """facility.yaml, catalogue.yaml and data folders; ``changed`` replaces top-level parts."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "facility.yaml"
-    path.write_text(yaml.safe_dump({**document(prefix), **changed}))
+    path.write_text(dump({**document(prefix), **changed}))
     (folder / "catalogue.yaml").write_text(yaml.safe_dump(CATALOGUE))
     for entry in CATALOGUE["experiments"]:
         year = str(entry["start"])[:4]

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -207,15 +207,15 @@ class RunningHub:
         return httpx.Client(base_url=f"{self.portal}api/v1/", headers={"Authorization": f"token {token}"}, timeout=60)
 
 
-def until(condition: Any, seconds: float = 20.0, what: str = "it") -> Any:
-    """The first true value of ``condition()``."""
+def until(condition: Any, seconds: float = 20.0, what: str | Callable[[], str] = "it") -> Any:
+    """The first true value of ``condition()``; ``what`` did not happen otherwise."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()
         if value:
             return value
         time.sleep(0.05)
-    raise AssertionError(f"{what} did not happen within {seconds} s")
+    raise AssertionError(f"{what if isinstance(what, str) else what()} did not happen within {seconds} s")
 
 
 @contextmanager

@@ -36,7 +36,8 @@ _LOADED = 20.0
 _LOOK = 2.0
 """Seconds between two looks at the events of a pod that is slow to start."""
 _STORAGE = 10.0
-_TRIES = 5
+_SETTLES = 1.5
+"""Seconds in which the cluster says why it ended a pod."""
 _STEPS = {
     "PodScheduled": ("A node was found; preparing your home and the experiment's data", 0.45),
     "Initialized": ("Starting the session", 0.6),
@@ -246,7 +247,10 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
             events = []
             if time.monotonic() - looked >= _LOOK:
                 looked, events = time.monotonic(), await cluster.events(pod)
-            cause = failures.start_trouble(pod, events, spec, self._contact)
+            if failures.pulling(pod, events) and "pulling" not in told:
+                told.add("pulling")
+                self.report("The node fetches the environment's image; only its first use takes this long", 0.5)
+            cause = failures.start_trouble(pod, events, _age(pod), spec, self._contact)
             if cause is not None and cause.final:
                 await cluster.delete(self.pod_name, grace=0)
                 raise StartFailed(cause.sentence, cause.remedy)
@@ -278,6 +282,11 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
         ending = failures.ending_of(pod)
         if ending is None:
             return None
+        if ending.told and not (self.stop_asked or self.ending):
+            # The cluster tells containers to end before it says why.
+            await watch.changed(self.pod_name, _SETTLES)
+            events = await self._cluster(watch).events(pod)
+            ending = failures.ending_by_cluster(ending, watch.pods.get(self.pod_name), events)
         self.failure = self.failure or ending.sentence
         return ending.code
 
@@ -290,8 +299,7 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
             log.warning("The cluster does not say whether instance %s runs: %s", self.instance_id, error)
             return None
         if not self.stop_asked:
-            removed = "The instance's pod was removed from the cluster, by an operator or because its node went away."
-            self.failure = self.failure or f"{removed} {failures.KEPT}"
+            self.failure = self.failure or failures.REMOVED
         return 1
 
     async def stop_instance(self, now: bool) -> None:

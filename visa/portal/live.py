@@ -51,7 +51,7 @@ class Watcher:
             except Problem as problem:
                 log.info("not looking at %s: %s", self._caller.username, problem)
                 return
-            seen = [(i.id, i.state, i.title, i.reason) for i in found]
+            seen = [(i.id, i.state, i.title, i.reason, i.notice) for i in found]
             if before is not None and seen != before:
                 for listener in self._listeners:
                     listener.set()

@@ -133,6 +133,7 @@ class InstanceOut(Answer):
     ends: datetime | None = Field(description="When its lifetime ends, if nothing changes")
     ends_because: Literal["maximum", "idle"] | None
     reason: str | None = Field(description="Why it ended, when nobody asked for that")
+    notice: str | None = Field(description="What was noticed in it since its start, as a kernel ended for memory")
 
 
 Identifier = Annotated[str, Field(max_length=128)]

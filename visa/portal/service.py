@@ -206,6 +206,7 @@ class PortalService:
             ends=ends,
             ends_because=because,
             reason=known.reason if state in ("failed", "stopped") else None,
+            notice=known.notice,
         )
 
     async def start_new(self, caller: Caller, wanted: models.StartIn) -> models.InstanceOut:

@@ -36,12 +36,20 @@ def url_of(address: str, port: int, tls: bool) -> str:
     return f"{'https' if tls else 'http'}://{host}:{port}"
 
 
-async def announce(hub: Hub, settings: GatewaySettings, port: int) -> ssl.SSLContext | None:
-    """Tell the hub that this gateway listens at ``port``; the TLS context to serve with, None for plain HTTP.
+async def environment_began(settings: GatewaySettings) -> None:
+    """Until the launcher runs in the environment: a gateway beside an image that cannot be had is no instance."""
+    while "began" not in os.listdir(settings.run):
+        await asyncio.sleep(0.01)
 
+
+async def announce(hub: Hub, settings: GatewaySettings, port: int) -> ssl.SSLContext | None:
+    """Tell the hub, once the environment runs, that this gateway listens at ``port``.
+
+    The TLS context to serve with; None for plain HTTP.
     Raise `HubUnavailable` or `HubRefused` when the hub does not take it for two minutes.
     """
     body = {"url": url_of(settings.address, port, settings.tls)}
+    await environment_began(settings)
     answer = await _patiently(lambda: hub.report(body))
     if not settings.tls:
         return None

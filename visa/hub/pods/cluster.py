@@ -76,7 +76,7 @@ class Cluster:
             ) from error
 
     async def events(self, pod: dict[str, Any]) -> list[dict[str, Any]]:
-        """Warnings about this pod, newest first; asked for only while it is slow to start."""
+        """What the cluster says of this pod, newest first; asked for only while it is slow to start."""
         selector = f"involvedObject.uid={pod['metadata']['uid']}"
         list_events = self.api.list_namespaced_event
         try:
@@ -85,8 +85,7 @@ class Cluster:
         except (ApiException, NoAnswer, ValueError) as error:
             log.warning("Events of pod %s cannot be read: %s", pod["metadata"]["name"], error)
             return []
-        warnings = [item for item in items if item.get("type") == "Warning"]
-        return sorted(warnings, key=lambda item: str(item.get("lastTimestamp") or ""), reverse=True)
+        return sorted(items, key=lambda item: str(item.get("lastTimestamp") or ""), reverse=True)
 
     async def delete(self, name: str, *, grace: int) -> None:
         """Delete the pod and wait until it is gone. Raise ``TimeoutError`` when the cluster does not do it."""

@@ -21,6 +21,9 @@ KEPT = "Your files are kept."
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _KILLED = 137
+_TOLD = (_KILLED, 143)
+_STAYS = 7.0
+"""Seconds after which a fault that may pass by itself counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +40,25 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """``code``: for the hub's ``poll``; the cause for people."""
+    """``code``: for the hub's ``poll``; the cause for people. ``told``: it was told to end, perhaps by the cluster."""
 
     code: int
     sentence: str
+    told: bool = False
 
 
 # while it starts
 
 
-def start_trouble(pod: Dict, events: Iterable[Dict], spec: InstanceSpec, contact: str) -> Cause | None:
-    """Why the pod does not start, or None while it may."""
+def start_trouble(pod: Dict, events: Iterable[Dict], age: float, spec: InstanceSpec, contact: str) -> Cause | None:
+    """Why the pod, ``age`` seconds old, does not start, or None while it may."""
     status = pod.get("status", {})
     checks = (
         _looked_for(status, contact),
         _scheduling(status, spec, contact),
         _waiting(status, contact),
         _ended(pod),
-        _from_events(events, contact),
+        _from_events(events, age, contact),
     )
     return next((cause for cause in checks if cause is not None), None)
 
@@ -158,22 +162,37 @@ def _looked_for(status: Dict, contact: str) -> Cause | None:
     return None
 
 
+def pulling(pod: Dict, events: Iterable[Dict]) -> bool:
+    """Whether a node fetches an image for it now."""
+    waits = any((c.get("state") or {}).get("waiting") for c in pod["status"].get("containerStatuses") or ())
+    pulls = [event["reason"] for event in events if event.get("reason") in ("Pulling", "Pulled")]
+    return waits and pulls[:1] == ["Pulling"]
+
+
 _MOUNT = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
 
 
-def _from_events(events: Iterable[Dict], contact: str) -> Cause | None:
+def _from_events(events: Iterable[Dict], age: float, contact: str) -> Cause | None:
     for event in events:
         message = str(event.get("message", ""))
         if event.get("reason") in _MOUNT:
-            if re.search(r"hostPath type check failed|No such file or directory|does not exist", message):
-                return no_folder("", contact)
-            what = re.search(r'for volume "([^"]+)"|volumes=\[([^\]]+)\]', message)
-            name = next((part for part in what.groups() if part), "") if what else ""
-            part = {"home": "your home", "configuration": "the service's configuration"}.get(name, "storage")
-            return Cause(f"A volume cannot be mounted ({part}): {shown(message)}.", f"Ask {contact}.")
+            return _not_mounted(message, age, contact)
         if event.get("reason") == "FailedCreatePodSandBox":
             return Cause(f"The node cannot make the instance: {shown(message)}.", f"Ask {contact}.", final=False)
     return None
+
+
+def _not_mounted(message: str, age: float, contact: str) -> Cause | None:
+    """The kubelet tries again by itself, so most faults of a mount count only when they stay."""
+    if "failed to sync" in message:  # it has only just heard of the pod
+        return None
+    if re.search(r"hostPath type check failed|No such file or directory", message):
+        return no_folder("", contact)
+    what = re.search(r'for volume "([^"]+)"', message)
+    name = what[1] if what else ""
+    part = {"home": "your home", "configuration": "the service's configuration"}.get(name, "storage")
+    final = age > _STAYS or re.search(r'(configmap|secret) "[^"]+" not found|is not registered', message) is not None
+    return Cause(f"A volume cannot be mounted ({part}): {shown(message)}.", f"Ask {contact}.", final=final)
 
 
 def refused_by_api(status: int, body: str, contact: str) -> Cause:
@@ -213,7 +232,7 @@ def ending_of(pod: Dict) -> Ending | None:
     """How a pod ended, None while it runs. Either container's end is the instance's."""
     status = pod.get("status", {})
     if status.get("reason") == "Evicted":
-        return Ending(1, f"The node ran short and put the instance out: {_evicted(status)} {KEPT}")
+        return Ending(1, _put_out(status))
     ended = dict(_terminated(status))
     if ENVIRONMENT in ended:
         return _environment_ended(ended[ENVIRONMENT])
@@ -245,6 +264,28 @@ def _environment_ended(ended: Mapping[str, Any]) -> Ending:
         return Ending(code or _KILLED, f"{full} {KEPT}")
     said = shown(ended.get("message"))
     if code == 0:
-        return Ending(0, f"The session was shut down from within. {KEPT}")
+        return Ending(0, f"The session was shut down from within. {KEPT}", told=True)
     last = f" Last it said: {said}" if said else ""
-    return Ending(code, f"The session ended ({how_ended(code)}). {KEPT}{last}")
+    return Ending(code, f"The session ended ({how_ended(code)}). {KEPT}{last}", told=code in _TOLD)
+
+
+REMOVED = f"The instance was removed from the cluster, by an operator or because its node went away. {KEPT}"
+
+
+def ending_by_cluster(ending: Ending, pod: Dict | None, events: Iterable[Dict]) -> Ending:
+    """``ending``, or what the cluster had to do with it: ``pod`` as it is now, None when it is gone."""
+    if pod is not None and pod["status"].get("reason") == "Evicted":
+        return ending_of(pod) or ending
+    for event in events:
+        if event.get("reason") == "Evicted":
+            return Ending(ending.code or 1, _put_out(event))
+        if event.get("reason") in ("Preempted", "Preempting"):
+            sentence = f"The instance had to make room for one of higher priority. {KEPT}"
+            return Ending(ending.code or 1, sentence)
+    if pod is None or pod["metadata"].get("deletionTimestamp"):
+        return Ending(ending.code or 1, REMOVED)
+    return ending
+
+
+def _put_out(status: Mapping[str, Any]) -> str:
+    return f"The node ran short and put the instance out: {_evicted(status)} {KEPT}"
