@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.hub.sandboxing import GATEWAY, Place, made_place, told, wait_for_file
+from visa.hub import inside
 from visa.hub.admitted import StartFailed
 from visa.hub.sandbox import VisaSandboxSpawner, _supervisors
-from visa.hub import inside
 from visa.hub.sandboxes import instance
 from visa.hub.sandboxes.endings import ending_of
 from visa.identifiers import DataRootId, ExperimentId
