@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 REGISTRY = "localhost/visa"
-TAG = "dev"
+TAG = os.environ.get("VISA_IMAGE_TAG", "dev")
 LOAD = os.environ.get("VISA_IMAGE_LOAD", "../shared/cluster/cluster load")
 """Gives an image to the cluster; its name is added."""
 
