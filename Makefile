@@ -6,15 +6,21 @@ PORT ?= 8000
 DIR ?= .demo
 WHAT ?= tests
 KEYCLOAK ?= ../shared/keycloak/keycloak
+LOAD ?= ../shared/cluster/cluster load
 VENV := .venv
 UV := $(VENV)/bin/uv
 ENVIRONMENT := .cache/environments/scattering
 
-.PHONY: demo test test-keycloak lint benchmarks lock images clean system system-test hub hub-dev environment
+# cluster-demo: LOAD= is the command that hands an image to the cluster; tools/cluster-demo lists its other variables.
+.PHONY: demo cluster-demo test test-keycloak lint benchmarks lock images clean system system-test hub hub-dev environment
 
 demo: system
 	@$(MAKE) --no-print-directory -j2 hub environment
 	@exec $(VENV)/bin/visa demo --port $(PORT) --dir "$(DIR)" --environment $(ENVIRONMENT)
+
+# On the Kubernetes that KUBECONFIG points to, with kubectl and helm on PATH.
+cluster-demo: hub
+	@LOAD="$(LOAD)" $(VENV)/bin/python tools/cluster-demo
 
 test: system system-test
 	@$(MAKE) --no-print-directory -j2 hub-dev environment
