@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.services import cluster
 from tests.services.cluster_hub import ClusterBackend
 from tests.services.hub import RunningHub
+from tests.services.release import Release
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,3 +48,12 @@ def own_hub(tmp_path: Path, backend: ClusterBackend) -> Iterator[RunningHub]:
     """A hub of one's own."""
     with backend.running(tmp_path) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def release() -> Release:
+    """The release of `make cluster-demo`, which answers."""
+    made = Release()
+    answer = httpx.get(f"{made.url}/hub/health", timeout=20)
+    assert answer.status_code == 200, "run `make cluster-demo` first"
+    return made

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import REPOSITORY
 from tests.services import facility
-from tests.services.hub import Browser, RunningHub, run_in, until
+from tests.services.hub import RunningHub, run_in, until
+from tests.services.keycloak import Keycloak, log_in, token_of
 
 pytestmark = [pytest.mark.keycloak, pytest.mark.timeout(400)]
 
@@ -34,46 +30,6 @@ c.VisaAuthenticator.client_secret = "visa-test-secret"
 c.VisaAuthenticator.oauth_callback_url = {callback!r}
 c.Authenticator.auth_refresh_age = 2
 """
-
-
-class Keycloak:
-    """The launcher of ../shared/keycloak and its administration API."""
-
-    def __init__(self) -> None:
-        launcher = Path(os.environ.get("KEYCLOAK", REPOSITORY / ".." / "shared" / "keycloak" / "keycloak"))
-        self.launcher = (REPOSITORY / launcher).resolve()
-        self.issuer = ""
-
-    def up(self) -> None:
-        done = subprocess.run([self.launcher, "up"], check=True, capture_output=True, text=True, timeout=300)
-        self.issuer = re.findall(r"http://\S+/realms/\w+", done.stdout)[-1]
-
-    def down(self) -> None:
-        subprocess.run([self.launcher, "down"], check=True, capture_output=True, timeout=60)
-
-    def _admin(self) -> httpx.Client:
-        base, realm = self.issuer.rsplit("/realms/", 1)
-        form = {"grant_type": "password", "client_id": "admin-cli", "username": "admin", "password": "admin"}
-        token = httpx.post(f"{base}/realms/master/protocol/openid-connect/token", data=form).json()["access_token"]
-        headers = {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=f"{base}/admin/realms/{realm}", headers=headers)
-
-    def change(self, username: str, **values: Any) -> None:
-        with self._admin() as admin:
-            (person,) = admin.get("/users", params={"username": username, "exact": "true"}).json()
-            admin.put(f"/users/{person['id']}", json={**person, **values}).raise_for_status()
-
-    def set_role(self, username: str, role: str, *, given: bool) -> None:
-        with self._admin() as admin:
-            (person,) = admin.get("/users", params={"username": username, "exact": "true"}).json()
-            body = [admin.get(f"/roles/{role}").raise_for_status().json()]
-            path = f"/users/{person['id']}/role-mappings/realm"
-            admin.request("POST" if given else "DELETE", path, json=body).raise_for_status()
-
-    def end_sessions(self, username: str) -> None:
-        with self._admin() as admin:
-            (person,) = admin.get("/users", params={"username": username, "exact": "true"}).json()
-            admin.post(f"/users/{person['id']}/logout").raise_for_status()
 
 
 @pytest.fixture(scope="module")
@@ -98,27 +54,8 @@ def hub(keycloak: Keycloak, tmp_path_factory: pytest.TempPathFactory, environmen
         made.end()
 
 
-def log_in(hub: RunningHub, username: str) -> Browser:
-    """Through Keycloak's own form."""
-    client = Browser(base_url=hub.url, follow_redirects=True, timeout=60)
-    page = client.get("/hub/oauth_login?next=/hub/token")
-    action = re.search(r'action="([^"]+)"', page.text)
-    assert action, page.text[:1000]
-    answer = client.post(action[1].replace("&amp;", "&"), data={"username": username, "password": username})
-    client.answer = answer  # type: ignore[attr-defined]
-    return client
-
-
-def token_of(client: httpx.Client, username: str) -> str:
-    xsrf = next(c.value for c in client.cookies.jar if c.name == "_xsrf" and c.path == "/hub/")
-    path = f"/hub/api/users/{username}/tokens"
-    answer = client.post(path, json={"note": "test"}, headers={"X-XSRFToken": xsrf or ""})
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["token"])
-
-
 def test_claims_become_a_person(hub: RunningHub) -> None:
-    with log_in(hub, "marie") as client:
+    with log_in(hub.url, "marie") as client:
         assert str(client.answer.url) == f"{hub.url}/hub/token"  # type: ignore[attr-defined]
         person = hub.store.person("marie")
         assert person is not None
@@ -129,7 +66,7 @@ def test_claims_become_a_person(hub: RunningHub) -> None:
         model = client.get("/hub/api/user").json()
         assert model["name"] == "marie"
         assert not model["admin"]
-    with log_in(hub, "grace") as client:
+    with log_in(hub.url, "grace") as client:
         assert client.get("/hub/api/user").json()["admin"]
 
 
@@ -141,7 +78,7 @@ def test_pkce_is_asked_of_the_provider(hub: RunningHub) -> None:
 
 
 def test_who_has_no_role_is_told_so_and_not_let_in(hub: RunningHub) -> None:
-    with log_in(hub, "noaccount") as client:
+    with log_in(hub.url, "noaccount") as client:
         answer = client.answer  # type: ignore[attr-defined]
         assert answer.status_code == 403
         assert "none of the roles" in answer.text
@@ -150,7 +87,7 @@ def test_who_has_no_role_is_told_so_and_not_let_in(hub: RunningHub) -> None:
 
 
 def test_a_role_that_changes_is_seen_at_the_next_refresh(hub: RunningHub, keycloak: Keycloak) -> None:
-    with log_in(hub, "lise") as client:
+    with log_in(hub.url, "lise") as client:
         keycloak.set_role("lise", "instrument_scientist", given=True)
         try:
 
@@ -165,7 +102,7 @@ def test_a_role_that_changes_is_seen_at_the_next_refresh(hub: RunningHub, keyclo
 
 
 def test_a_disabled_account_neither_gets_in_nor_starts_by_token(hub: RunningHub, keycloak: Keycloak) -> None:
-    with log_in(hub, "rosalind") as client:
+    with log_in(hub.url, "rosalind") as client:
         token = token_of(client, "rosalind")
         with hub.api(token) as api:
             assert api.get("/user").status_code == 200
@@ -180,11 +117,11 @@ def test_a_disabled_account_neither_gets_in_nor_starts_by_token(hub: RunningHub,
                 person = hub.store.person("rosalind")
                 assert person is not None
                 assert not person.active
-                with log_in(hub, "rosalind") as again:
+                with log_in(hub.url, "rosalind") as again:
                     assert again.get("/hub/api/user").status_code == 403
             finally:
                 keycloak.change("rosalind", enabled=True)
-        with log_in(hub, "rosalind") as back:
+        with log_in(hub.url, "rosalind") as back:
             assert back.get("/hub/api/user").status_code == 200
             person = hub.store.person("rosalind")
             assert person is not None
@@ -192,7 +129,7 @@ def test_a_disabled_account_neither_gets_in_nor_starts_by_token(hub: RunningHub,
 
 
 def test_logout_ends_the_session_at_the_provider_too(hub: RunningHub) -> None:
-    with log_in(hub, "dorothy") as client:
+    with log_in(hub.url, "dorothy") as client:
         client.follow_redirects = False
         location = client.get("/hub/logout").headers["location"]
         assert "/protocol/openid-connect/logout" in location
@@ -204,7 +141,7 @@ def test_logout_ends_the_session_at_the_provider_too(hub: RunningHub) -> None:
 
 
 def test_an_outage_keeps_running_work_and_grants_nothing_new(hub: RunningHub, keycloak: Keycloak) -> None:
-    with log_in(hub, "marie") as client:
+    with log_in(hub.url, "marie") as client:
         token = token_of(client, "marie")
         with hub.api(token) as api:
             assert api.post("/users/marie/servers/before", json=GOOD).status_code in (201, 202)
@@ -230,7 +167,7 @@ def test_an_outage_keeps_running_work_and_grants_nothing_new(hub: RunningHub, ke
                 assert "44" in run_in(hub, token, "marie/before", "print(44)"), "also after a hub restart"
             finally:
                 keycloak.up()
-            with log_in(hub, "marie"):  # this Keycloak forgets its sessions when it is stopped
+            with log_in(hub.url, "marie"):  # this Keycloak forgets its sessions when it is stopped
                 assert api.post("/users/marie/servers/after", json=GOOD).status_code in (201, 202)
             assert "45" in run_in(hub, token, "marie/before", "print(45)")
             for name in ("before", "after"):
