@@ -5,6 +5,7 @@ PYTHON ?= $(shell tools/python)
 PORT ?= 8000
 DIR ?= .demo
 WHAT ?= tests
+CLUSTER_WHAT ?= tests/cluster tests/helm tests/images tests/cli
 KEYCLOAK ?= ../shared/keycloak/keycloak
 LOAD ?= ../shared/cluster/cluster load
 VENV := .venv
@@ -12,7 +13,7 @@ UV := $(VENV)/bin/uv
 ENVIRONMENT := .cache/environments/scattering
 
 # cluster-demo: LOAD= is the command that hands an image to the cluster; tools/cluster-demo lists its other variables.
-.PHONY: demo cluster-demo test test-keycloak lint benchmarks lock images clean system system-test hub hub-dev environment
+.PHONY: demo cluster-demo cluster-test test test-keycloak lint benchmarks lock images clean system system-test hub hub-dev environment
 
 demo: system
 	@$(MAKE) --no-print-directory -j2 hub environment
@@ -29,6 +30,10 @@ test: system system-test
 
 test-keycloak: system system-test hub-dev environment
 	KEYCLOAK=$(KEYCLOAK) $(VENV)/bin/python -m pytest -m keycloak tests/keycloak
+
+# On the Kubernetes of KUBECONFIG, with the release of `make cluster-demo` in it.
+cluster-test: system system-test hub-dev
+	KEYCLOAK=$(KEYCLOAK) $(VENV)/bin/python -m pytest -m cluster $(CLUSTER_WHAT)
 
 lint: hub-dev
 	$(VENV)/bin/ruff check .
@@ -79,6 +84,9 @@ lock: $(UV)
 	# The same versions as in the environments on top of it, whose images then only add files.
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
 		--constraint environments/scattering/requirements.txt images/notebook/requirements.in -o images/notebook/requirements.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
+		--constraint environments/scattering/requirements.txt \
+		images/stock/requirements.in -o images/stock/requirements.txt
 
 # As podman, buildah or docker; images/build -h tells more.
 images:
