@@ -296,3 +296,9 @@ def test_the_page_for_operators_lists_every_value() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     known = [key if not isinstance(value, dict) or not value else f"{key}." for key, value in values.items()]
     assert [key for key in known if f"`{key}" not in page] == []
+
+
+def test_the_example_on_that_page_is_good() -> None:
+    page = (cluster.REPOSITORY / "docs" / "operators" / "helm.md").read_text()
+    example = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    assert one(rendered(example), "Deployment", "visa-portal")["spec"]["replicas"] == 2
