@@ -20,6 +20,7 @@ Dict = dict[str, Any]
 KEPT = "Your files are kept."
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_NEVER_RAN = frozenset({"StartError", "ContainerCannotRun"})
 _KILLED = 137
 _TOLD = (_KILLED, 143)
 _STAYS = 7.0
@@ -47,16 +48,21 @@ class Ending:
     told: bool = False
 
 
+def _status(pod: Dict) -> Dict:
+    return pod.get("status") or {}
+
+
 # while it starts
 
 
 def start_trouble(pod: Dict, events: Iterable[Dict], age: float, spec: InstanceSpec, contact: str) -> Cause | None:
     """Why the pod, ``age`` seconds old, does not start, or None while it may."""
-    status = pod.get("status", {})
+    status = _status(pod)
     checks = (
         _looked_for(status, contact),
         _scheduling(status, spec, contact),
         _waiting(status, contact),
+        _never_ran(status, contact),
         _ended(pod),
         _from_events(events, age, contact),
     )
@@ -68,7 +74,7 @@ def _scheduling(status: Dict, spec: InstanceSpec, contact: str) -> Cause | None:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             if condition.get("reason") != "Unschedulable":
                 return None
-            return no_node(str(condition.get("message", "")), spec, contact)
+            return no_node(str(condition.get("message") or ""), spec, contact)
     return None
 
 
@@ -76,12 +82,12 @@ def no_node(message: str, spec: InstanceSpec, contact: str) -> Cause:
     """The scheduler's ``0/3 nodes are available: 2 Insufficient cpu, 1 node(s) had untolerated taint …``."""
     missing = re.search(r'persistentvolumeclaim "([^"]+)" (not found|is being deleted)', message)
     if missing:
-        return Cause(f"The storage volume {missing[1]!r} {missing[2]}.", f"An operator has to look: {contact}.")
+        return Cause(f"The storage volume {shown(missing[1])!r} {missing[2]}.", f"An operator has to look: {contact}.")
     if "unbound immediate PersistentVolumeClaims" in message:
         return Cause("A storage volume is not ready yet.", f"If this stays so, ask {contact}.", final=False)
     asked = [f"{spec.resources.cpu:g} cores", f"{spec.resources.memory / 2**30:.3g} GiB of memory"]
     asked += [f"{spec.resources.gpu} GPU"] if spec.resources.gpu else []
-    found = re.match(r"(\d+)/(\d+) nodes are available: (.*)", message, re.DOTALL)
+    found = re.match(r"(\d{1,6})/(\d{1,6}) nodes are available: (.*)", message, re.DOTALL)
     if found is None:
         return Cause(f"No node has room for {', '.join(asked)}: {shown(message)}", "Choose a smaller flavour.")
     free = _reasons(found[3])
@@ -95,6 +101,9 @@ _TRANSLATED = (
     (r"Insufficient ephemeral-storage", "too little scratch space free"),
     (r"Insufficient (\S+)", "too few {0} free"),
     (r"Too many pods", "no place for another instance"),
+    (r"node\(s\) had untolerated taint\S* \{node\.kubernetes\.io/(?:not-ready|unreachable|network-).*", "not ready"),
+    (r"node\(s\) had untolerated taint\S* \{node\.kubernetes\.io/\w+-pressure.*", "short of memory or disk themselves"),
+    (r"node\(s\) had untolerated taint\S* \{node\.kubernetes\.io/unschedulable.*", "closed for maintenance"),
     (r"node\(s\) had untolerated taint.*", "reserved for others"),
     (r"node\(s\) didn't match Pod's node affinity/selector", "not of the kind that this flavour needs"),
     (r"node\(s\) were unschedulable", "closed for maintenance"),
@@ -116,19 +125,28 @@ def _reasons(text: str) -> str:
                 words = translation.format(*matched.groups())
                 break
         said.append(f"{found[1]}: {words}")
-    return "; ".join(said) if said else shown(text)
+    return shown("; ".join(said) or text)
 
 
 def _waiting(status: Dict, contact: str) -> Cause | None:
     for container in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
         waiting = (container.get("state") or {}).get("waiting") or {}
-        reason, message = waiting.get("reason", ""), waiting.get("message", "")
+        reason, message = waiting.get("reason"), waiting.get("message")
         if reason in _PULL:
-            what = "environment" if container["name"] == ENVIRONMENT else "service"
-            sentence = f"The image of the {what} cannot be had: {container.get('image', '')} ({shown(message)})."
+            what = "environment" if container.get("name") == ENVIRONMENT else "service"
+            image = shown(container.get("image"))
+            sentence = f"The image of the {what} cannot be had: {image} ({shown(message)})."
             return Cause(sentence, f"Choose another environment, or ask {contact}.")
         if reason in _CONFIG:
-            return _not_made(str(message), contact)
+            return _not_made(str(message or ""), contact)
+    return None
+
+
+def _never_ran(status: Dict, contact: str) -> Cause | None:
+    """Pods of one try show a container that could not be started as ended."""
+    for _, ended in _terminated(status):
+        if ended.get("reason") in _NEVER_RAN:
+            return _not_made(str(ended.get("message") or ""), contact)
     return None
 
 
@@ -138,7 +156,7 @@ def _not_made(message: str, contact: str) -> Cause:
         return no_folder("", contact)
     configuration = re.search(r'(configmap|secret) "([^"]+)" not found', message)
     if configuration:
-        sentence = f"A part of the installation is missing: {configuration[1]} {configuration[2]!r}."
+        sentence = f"A part of the installation is missing: {configuration[1]} {shown(configuration[2])!r}."
         return Cause(sentence, f"An operator has to look: {contact}.")
     if "runAsNonRoot" in message:
         return Cause("The image wants to run as root, which is not allowed.", f"Ask {contact} for another image.")
@@ -157,24 +175,28 @@ def no_folder(experiment: str, contact: str) -> Cause:
 def _looked_for(status: Dict, contact: str) -> Cause | None:
     for container in status.get("initContainerStatuses") or ():
         ended = (container.get("state") or {}).get("terminated") or {}
-        if container["name"] == CHECK and ended.get("exitCode"):
+        if container.get("name") == CHECK and ended.get("exitCode"):
             return no_folder("", contact)
     return None
 
 
 def pulling(pod: Dict, events: Iterable[Dict]) -> bool:
     """Whether a node fetches an image for it now."""
-    waits = any((c.get("state") or {}).get("waiting") for c in pod["status"].get("containerStatuses") or ())
+    waits = any((c.get("state") or {}).get("waiting") for c in _status(pod).get("containerStatuses") or ())
     pulls = [event["reason"] for event in events if event.get("reason") in ("Pulling", "Pulled")]
     return waits and pulls[:1] == ["Pulling"]
 
 
 _MOUNT = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
+_MOUNTED = frozenset({"Pulling", "Pulled", "Created", "Started"})
 
 
 def _from_events(events: Iterable[Dict], age: float, contact: str) -> Cause | None:
-    for event in events:
-        message = str(event.get("message", ""))
+    known = list(events)
+    if any(event.get("reason") in _MOUNTED for event in known):
+        return None  # what failed before worked in the end
+    for event in known:
+        message = str(event.get("message") or "")
         if event.get("reason") in _MOUNT:
             return _not_mounted(message, age, contact)
         if event.get("reason") == "FailedCreatePodSandBox":
@@ -191,19 +213,21 @@ def _not_mounted(message: str, age: float, contact: str) -> Cause | None:
     what = re.search(r'for volume "([^"]+)"', message)
     name = what[1] if what else ""
     part = {"home": "your home", "configuration": "the service's configuration"}.get(name, "storage")
-    final = age > _STAYS or re.search(r'(configmap|secret) "[^"]+" not found|is not registered', message) is not None
+    # A volume that another node still holds comes, but may take a minute or two.
+    stays = age > _STAYS and "Multi-Attach" not in message
+    final = stays or re.search(r'(configmap|secret) "[^"]+" not found|is not registered', message) is not None
     return Cause(f"A volume cannot be mounted ({part}): {shown(message)}.", f"Ask {contact}.", final=final)
 
 
 def refused_by_api(status: int, body: str, contact: str) -> Cause:
     """Why the API server did not take the pod (or a claim)."""
     try:
-        message = str(json.loads(body).get("message", ""))
-    except (ValueError, AttributeError):
+        message = str(json.loads(body).get("message") or "")
+    except (ValueError, AttributeError, RecursionError):
         message = body
     quota = re.search(r"exceeded quota: (\S+), requested: (.+?), used: (.+?), limited: (.+)", message)
     if quota:
-        name, asked, used, limit = quota.groups()
+        name, asked, used, limit = map(shown, quota.groups())
         sentence = f"The facility's space on the cluster is full ({name}): asked {asked}; used {used} of {limit}."
         return Cause(sentence, f"Stop an instance, wait until somebody else does, or ask {contact}.")
     if "violates PodSecurity" in message:
@@ -220,7 +244,7 @@ def _terminated(status: Dict) -> Iterable[tuple[str, Dict]]:
     for container in status.get("containerStatuses") or ():
         ended = (container.get("state") or {}).get("terminated")
         if ended:
-            yield container["name"], ended
+            yield str(container.get("name")), ended
 
 
 def _ended(pod: Dict) -> Cause | None:
@@ -230,35 +254,36 @@ def _ended(pod: Dict) -> Cause | None:
 
 def ending_of(pod: Dict) -> Ending | None:
     """How a pod ended, None while it runs. Either container's end is the instance's."""
-    status = pod.get("status", {})
+    status = _status(pod)
     if status.get("reason") == "Evicted":
         return Ending(1, _put_out(status))
     ended = dict(_terminated(status))
     if ENVIRONMENT in ended:
         return _environment_ended(ended[ENVIRONMENT])
     if GATEWAY in ended:
-        code = int(ended[GATEWAY].get("exitCode", 1)) or 1
+        code = int(ended[GATEWAY].get("exitCode") or 1)
         said = shown(ended[GATEWAY].get("message"))
         return Ending(
             code, f"The instance's gateway ended ({how_ended(code)}). {f'Last it said: {said} ' if said else ''}{KEPT}"
         )
     if status.get("phase") in ("Failed", "Succeeded"):
-        why = shown(status.get("message") or status.get("reason") or "no reason is known")
+        why = shown(status.get("message") or status.get("reason")) or "no reason is known"
         return Ending(1, f"The instance ended: {why}. {KEPT}")
     return None
 
 
 def _evicted(status: Mapping[str, Any]) -> str:
-    message = str(status.get("message", ""))
+    message = str(status.get("message") or "")
     if re.search(r'(?i)emptyDir volume "scratch" exceeds', message):
         return "its scratch space (/tmp) was full. Choose a flavour with more scratch space."
-    if "ephemeral" in message and "exceeds" in message:
+    if re.search("ephemeral local storage usage exceeds|exceeded its local ephemeral storage", message):
         return "it wrote more outside /tmp and its home than it may."
-    return shown(message) + "."
+    return f"{shown(message).rstrip('. ') or 'no reason is known'}."
 
 
 def _environment_ended(ended: Mapping[str, Any]) -> Ending:
-    code = int(ended.get("exitCode", 1))
+    code = ended.get("exitCode")
+    code = 1 if code is None else int(code)
     if ended.get("reason") == "OOMKilled":
         full = "The session ended because its memory was full. Choose a flavour with more memory."
         return Ending(code or _KILLED, f"{full} {KEPT}")
@@ -274,7 +299,7 @@ REMOVED = f"The instance was removed from the cluster, by an operator or because
 
 def ending_by_cluster(ending: Ending, pod: Dict | None, events: Iterable[Dict]) -> Ending:
     """``ending``, or what the cluster had to do with it: ``pod`` as it is now, None when it is gone."""
-    if pod is not None and pod["status"].get("reason") == "Evicted":
+    if pod is not None and _status(pod).get("reason") == "Evicted":
         return ending_of(pod) or ending
     for event in events:
         if event.get("reason") == "Evicted":
