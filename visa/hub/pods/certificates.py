@@ -60,7 +60,8 @@ class Authority:
         if loaded.public_key() != self._certificate.public_key():
             raise BadAuthority(f"{key} is not the key of {certificate}")
         self._key = loaded
-        self.file = certificate
+        self.context = ssl.create_default_context(cafile=str(certificate))
+        """For asking gateways: takes certificates of this authority only."""
 
     def issue(self, address: str) -> Issued:
         """A certificate for the pod at ``address`` (IPv4 or IPv6); raise ``ValueError`` when that is none."""
@@ -79,20 +80,10 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             # Python 3.13 wants to see whose key signed.
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), False
-            )
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         )
         made = builder.sign(self._key, hashes.SHA256())
         return Issued(made.public_bytes(serialization.Encoding.PEM).decode(), _pem(key))
-
-    def own(self, folder: Path) -> tuple[Path, Path]:
-        """Files of a certificate for the hub itself (JupyterHub shows one when it looks whether a gateway is up)."""
-        issued = self.issue("127.0.0.1")
-        certificate, key = folder / "hub.crt", folder / "hub.key"
-        _write(certificate, issued.certificate)
-        _write(key, issued.key)
-        return certificate, key
 
 
 def make_authority(folder: Path) -> tuple[Path, Path]:
@@ -119,11 +110,6 @@ def make_authority(folder: Path) -> tuple[Path, Path]:
     _write(key, _pem(private))
     _write(certificate, made.public_bytes(serialization.Encoding.PEM).decode())
     return certificate, key
-
-
-def context(certificate: Path) -> ssl.SSLContext:
-    """For asking gateways: takes certificates of this authority only."""
-    return ssl.create_default_context(cafile=str(certificate))
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> str:

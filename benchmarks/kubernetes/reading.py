@@ -1,0 +1,117 @@
+"""Reading experiment data in a pod against the node's own read of the same file, interleaved.
+
+``python -m benchmarks.kubernetes.reading [GIGABYTES] [ROUNDS]``, on the node itself, with KUBECONFIG: a claim of the
+default class is mounted read-only by subPath, as an instance's data is; each round reads the whole file in the pod
+and on the node, in changing order, past the page cache (O_DIRECT) and through an emptied one. Wanted: at least 0.98
+of the node's speed.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.services import cluster
+
+WANTED = 0.98
+POD, CLAIM, FOLDER = "reader", "data", "d22/2026/proposal/experiment"
+PYTHON = "/opt/visa/bin/python"
+
+WRITE = """
+import os, sys
+os.makedirs(os.path.dirname(sys.argv[1]), exist_ok=True)
+block = os.urandom(64 << 20)
+with open(sys.argv[1], "wb") as file:
+    for number in range(int(sys.argv[2]) * 16):
+        file.write(block[number:] + block[:number])
+    os.fsync(file.fileno())
+"""
+READ = """
+import mmap, os, sys, time
+path, mode = sys.argv[1:3]
+file = os.open(path, os.O_RDONLY | (os.O_DIRECT if mode == "direct" else 0))
+os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+buffer, size, begun = mmap.mmap(-1, 4 << 20), 0, time.perf_counter()
+while part := os.readv(file, [buffer]):
+    size += part
+seconds = time.perf_counter() - begun
+assert size == os.stat(path).st_size
+os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+print(size / 1e6 / seconds)
+"""
+
+
+def pod(name: str, command: list[str], mount: dict[str, object]) -> dict[str, object]:
+    """A pod with the claim; ``mount`` says how."""
+    container = {
+        "name": "main",
+        "image": cluster.image("gateway"),
+        "imagePullPolicy": "IfNotPresent",
+        "command": command,
+        "volumeMounts": [{"name": CLAIM, "mountPath": "/data/experiment", **mount}],
+        "resources": {"requests": {"cpu": "10m"}},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    read_only = bool(mount.get("readOnly"))
+    volume = {"name": CLAIM, "persistentVolumeClaim": {"claimName": CLAIM, "readOnly": read_only}}
+    security = {"runAsNonRoot": True, "runAsUser": 20001, "seccompProfile": {"type": "RuntimeDefault"}}
+    spec = {"containers": [container], "volumes": [volume], "restartPolicy": "Never", "securityContext": security}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def place_on_node(space: cluster.Namespace) -> Path:
+    """The folder of the node that the claim is."""
+    volume = space.run("get", "pvc", CLAIM, "-o", "jsonpath={.spec.volumeName}")
+    spec = json.loads(cluster.kubectl("get", "pv", volume, "-o", "json"))["spec"]
+    path = Path((spec.get("local") or spec.get("hostPath") or {}).get("path", "/nonexistent"))
+    if not path.is_dir():
+        sys.exit(f"The claim's folder {path} is not on this machine: run this on the node, with local volumes.")
+    return path
+
+
+def measure(space: cluster.Namespace, gigabytes: int, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """MB/s of each round, by mode and by who read."""
+    space.claim(CLAIM, f"{gigabytes + 1}Gi")
+    file = f"{FOLDER}/big.bin"
+    write = ["/bin/sh", "-c", f'exec {PYTHON} -c "$1" "/data/experiment/{file}" {gigabytes}', "sh", WRITE]
+    space.apply(pod("writer", write, {}))
+    space.run("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/writer", "--timeout=300s", seconds=320)
+    space.apply(pod(POD, ["sleep", "3600"], {"readOnly": True, "subPath": FOLDER}))
+    space.run("wait", "--for=condition=Ready", f"pod/{POD}", "--timeout=60s")
+    node_file = str(place_on_node(space) / file)
+
+    def in_pod(mode: str) -> float:
+        inside = ("exec", POD, "--", PYTHON, "-c", READ, "/data/experiment/big.bin", mode)
+        return float(space.run(*inside, seconds=600))
+
+    def on_node(mode: str) -> float:
+        command = [sys.executable, "-c", READ, node_file, mode]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    ways: dict[str, Callable[[str], float]] = {"pod": in_pod, "node": on_node}
+    found: dict[str, dict[str, list[float]]] = {mode: {way: [] for way in ways} for mode in ("direct", "cold cache")}
+    for number in range(rounds):
+        for mode, speeds in found.items():
+            for way in sorted(ways, reverse=number % 2 == 1):
+                speeds[way].append(ways[way](mode.partition(" ")[0]))
+    return found
+
+
+def main(arguments: list[str]) -> None:
+    """Print the rounds and the ratio of medians."""
+    gigabytes, rounds = (*(int(given) for given in arguments), *(4, 6)[len(arguments) :])
+    with cluster.namespace("images-reading", filled=False) as space:
+        found = measure(space, gigabytes, rounds)
+    for mode, speeds in found.items():
+        for way, values in speeds.items():
+            print(f"{mode:10} {way:4} MB/s: {' '.join(f'{value:.0f}' for value in values)}")
+        ratio = statistics.median(speeds["pod"]) / statistics.median(speeds["node"])
+        print(f"{mode:10} ratio of medians {ratio:.3f} (wanted: at least {WANTED})")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
