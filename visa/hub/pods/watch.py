@@ -27,6 +27,8 @@ _FOLLOW = 240
 _SILENCE = 90
 """Seconds without a byte after which the connection is taken for dead; bookmarks come about every minute."""
 _BACKOFF = (0.2, 5.0)
+_FAULTS = (ApiException, aiohttp.ClientError, OSError, ValueError)
+"""Of the API server or the way to it; anything else is ours."""
 
 
 class PodWatch:
@@ -87,6 +89,7 @@ class PodWatch:
         pause = _BACKOFF[0]
         version: str | None = None
         while True:
+            began = time.monotonic()
             try:
                 if version is None:
                     version = await self._list()
@@ -95,11 +98,14 @@ class PodWatch:
                     pause = _BACKOFF[0]
             except _Gone:
                 version = None
-            except (ApiException, aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-                log.warning("The API server cannot be asked about instances (%s); again in %.1f s", _say(error), pause)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _BACKOFF[1])
+            except Exception as error:
+                ours = not isinstance(error, _FAULTS)
+                said = "The API server cannot be asked about instances (%s); again in %.1f s"
+                log.warning(said, _say(error), pause, exc_info=ours)
                 version = None
+            # Also after an end in order: a server or proxy may end every watch at once.
+            await asyncio.sleep(pause)
+            pause = _BACKOFF[0] if time.monotonic() - began > 2 * _BACKOFF[1] else min(2 * pause, _BACKOFF[1])
 
     async def _list(self) -> str:
         """Take in everything, page by page, and drop what is gone; the version to follow from."""
@@ -172,7 +178,10 @@ class PodWatch:
         for event in self._waiting.get(name, ()):
             event.set()
         for listener in self.on_change:
-            listener(name, pod)
+            try:
+                listener(name, pod)
+            except Exception:
+                log.exception("What follows from a change of pod %s failed", name)
 
 
 class _Gone(Exception):
@@ -187,7 +196,7 @@ def _say(error: BaseException) -> str:
 
 def slim(pod: Pod) -> Pod:
     """What is used of a pod: a tenth of its size."""
-    meta, status, spec = pod["metadata"], pod.get("status", {}), pod.get("spec", {})
+    meta, status, spec = pod["metadata"], pod.get("status") or {}, pod.get("spec") or {}
     labels = meta.get("labels") or {}
     return {
         "metadata": {
