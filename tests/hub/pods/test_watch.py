@@ -1,0 +1,315 @@
+"""The watch of all instances, against an API server that has its faults."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from kubernetes_asyncio.client import CoreV1Api
+
+from tests.hub.pods.api_server import ApiServer, pod
+from visa.hub.pods import watch as watching
+from visa.hub.pods.watch import PodWatch, slim
+
+SELECTOR = "app.kubernetes.io/name=visa"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_BACKOFF", (0.02, 0.2))
+
+
+@pytest.fixture
+async def server() -> ApiServer:
+    return ApiServer()
+
+
+@pytest.fixture
+async def api(server: ApiServer) -> AsyncIterator[CoreV1Api]:
+    async with server.served() as client:
+        yield client
+
+
+@pytest.fixture
+async def watch(api: CoreV1Api) -> AsyncIterator[PodWatch]:
+    made = PodWatch(api, "visa", SELECTOR)
+    yield made
+    await made.stop()
+
+
+async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        await asyncio.sleep(0.01)
+
+
+async def follows(server: ApiServer, watch: PodWatch) -> None:
+    """It listed and now follows."""
+    watch.start()
+    assert await watch.loaded(5)
+    await until(lambda: server._streams)
+
+
+async def test_everything_is_listed_by_pages_and_then_followed(server: ApiServer, watch: PodWatch) -> None:
+    for number in range(250):
+        server.put(pod(f"p{number}"))
+    await follows(server, watch)
+    assert set(watch.pods) == {f"p{number}" for number in range(250)}
+    assert [query.get("continue") for query in server.lists] == [None, "100", "200"]
+    assert {query["labelSelector"] for query in server.lists + server.watches} == {SELECTOR}
+    assert server.watches[0]["resourceVersion"] == str(server.version)
+    assert server.watches[0]["allowWatchBookmarks"] == "True"
+
+
+async def test_what_is_added_changed_and_deleted_is_known_and_told(server: ApiServer, watch: PodWatch) -> None:
+    told: list[tuple[str, Any]] = []
+    watch.on_change.append(lambda name, seen: told.append((name, seen and seen["status"]["phase"])))
+    await follows(server, watch)
+    server.put(pod("a", phase="Pending"))
+    server.put(pod("a", phase="Running"))
+    server.put(pod("a", phase="Running"))
+    server.remove("a")
+    await until(lambda: ("a", None) in told)
+    assert told == [("a", "Pending"), ("a", "Running"), ("a", None)], "what did not change is not told"
+    assert watch.pods == {}
+
+
+async def test_a_bookmark_moves_the_place_from_which_it_goes_on(server: ApiServer, watch: PodWatch) -> None:
+    await follows(server, watch)
+    server.say("BOOKMARK", {"kind": "Pod", "metadata": {"resourceVersion": "777"}})
+    server.end_watches()
+    await until(lambda: len(server.watches) == 2)
+    assert watch.pods == {}
+    assert server.watches[1]["resourceVersion"] == "777"
+    assert len(server.lists) == 1
+
+
+async def test_a_watch_that_ends_in_order_goes_on_where_it_was(server: ApiServer, watch: PodWatch) -> None:
+    server.ends_at_once = True
+    server.put(pod("a"))
+    watch.start()
+    assert await watch.loaded(5)
+    await until(lambda: len(server.watches) >= 3)
+    assert len(server.lists) == 1, "nothing is listed again"
+    assert len({query["resourceVersion"] for query in server.watches}) == 1
+
+
+async def test_a_server_that_ends_every_watch_at_once_is_not_flooded(server: ApiServer, watch: PodWatch) -> None:
+    server.ends_at_once = True
+    watch.start()
+    await watch.loaded(5)
+    before = len(server.watches)
+    await asyncio.sleep(1)
+    assert len(server.watches) - before < 40
+
+
+@pytest.mark.parametrize("how", ["status", "event"])
+async def test_a_version_that_is_too_old_is_listed_again_and_what_is_gone_is_dropped(
+    server: ApiServer, watch: PodWatch, how: str
+) -> None:
+    server.put(pod("stays"))
+    server.put(pod("goes"))
+    told: list[tuple[str, bool]] = []
+    watch.on_change.append(lambda name, seen: told.append((name, seen is None)))
+    await follows(server, watch)
+    server.forget("goes")
+    if how == "event":
+        server.say("ERROR", {"code": 410, "message": "too old resource version"})
+    else:
+        server.answers = [410]
+        server.cut()
+    await until(lambda: ("goes", True) in told)
+    assert set(watch.pods) == {"stays"}
+
+
+async def test_a_page_that_is_too_old_begins_the_list_anew(server: ApiServer, watch: PodWatch) -> None:
+    for number in range(150):
+        server.put(pod(f"p{number}"))
+    server.too_old_pages = 1
+    await follows(server, watch)
+    assert len(watch.pods) == 150
+    assert [query.get("continue") for query in server.lists] == [None, "100", None, "100"]
+
+
+async def test_a_server_that_calls_everything_too_old_is_not_flooded(server: ApiServer, watch: PodWatch) -> None:
+    server.answers = [410] * 100_000
+    watch.start()
+    await asyncio.sleep(1)
+    assert len(server.lists) < 40
+
+
+async def test_a_cut_connection_is_made_again(server: ApiServer, watch: PodWatch) -> None:
+    await follows(server, watch)
+    for number in range(3):
+        server.cut()
+        await until(lambda: not server._streams)
+        await until(lambda: server._streams)
+        server.put(pod(f"after-{number}"))
+        await until(lambda number=number: f"after-{number}" in watch.pods)
+
+
+async def test_half_a_line_is_no_pod(server: ApiServer, watch: PodWatch) -> None:
+    server.put(pod("a"))
+    await follows(server, watch)
+    server.write(b'{"type": "MODIFIED", "object": {"meta')
+    server.cut()
+    await until(lambda: len(server.lists) == 2)
+    assert set(watch.pods) == {"a"}
+
+
+@pytest.mark.parametrize("status", [500, 403, 401, 429, 503])
+async def test_errors_are_waited_out(
+    server: ApiServer, watch: PodWatch, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.answers = [status] * 4
+    server.put(pod("a"))
+    began = time.monotonic()
+    watch.start()
+    assert await watch.loaded(5)
+    assert time.monotonic() - began > 0.02 + 0.04 + 0.08, "the pauses grow"
+    assert set(watch.pods) == {"a"}
+    assert f"({status} no)" in caplog.text
+
+
+@pytest.mark.parametrize("garbage", ["<html>", "[]", "{}", '{"items": null, "metadata": {}}', "", '{"items": [1]}'])
+async def test_garbage_is_waited_out(server: ApiServer, watch: PodWatch, garbage: str) -> None:
+    server.answers = [garbage] * 2
+    server.put(pod("a"))
+    watch.start()
+    assert await watch.loaded(5)
+    assert set(watch.pods) == {"a"}
+
+
+@pytest.mark.parametrize("garbage", [b"<html>\n", b"[]\n", b'{"type": "ADDED"}\n', b'{"type": "ADDED", "object": 1}\n'])
+async def test_garbage_among_events_is_waited_out(server: ApiServer, watch: PodWatch, garbage: bytes) -> None:
+    await follows(server, watch)
+    server.write(garbage)
+    await until(lambda: len(server.lists) == 2)
+    await until(lambda: server._streams)
+    server.put(pod("a"))
+    await until(lambda: "a" in watch.pods)
+
+
+async def test_a_pod_of_a_megabyte_is_followed(server: ApiServer, watch: PodWatch) -> None:
+    await follows(server, watch)
+    large = pod("large")
+    large["metadata"]["annotations"] = {"x": "y" * 1_000_000}
+    server.put(large)
+    await until(lambda: "large" in watch.pods)
+    assert len(server.lists) == 1, "without a fault"
+    assert len(json.dumps(watch.pods["large"])) < 1000
+
+
+async def test_a_server_that_accepts_and_never_answers_is_left_and_blindness_grows(
+    server: ApiServer, watch: PodWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_SILENCE", 0.3)
+    await follows(server, watch)
+    assert watch.blind == 0
+    server.silent = True
+    before = len(server.lists) + len(server.watches)
+    await until(lambda: len(server.lists) + len(server.watches) >= before + 3)
+    watch._heard -= 60  # as if this lasted a minute
+    first = watch.blind
+    assert first >= 60
+    await asyncio.sleep(0.1)
+    assert watch.blind > first
+    server.silent = False
+    server.put(pod("a"))
+    await until(lambda: "a" in watch.pods)
+    assert watch.blind == 0
+
+
+async def test_a_listener_that_fails_stops_nobody(
+    server: ApiServer, watch: PodWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    def fails(name: str, seen: Any) -> None:
+        raise RuntimeError("a fault of ours")
+
+    watch.on_change += [fails, lambda name, seen: told.append(name)]
+    server.put(pod("a"))
+    await follows(server, watch)
+    server.put(pod("b"))
+    await until(lambda: told == ["a", "b"])
+    assert len(server.lists) == 1
+    assert "a fault of ours" in caplog.text
+
+
+async def test_a_watch_that_ended_begins_anew(
+    server: ApiServer, watch: PodWatch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(_: Any) -> None:
+        raise SystemError("deep inside")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PodWatch, "_run", fails)
+        watch.start()
+        await asyncio.sleep(0.05)
+    assert not await watch.loaded(0.05)
+    await follows(server, watch)
+    assert "deep inside" in caplog.text
+    task = watch._task
+    watch.start()
+    assert watch._task is task, "one is enough"
+
+
+async def test_changed_wakes_who_waits_for_that_pod_only(server: ApiServer, watch: PodWatch) -> None:
+    await follows(server, watch)
+    both = [asyncio.create_task(watch.changed("a", 5)) for _ in range(2)]
+    other = asyncio.create_task(watch.changed("b", 5))
+    await asyncio.sleep(0.05)
+    began = time.monotonic()
+    server.put(pod("a"))
+    await asyncio.gather(*both)
+    assert time.monotonic() - began < 1
+    assert not other.done()
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
+    assert watch._waiting == {}, "nothing is left of those who waited"
+
+
+async def test_waiting_has_an_end(watch: PodWatch, server: ApiServer) -> None:
+    server.silent = True
+    watch.start()
+    began = time.monotonic()
+    assert not await watch.loaded(0.1)
+    await watch.changed("a", 0.1)
+    assert 0.15 < time.monotonic() - began < 2
+
+
+async def test_a_thousand_pods_never_hold_the_hub_up(server: ApiServer, watch: PodWatch) -> None:
+    for number in range(1000):
+        large = pod(f"p{number}")
+        large["metadata"]["annotations"] = {"x": "y" * 8000}
+        server.pods[f"p{number}"] = large
+    server.answers.extend(server.pages())  # made before: the server shares the loop
+    held, done = [0.0], asyncio.Event()
+
+    async def tick() -> None:
+        while not done.is_set():
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            held.append(time.perf_counter() - before)
+
+    ticking = asyncio.create_task(tick())
+    await follows(server, watch)
+    done.set()
+    await ticking
+    assert len(watch.pods) == 1000
+    assert max(held) < 0.15, "20 ms on a quiet machine, where all at once takes 200"
+
+
+def test_slim_keeps_what_is_used_of_a_pod() -> None:
+    whole = pod("a", containerStatuses=[{"name": "environment"}], hostIP="1.2.3.4", podIP="10.0.0.1")
+    whole["metadata"] |= {"managedFields": [{}], "annotations": {"a": "b"}, "deletionTimestamp": "2026"}
+    kept = slim(whole)
+    assert set(kept["metadata"]) == {"name", "uid", "creationTimestamp", "deletionTimestamp", "labels"}
+    assert set(kept["status"]) == {"phase", "podIP", "containerStatuses"}
+    assert slim({"metadata": {"name": "a"}})["status"] == {}
