@@ -159,10 +159,6 @@ async def test_the_gateways_image_and_resources_are_the_operators(make: Make) ->
     assert made["resources"]["limits"]["memory"] == "1Gi"
 
 
-FAULT = "FAULT in visa/hub/kubernetes.py _model: kubernetes_asyncio 36's deserialize() takes (response, type) only"
-
-
-@pytest.mark.xfail(strict=True, raises=TypeError, reason=FAULT)
 async def test_the_whole_pod_as_kubespawner_gives_it(make: Make) -> None:
     spawner = make()
     await spawner.load_user_options()
@@ -171,7 +167,6 @@ async def test_the_whole_pod_as_kubespawner_gives_it(make: Make) -> None:
     assert plain == await whole(spawner), "nothing is lost on the way"
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason=FAULT)
 @pytest.mark.parametrize("waits", [False, True])
 async def test_the_hook_gets_a_model(make: Make, waits: bool) -> None:
     def hook(spawner: Any, pod: Any) -> Any:

@@ -1,0 +1,74 @@
+"""Account files and variables inside: a person's name can add neither a line nor a field."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.hub.pods.making import IDENTITIES, MARIE, spec
+from visa.hub import inside
+from visa.identifiers import ExperimentId, Username
+from visa.instances.model import Identity, Resources
+
+NASTY = st.one_of(
+    st.text(),
+    st.text(st.sampled_from(":\n\r\x00\x0b\x85\u2028 ax")),
+    st.sampled_from(["x:0:0::/:/bin/sh", "x\nroot::0:0::/:/bin/sh", "Marie\u2028eve:x:0:0", "\ud800"]),
+)
+
+
+def named(name: str) -> Identity:
+    return Identity(MARIE.username, name, MARIE.uid, MARIE.gid, MARIE.gids)
+
+
+@given(NASTY)
+def test_a_name_adds_nothing_to_passwd(name: str) -> None:
+    text = inside.passwd(named(name), "/bin/bash")
+    assert text.endswith("\n")
+    lines = text[:-1].split("\n")
+    assert lines == text.splitlines(), "whatever counts as the end of a line"
+    fields = [line.split(":") for line in lines]
+    assert [len(parts) for parts in fields] == [7, 7, 7]
+    assert [parts[0] for parts in fields] == ["root", "marie", "nobody"]
+    assert fields[1][2:4] == ["20001", "20001"]
+    assert fields[1][5:] == ["/home/marie", "/bin/bash"]
+    assert "\0" not in text
+    text.encode()
+
+
+@given(IDENTITIES)
+def test_every_group_has_one_line(identity: Identity) -> None:
+    text = inside.group(identity)
+    fields = [line.split(":") for line in text.splitlines()]
+    assert text.count("\n") == len(fields)
+    assert {len(parts) for parts in fields} == {4}
+    numbers = [int(parts[2]) for parts in fields]
+    assert set(numbers) == {0, 65534, identity.gid, *identity.gids}
+    members = {int(parts[2]): parts[3] for parts in fields}
+    assert all(members[gid] == identity.username for gid in identity.gids)
+    assert members[0] == ""
+
+
+def test_names_people_have_stay_readable() -> None:
+    assert ":Irène Joliot-Curie, Łódź:" in inside.passwd(named("Irène Joliot-Curie, Łódź"), "/bin/sh")
+
+
+@given(IDENTITIES, st.sampled_from(["notebook", "desktop"]), st.floats(0.01, 512))
+def test_variables_are_text_and_none_is_the_hubs(identity: Identity, session: str, cpu: float) -> None:
+    made = inside.variables(spec(identity=identity, session=session, resources=Resources(cpu, 1, 0, 0)), "/user/x/y/")
+    assert all(type(name) is str and isinstance(value, str) and value.isprintable() for name, value in made.items())
+    assert not [name for name in made if name.startswith("JUPYTERHUB")]
+    assert made["HOME"] == f"/home/{identity.username}"
+    assert int(made["OMP_NUM_THREADS"]) >= max(1, cpu)
+
+
+def test_the_first_page() -> None:
+    assert inside.opening(spec(session="desktop")) == "desktop/"
+    assert inside.opening(spec(experiments=())) == "lab"
+    two = spec(experiments=(ExperimentId("e-1"), ExperimentId("e-2")))
+    assert inside.opening(two) == "lab/tree/notebooks/e-1.ipynb?file-browser-path=/data/e-1"
+    assert inside.variables(two, "/")["VISA_EXPERIMENTS"] == "e-1 e-2"
+
+
+def test_mail_addresses_are_homes() -> None:
+    assert inside.home(Identity(Username("m.c+x@example.org"), "", 1, 1, ())) == "/home/m.c+x@example.org"
