@@ -168,7 +168,13 @@ def test_a_killed_proxy_finds_its_routes_again(release: Release, token: str, ins
             except httpx.HTTPError:
                 return False
 
-        until(answers, 60, "the instance behind a new proxy")
+        until(answers, 20, "the instance behind a new proxy")
+
+
+def test_people_come_by_a_name_and_gateways_show_their_address(release: Release, token: str, instance: str) -> None:
+    """Node would compare the gateway's certificate with the name that the browser asked for."""
+    with release.client(token) as client:
+        assert client.get(instance, headers={"Host": "visa.example.org"}).status_code == 200
 
 
 def test_the_end_of_the_release_leaves_homes_and_state(release: Release, instance: str) -> None:

@@ -68,7 +68,7 @@ def test_the_hub_is_found_by_its_service_and_starts_no_proxy(configured: Configu
     assert c.JupyterHub.hub_connect_url == "http://lab-hub:8081"
     assert c.JupyterHub.public_url == "https://visa.example.org/lab/"
     assert c.VisaAuthenticator.oauth_callback_url == "https://visa.example.org/lab/hub/oauth_callback"
-    assert c.ConfigurableHTTPProxy.should_start is False
+    assert c.JupyterHub.proxy_class == "visa.hub.chp.VisaHTTPProxy"
     assert c.ConfigurableHTTPProxy.api_url == "http://lab-proxy-api:8001"
     assert c.ConfigurableHTTPProxy.auth_token == SECRETS["proxy"]
     assert c.JupyterHub.cookie_secret == bytes.fromhex(SECRETS["cookie"])

@@ -141,8 +141,7 @@ def _hub(c: Any, values: Values, db_url: URL) -> None:
 
 
 def _proxy(c: Any, values: Values, token: str) -> None:
-    c.JupyterHub.proxy_class = "configurable-http-proxy"
-    c.ConfigurableHTTPProxy.should_start = False
+    c.JupyterHub.proxy_class = "visa.hub.chp.VisaHTTPProxy"
     c.ConfigurableHTTPProxy.api_url = f"http://{values['release']}-proxy-api:{API_PORT}"
     c.ConfigurableHTTPProxy.auth_token = token
 

@@ -1,0 +1,60 @@
+"""configurable-http-proxy in a pod of its own, which keeps its routes in memory.
+
+JupyterHub looks at the routes of a proxy that it did not start once in a minute. A proxy that was replaced would
+show everybody the hub's "not found" for that long. This looks every two seconds at one route, which costs nothing,
+and fills a proxy that does not know it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import ClientError, ClientResponseError
+from jupyterhub.proxy import ConfigurableHTTPProxy
+from jupyterhub.utils import fetch, url_path_join
+from tornado.ioloop import PeriodicCallback
+from traitlets import default
+
+
+class VisaHTTPProxy(ConfigurableHTTPProxy):  # type: ignore[misc]
+    """Starts no process: `start` begins to look."""
+
+    _looking: PeriodicCallback | None = None
+
+    @default("check_running_interval")
+    def _check_running_interval(self) -> int:
+        return 2
+
+    async def start(self) -> None:
+        """Called once at the hub's start."""
+        self._looking = PeriodicCallback(self.check_running, 1000 * self.check_running_interval)
+        self._looking.start()
+
+    def stop(self) -> None:
+        """The proxy goes on."""
+        if self._looking is not None:
+            self._looking.stop()
+
+    async def check_running(self) -> None:
+        """Fill a proxy that is new."""
+        known = [service for service in self.app._service_map.values() if service.server]
+        if self.app.http_server is None or not known:
+            return  # the hub's own start fills it
+        try:
+            if not await self._has(known[0].proxy_spec):
+                self.log.warning("The proxy is new; filling in its routes")
+                await self.check_routes(self.app.users, self.app._service_map)
+        except (ClientError, OSError) as error:
+            self.log.warning("The proxy does not answer: %s", error)
+
+    async def _has(self, spec: str) -> bool:
+        """Whether it knows the route."""
+        url = url_path_join(self.api_url, "api/routes", self._routespec_to_chp_path(spec))
+        headers: dict[str, Any] = {"Authorization": f"token {self.auth_token}"}
+        try:
+            await fetch(url, headers=headers)
+        except ClientResponseError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
