@@ -222,7 +222,7 @@ def test_the_pages_command_makes_an_authority_that_strict_clients_take(tmp_path:
 
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(tmp_path / "gateway.pem")
-    client = certificates.context(tmp_path / "ca.crt")
+    client = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
     client.verify_flags |= ssl.VERIFY_X509_STRICT  # Python 3.13's own choice
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     inside = client.wrap_bio(there, back, server_hostname="127.0.0.1")
