@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.machinery
 import importlib.util
 import json
@@ -17,6 +18,7 @@ import yaml
 from tests.helm.conftest import CHART, Object, helm, minimal, one, rendered
 from tests.services import cluster
 from visa.hub.pods import manifest
+from visa.hub.pods.certificates import Authority
 
 EVERYTHING: Object = {
     "portal": {"replicas": 2},
@@ -223,6 +225,17 @@ def test_only_the_hub_sees_the_authority_s_key() -> None:
             for item in source.get("secret", {}).get("items", [])
         ]
         assert ("ca.key" in keys) is (name == "Deployment/visa-hub"), name
+
+
+def test_certificates_of_gateways_hold_with_the_authority_that_helm_makes(tmp_path: Path) -> None:
+    data = one(rendered(minimal()), "Secret", "visa-secrets")["data"]
+    for name in ("ca.crt", "ca.key"):
+        (tmp_path / name).write_bytes(base64.b64decode(data[name]))
+    issued = Authority(tmp_path / "ca.crt", tmp_path / "ca.key").issue("10.1.2.3")
+    (tmp_path / "gateway.crt").write_text(issued.certificate)
+    command = ["openssl", "verify", "-verify_ip", "10.1.2.3", "-CAfile", tmp_path / "ca.crt", tmp_path / "gateway.crt"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_policies_select_the_instances_that_the_hub_makes() -> None:
