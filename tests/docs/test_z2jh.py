@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import ssl
@@ -14,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from jupyterhub.app import JupyterHub
@@ -27,6 +29,8 @@ from traitlets.config import Config
 
 from tests.conftest import REPOSITORY
 from tests.services import cluster, facility
+from tests.services.hub import RunningHub, started
+from visa.cli.demo.runner import free_ports
 from visa.hub import settings
 from visa.hub.kubernetes import VisaKubeSpawner
 from visa.hub.oauth import VisaAuthenticator
@@ -92,6 +96,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
     """The whole configuration after the snippet; its folders are in ``tmp_path``."""
     stub = types.ModuleType("z2jh")
     stub.get_config = get_config  # type: ignore[attr-defined]
+    for name in ("pycurl", "tornado.curl_httpclient"):
+        monkeypatch.setitem(sys.modules, name, None)  # so that what the snippet does to them is undone
     monkeypatch.setitem(sys.modules, "z2jh", stub)
     for name, value in VALUES["hub"]["extraEnv"].items():
         monkeypatch.setenv(name, value if isinstance(value, str) else "10.1.2.3")
@@ -178,6 +184,80 @@ async def test_the_charts_labels_count_but_for_the_one_of_its_own_servers(config
     assert [container["name"] for container in pod["spec"]["containers"]] == ["environment", "gateway"]
     assert not pod["spec"]["initContainers"]
     assert pod["spec"]["schedulerName"] == "user-scheduler"
+
+
+REAL = """
+import sys
+sys.path.insert(0, {folder!r})
+from tornado.httpclient import AsyncHTTPClient
+AsyncHTTPClient.configure("tornado.curl_httpclient.CurlAsyncHTTPClient")
+from z2jh import get_config
+for section, traits in {before!r}.items():
+    c[section].update(traits)
+exec(compile(open({snippet!r}).read(), "10-visa", "exec"))
+# Where the chart has a proxy in another pod, and a Service for the hub.
+from visa.hub import defaults
+from pathlib import Path
+defaults._proxy(c, Path({state!r}), {proxy})
+c.JupyterHub.bind_url = {url!r}
+c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub}"
+c.JupyterHub.hub_connect_url = "http://127.0.0.1:{hub}"
+"""
+Z2JH = """
+import json
+VALUES = json.loads({values!r})
+def get_config(key, default=None):
+    found = VALUES
+    for part in key.split("."):
+        if not isinstance(found, dict) or part not in found:
+            return default
+        found = found[part]
+    return found
+"""
+KUBECONFIG = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "x",
+    "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+    "clusters": [{"name": "x", "cluster": {"server": "http://127.0.0.1:9"}}],
+    "users": [{"name": "x", "user": {}}],
+}
+
+
+def test_a_hub_starts_with_it_and_brings_the_portal(tmp_path: Path) -> None:
+    """All but the chart's own pods: the snippet, the stand-in for libcurl, the hub, the portal."""
+    path = facility.write(tmp_path / "etc" / "facility", **cluster.parts())
+    (tmp_path / "etc" / "gateways").mkdir()
+    certificates.make_authority(tmp_path / "etc" / "gateways")
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(KUBECONFIG))
+    environ = {"POD_IP": "127.0.0.1", "OAUTH_CLIENT_SECRET": "x", "KUBECONFIG": str(tmp_path / "kubeconfig")}
+    hub = RunningHub(tmp_path / "hub", path, variables=environ)
+    portal, proxy = free_ports(2)
+    folder = tmp_path / "chart"
+    folder.mkdir()
+    (folder / "pycurl.py").write_text(VALUES["hub"]["extraFiles"]["pycurl"]["stringData"])
+    (folder / "z2jh.py").write_text(Z2JH.format(values=json.dumps(VALUES)))
+    code = VALUES["hub"]["extraConfig"]["10-visa"].replace(":8098", f":{portal}")
+    code = code.replace("/srv/jupyterhub/visa", str(hub.state)).replace("/srv/jupyterhub", str(tmp_path))
+    (folder / "10-visa").write_text(code.replace("/etc/visa", str(tmp_path / "etc")))
+    before = {**BEFORE, **VALUES["hub"]["config"]}
+    hub.config.write_text(
+        REAL.format(
+            folder=str(folder),
+            before=before,
+            snippet=str(folder / "10-visa"),
+            state=str(hub.state),
+            proxy=proxy,
+            url=hub.url,
+            hub=hub.hub_port,
+        )
+    )
+    with started(hub):
+        assert (tmp_path / "jupyterhub.sqlite").exists()
+        assert httpx.get(f"{hub.portal}api/v1/openapi.json").status_code == 200
+        headers = {"Authorization": "token " + "x" * 20}
+        theirs = httpx.get(f"{hub.url}/hub/api/user", headers=headers)
+        assert theirs.json()["name"] == "theirs", "a service of the chart's values"
 
 
 def test_tornado_takes_the_stand_in_for_libcurl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
