@@ -288,7 +288,12 @@ def test_mounts_and_secrets_fit_together() -> None:
     chart = (REPOSITORY / "helm" / "visa" / "templates" / "proxy" / "proxy.yaml").read_text()
     for flag in flags:
         assert flag.partition("=")[0] in chart, "the same flags as our own chart's"
+    (required,) = re.findall(r"--require=\S+/([^/]+)$", VALUES["proxy"]["chp"]["extraEnv"]["NODE_OPTIONS"])
     text = PAGE.read_text()
+    files = [REPOSITORY / file for file in re.findall(r"--from-file=(\w+/\S+)", text)]
+    assert all(file.exists() for file in files)
+    assert required in [file.name for file in files]
+    assert f"/{required}" in chart, "as our own chart"
     for name in ("visa-facility", "visa-environment", "visa-gateways", "visa-login", "visa-proxy"):
         assert name in text, f"the page says how {name} is made"
 
