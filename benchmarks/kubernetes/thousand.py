@@ -72,6 +72,9 @@ def hollow_facility(folder: Path) -> Path:
     parts["flavours"] = {"small": {"cpu": 1, "memory": "1Gi", "scratch": "1Mi", "kubernetes": place}}
     parts["quotas"] = [{"who": "everyone", "instances": 1000}]
     parts["homes"] = {}
+    # Claims of the cluster's own class lie on a real node.
+    storage = {"nfs": {"server": "storage.example.org", "path": "/raw"}}
+    parts["data"] = {"raw": {"path": parts["data"]["raw"]["path"], "kubernetes": storage}}
     path = facility.write(folder / "facility", **parts)
     names = [f"p{number}" for number in range(PEOPLE)]
     known = dict(facility.CATALOGUE)
@@ -127,6 +130,8 @@ def main() -> None:
     threading.Thread(target=stand_in.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as name, cluster.namespace("visa-thousand") as namespace:
         folder = Path(name)
+        # Pod security `restricted` knows no NFS.
+        cluster.kubectl("label", "--overwrite", "ns", namespace.name, "pod-security.kubernetes.io/enforce=privileged")
         kind = type("HollowHub", (ClusterHub,), {"namespace": namespace})
         hub = kind(folder / "hub", hollow_facility(folder), extra=_CONFIG.format(port=stand_in.server_address[1]))
         try:

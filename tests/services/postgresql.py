@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -72,6 +73,6 @@ def running() -> Iterator[PostgreSQL]:
             time.sleep(0.05)
         yield PostgreSQL(folder, user)
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGINT)  # SIGTERM would wait for clients
         server.wait(20)
         shutil.rmtree(folder, ignore_errors=True)

@@ -43,7 +43,7 @@ class Csi(Section):
 
     driver: Text = Field(description="The driver's name.", examples=["cvmfs.csi.cern.ch"])
     attributes: dict[Text, str] = Field(
-        default={}, description="The driver's `volumeAttributes`.", examples=[{"share": "raw"}]
+        default={}, description="The driver's `volumeAttributes`.", examples=[{"repository": "raw.example.org"}]
     )
     secret: ObjectName | None = Field(
         default=None, description="Secret that the driver gets (`nodePublishSecretRef`).", examples=["raw-credentials"]
@@ -205,6 +205,9 @@ class FlavourOnKubernetes(Section):
         default=None, description="Absent: requests equal limits, so that nobody's work slows anybody else's."
     )
     gpu_resource: Key = Field(default="nvidia.com/gpu", description="Name of the resource that `gpu` counts.")
+    runtime_class: ObjectName | None = Field(
+        default=None, description="RuntimeClass; absent: the nodes' default.", examples=["nvidia"]
+    )
     priority_class: ObjectName | None = Field(
         default=None, description="PriorityClass; absent: the chart's.", examples=["beamtime"]
     )

@@ -174,19 +174,20 @@ def portal(c: Any, service: dict[str, Any]) -> None:
         READ: {"description": "See one's experiments, choices and instances in VISA"},
         WRITE: {"description": "Start, stop, rename and delete one's instances in VISA", "subscopes": [READ]},
     }
-    c.JupyterHub.load_roles = [
-        {"name": "user", "scopes": ["self", "access:services!service=visa", READ, WRITE]},
-        {"name": "visa-portal", "scopes": ["read:hub"], "services": ["visa"]},
-    ]
-    c.JupyterHub.services = [
-        {
-            "name": "visa",
-            "oauth_client_allowed_scopes": PORTAL_SCOPES,
-            "oauth_no_confirm": True,
-            "display": False,
-            **service,
-        }
-    ]
+    user = {"name": "user", "scopes": ["self", "access:services!service=visa", READ, WRITE]}
+    own = {"name": "visa-portal", "scopes": ["read:hub"], "services": ["visa"]}
+    _add(c.JupyterHub, "load_roles", user, own)
+    oauth = {"oauth_client_allowed_scopes": PORTAL_SCOPES, "oauth_no_confirm": True}
+    _add(c.JupyterHub, "services", {"name": "visa", "display": False, **oauth, **service})
+
+
+def _add(section: Any, trait: str, *more: dict[str, Any]) -> None:
+    """To a list that the configuration may hold already: what others put there stays."""
+    known = section.get(trait, [])
+    if isinstance(known, list):
+        section[trait] = [*known, *more]
+    else:  # traitlets' word for "append to the default"
+        known.extend(more)
 
 
 def managed_portal(url: str, source: FacilitySource, store: Store, **variables: str) -> dict[str, Any]:

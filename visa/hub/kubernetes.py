@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import time
 import weakref
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import jupyterhub
@@ -22,7 +22,7 @@ from traitlets import Enum, Float, List, Unicode, default
 
 from visa.hub.admitted import AdmittedSpawner, StartFailed
 from visa.hub.gateways import key_of
-from visa.hub.pods import failures, manifest, volumes
+from visa.hub.pods import failures, folders, manifest, volumes
 from visa.hub.pods.certificates import Authority, BadAuthority
 from visa.hub.pods.cluster import Cluster
 from visa.hub.pods.watch import PodWatch
@@ -149,7 +149,7 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
         return pod
 
     def _model(self, pod: dict[str, Any]) -> Any:
-        return self.api.api_client.deserialize(json.dumps(pod), "application/json", "V1Pod")
+        return self.api.api_client.deserialize(SimpleNamespace(data=json.dumps(pod)), "V1Pod")
 
     def _site(self) -> manifest.Site:
         resources = {
@@ -187,28 +187,29 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
         if not done:
             raise StartFailed("The storage that holds the data does not answer.", f"Try later, or ask {self._contact}.")
         missing, unseen = looking.result()
-        if missing:
-            cause = failures.no_folder(missing, self._contact)
-            raise StartFailed(cause.sentence, cause.remedy)
+        if missing is not None:
+            raise StartFailed(missing.sentence, missing.remedy)
         return unseen
 
-    def _seen(self, spec: InstanceSpec) -> tuple[str, set[tuple[str, str]]]:
-        unseen = set()
+    def _seen(self, spec: InstanceSpec) -> tuple[failures.Cause | None, set[tuple[str, str]]]:
+        """What is missing, and the folders that the hub cannot see."""
+        facility = self.hub_settings.facility.current
+        unseen: set[tuple[str, str]] = set()
+        home = facility.homes.kubernetes
+        if home is not None and home.claim is not None:
+            folder = volumes.joined(home.sub_path, spec.identity.username)
+            if folders.there(self.data_folder, folders.HOMES, folder) is False:
+                return failures.no_home(self._contact), unseen
         for mount in spec.mounts:
-            storage = self.hub_settings.facility.current.data[mount.root].kubernetes
+            storage = facility.data[mount.root].kubernetes
             folder = volumes.joined(storage.sub_path if storage else "", mount.path)
-            place = os.path.join(self.data_folder, mount.root)
-            if not self.data_folder or not os.path.isdir(place):
-                unseen.add((str(mount.experiment), folder))
-                continue
-            try:
-                os.stat(os.path.join(place, folder, ""))
-            except (FileNotFoundError, NotADirectoryError):
-                return str(mount.experiment), unseen
-            except OSError:
+            there = folders.there(self.data_folder, mount.root, folder)
+            if there is False:
+                return failures.no_folder(mount.experiment, self._contact), unseen
+            if there is None:
                 # Not the hub's to see, perhaps the person's: it is looked for as her.
                 unseen.add((str(mount.experiment), folder))
-        return "", unseen
+        return None, unseen
 
     @property
     def _contact(self) -> str:

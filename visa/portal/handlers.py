@@ -22,12 +22,18 @@ from visa.portal.service import Caller, PortalService
 
 log = logging.getLogger(__name__)
 
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "font-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
-)
 LARGEST_BODY = 64 * 1024
 _SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+def policy(base: str) -> str:
+    """Content security policy; ``base`` is the hub's, whose stylesheet is on another host with subdomains."""
+    parts = urlsplit(base)
+    hub = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self'{hub}; connect-src 'self'; img-src 'self' data:; "
+        f"font-src 'self'{hub}; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
+    )
 
 
 class Guard(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc]
@@ -42,7 +48,7 @@ class Guard(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc]
     def set_default_headers(self) -> None:
         """Strict, for pages and API alike."""
         self.clear_header("Server")
-        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Content-Security-Policy", policy(self.settings["base"]))
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")

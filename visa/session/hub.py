@@ -119,7 +119,7 @@ class Hub:
         """Where a browser logs in."""
         query = {
             "client_id": self._settings.client_id,
-            "redirect_uri": self._settings.prefix + "oauth_callback",
+            "redirect_uri": self._settings.callback,
             "response_type": "code",
             "state": state,
             "code_challenge": challenge,
@@ -135,7 +135,7 @@ class Hub:
             "grant_type": "authorization_code",
             "code": code,
             "code_verifier": verifier,
-            "redirect_uri": self._settings.prefix + "oauth_callback",
+            "redirect_uri": self._settings.callback,
         }
         try:
             answer = await self._ask("POST", "/oauth2/token", body=urlencode(body))

@@ -31,6 +31,7 @@ class GatewaySettings:
     prefix: str
     hub_path: str
     client_id: str
+    callback: str
     access_scopes: frozenset[str]
     owner: str
     server_name: str
@@ -70,6 +71,7 @@ class GatewaySettings:
             prefix=prefix,
             hub_path=source.get("JUPYTERHUB_BASE_URL", "/").rstrip("/") + "/hub/",
             client_id=need("JUPYTERHUB_CLIENT_ID"),
+            callback=source.get("JUPYTERHUB_OAUTH_CALLBACK_URL", "") or prefix + "oauth_callback",
             access_scopes=_scopes(need("JUPYTERHUB_OAUTH_ACCESS_SCOPES")),
             owner=need("JUPYTERHUB_USER"),
             server_name=source.get("JUPYTERHUB_SERVER_NAME", ""),

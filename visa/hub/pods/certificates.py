@@ -79,11 +79,23 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip)]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             # Python 3.13 wants to see whose key signed.
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(_identifier(self._certificate), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         )
         made = builder.sign(self._key, hashes.SHA256())
         return Issued(made.public_bytes(serialization.Encoding.PEM).decode(), _pem(key))
+
+
+def _identifier(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """As the authority calls itself: how that is computed is up to whoever made it (helm does not use SHA-1)."""
+    try:
+        own = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except x509.ExtensionNotFound:
+        key = authority.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+            raise BadAuthority("the authority's key is no elliptic curve or RSA key") from None
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own.value)
 
 
 def make_authority(folder: Path) -> tuple[Path, Path]:

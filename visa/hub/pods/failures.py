@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from visa.hub.pods.manifest import CHECK, ENVIRONMENT, GATEWAY
@@ -23,6 +24,7 @@ _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunC
 _NEVER_RAN = frozenset({"StartError", "ContainerCannotRun"})
 _KILLED = 137
 _TOLD = (_KILLED, 143)
+_SILENT = 30.0
 _STAYS = 7.0
 """Seconds after which a fault that may pass by itself counts."""
 
@@ -64,6 +66,7 @@ def start_trouble(pod: Dict, events: Iterable[Dict], age: float, spec: InstanceS
         _waiting(status, contact),
         _never_ran(status, contact),
         _ended(pod),
+        _silent(status, contact),
         _from_events(events, age, contact),
     )
     return next((cause for cause in checks if cause is not None), None)
@@ -95,6 +98,7 @@ def no_node(message: str, spec: InstanceSpec, contact: str) -> Cause:
     return Cause(sentence, f"Choose a smaller flavour, stop an instance, or ask {contact}.")
 
 
+_ELSEWHERE = "away from the storage of your home or the data"
 _TRANSLATED = (
     (r"Insufficient cpu", "too few cores free"),
     (r"Insufficient memory", "too little memory free"),
@@ -107,7 +111,7 @@ _TRANSLATED = (
     (r"node\(s\) had untolerated taint.*", "reserved for others"),
     (r"node\(s\) didn't match Pod's node affinity/selector", "not of the kind that this flavour needs"),
     (r"node\(s\) were unschedulable", "closed for maintenance"),
-    (r"node\(s\) had volume node affinity conflict", "away from the storage of your home"),
+    (r"node\(s\) (had volume node affinity conflict|didn't match PersistentVolume's node affinity)", _ELSEWHERE),
 )
 
 
@@ -153,7 +157,7 @@ def _never_ran(status: Dict, contact: str) -> Cause | None:
 def _not_made(message: str, contact: str) -> Cause:
     folder = re.search(r"failed to (?:create subPath directory|prepare subPath) for volumeMount \"([^\"]+)\"", message)
     if folder:
-        return no_folder("", contact)
+        return no_home(contact) if folder[1] == "home" else no_folder("", contact)
     configuration = re.search(r'(configmap|secret) "([^"]+)" not found', message)
     if configuration:
         sentence = f"A part of the installation is missing: {configuration[1]} {shown(configuration[2])!r}."
@@ -172,12 +176,32 @@ def no_folder(experiment: str, contact: str) -> Cause:
     return Cause(sentence, f"Ask {contact}: it may not have been made or may have been archived.")
 
 
+def no_home(contact: str) -> Cause:
+    """Home folders of a shared storage are made by whoever keeps accounts, not by us."""
+    return Cause("Your home folder is not there, or not yours to enter.", f"Ask {contact} to have it made.")
+
+
 def _looked_for(status: Dict, contact: str) -> Cause | None:
     for container in status.get("initContainerStatuses") or ():
         ended = (container.get("state") or {}).get("terminated") or {}
         if container.get("name") == CHECK and ended.get("exitCode"):
             return no_folder("", contact)
     return None
+
+
+def _silent(status: Dict, contact: str) -> Cause | None:
+    """Everything runs and the gateway says nothing: it is kept from the hub, or waits for the launcher's sign."""
+    since = []
+    for container in status.get("containerStatuses") or ():
+        running = (container.get("state") or {}).get("running") or {}
+        if not running.get("startedAt"):
+            return None
+        since.append(datetime.fromisoformat(running["startedAt"]))
+    if len(since) < 2 or (datetime.now(UTC) - max(since)).total_seconds() < _SILENT:
+        return None
+    return Cause(
+        "The instance runs, but its gateway does not report to the hub.", f"An operator has to look: {contact}."
+    )
 
 
 def pulling(pod: Dict, events: Iterable[Dict]) -> bool:

@@ -125,7 +125,7 @@ def _metadata(base: Dict, site: Site, parts: Parts) -> Dict:
         if _LABEL.fullmatch(value):
             labels[f"visa/{key}"] = str(value)
     # KubeSpawner's own would make of two people with similar names one.
-    for key in ("hub.jupyter.org/username", "hub.jupyter.org/servername", "component"):
+    for key in ("hub.jupyter.org/username", "hub.jupyter.org/servername"):
         labels.pop(key, None)
     annotations = {
         **base.get("annotations", {}),
@@ -293,6 +293,8 @@ def _placement(spec: Dict, parts: Parts) -> Dict:
         *(spec.get("imagePullSecrets") or []),
         *({"name": name} for name in image.pull_secrets),
     ]
+    if place.runtime_class is not None:
+        made["runtimeClassName"] = place.runtime_class
     if place.priority_class is not None:
         made["priorityClassName"] = place.priority_class
     return made
