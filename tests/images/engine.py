@@ -12,7 +12,7 @@ from types import TracebackType
 
 REGISTRY = "localhost/visa"
 TAG = os.environ.get("VISA_IMAGE_TAG", "dev")
-LOAD = os.environ.get("VISA_IMAGE_LOAD", "../shared/cluster/cluster load")
+LOAD = os.environ.get("LOAD", "../shared/cluster/cluster load")
 """Gives an image to the cluster; its name is added."""
 
 

@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     except CannotRun as error:
         _print_trouble(arguments, str(error))
         return 1
+    except KeyboardInterrupt:
+        return 130
     except NoShell:
         return _report(arguments, Facts(), [NO_SHELL], dict.fromkeys(KINDS, False))
     facts = Facts.read(ran.output)
