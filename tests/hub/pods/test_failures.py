@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.hub.pods.making import spec
@@ -77,7 +77,7 @@ AFTER = "preemption: 0/5 nodes are available: 5 No preemption victims found for 
         (
             "0/2 nodes are available: 1 Too many pods, 1 node(s) had volume node affinity conflict. "
             "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.",
-            ["1: no place for another instance; 1: away from the storage of your home."],
+            ["1: no place for another instance; 1: away from the storage of your home"],
         ),
         ("0/1 nodes are available: 1 Insufficient ephemeral-storage.", ["1: too little scratch space free."]),
         ("0/1 nodes are available: 1 node(s) had untolerated taint {gpu: a, b}.", ["1: reserved for others."]),
@@ -498,18 +498,22 @@ def maybe(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
     return st.fixed_dictionaries({}, optional=fields)
 
 
-STATES = maybe(
-    waiting=st.none() | maybe(reason=REASONS, message=JUNK),
-    running=st.none() | st.just({}),
-    terminated=st.none() | maybe(exitCode=st.none() | st.integers(-200, 300), reason=REASONS, message=JUNK),
+STATES = st.one_of(
+    st.none(),
+    st.just({"running": {}}),
+    st.builds(lambda inner: {"waiting": inner}, st.none() | maybe(reason=REASONS, message=JUNK)),
+    st.builds(lambda message: {"waiting": {"reason": "ErrImagePull", "message": message}}, JUNK),
+    st.builds(
+        lambda inner: {"terminated": inner},
+        st.none() | maybe(exitCode=st.none() | st.integers(-200, 300), reason=REASONS, message=JUNK),
+    ),
 )
 STATUSES = st.none() | st.lists(
-    maybe(
-        name=st.sampled_from(["environment", "gateway", "look-for-folders", "sidecar"]),
-        image=JUNK,
-        state=st.none() | STATES,
+    st.one_of(
+        maybe(name=st.sampled_from(["environment", "gateway", "sidecar"]), image=JUNK, state=STATES),
+        st.builds(lambda image, state: {"name": "environment", "image": image, "state": state}, JUNK, STATES),
     ),
-    max_size=3,
+    max_size=2,
 )
 PODS = st.builds(
     lambda status, deleted: {"metadata": {"name": "visa-1", "deletionTimestamp": deleted}, "status": status},
@@ -543,6 +547,7 @@ EVENTS = st.lists(
 )
 
 
+@settings(max_examples=500)
 @given(PODS, EVENTS, st.floats(0, 100))
 def test_whatever_a_pod_looks_like_something_readable_comes_of_it(made: Pod, events: Any, age: float) -> None:
     for seen in (made, slim(made)):

@@ -192,10 +192,9 @@ def test_the_labels_by_which_the_watch_finds_it() -> None:
 def test_people_with_similar_names_have_different_labels() -> None:
     assert manifest.owner_hash("marie.c@x") != manifest.owner_hash("marie-c@x")
     theirs = base()
-    theirs["metadata"]["labels"] = {"hub.jupyter.org/username": "marie-c", "component": "singleuser-server"}
+    theirs["metadata"]["labels"] = {"hub.jupyter.org/username": "marie-c"}
     labels = pod(base=theirs)["metadata"]["labels"]
     assert "hub.jupyter.org/username" not in labels
-    assert "component" not in labels
 
 
 # templates
