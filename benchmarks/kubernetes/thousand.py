@@ -39,6 +39,7 @@ class Hollow(VisaKubeSpawner):
 def weightless(spawner, pod):
     for container in pod.spec.containers:
         container.resources = None  # a hollow node has one core for 500 pods
+        container.volume_mounts = None  # and no storage
     return pod
 
 c.KubeSpawner.modify_pod_hook = weightless

@@ -134,14 +134,14 @@ def test_what_the_chart_made_stays_and_what_is_ours_counts(config: Config, tmp_p
     hub = JupyterHub(config=config)
     assert hub.cookie_secret == bytes.fromhex("ab" * 32)
     assert config["CryptKeeper"]["keys"] == ["cd" * 32]
-    assert [service["name"] for service in hub.services] == ["visa", "theirs"]
+    assert [service["name"] for service in hub.services] == ["theirs", "visa"]
     assert {role["name"] for role in hub.load_roles} == {"user", "visa-portal", "theirs"}
     assert hub.db_url == f"sqlite:///{tmp_path}/jupyterhub.sqlite"
     assert hub.hub_connect_url == "http://hub:8081"
     assert hub.authenticator_class is VisaAuthenticator
     assert hub.spawner_class is VisaKubeSpawner
     assert not hub.admin_access
-    assert hub.services[0]["url"] == "http://10.1.2.3:8098"
+    assert hub.services[1]["url"] == "http://10.1.2.3:8098"
     assert (tmp_path / "visa" / "visa.sqlite").exists()
 
 

@@ -127,6 +127,8 @@ def _metadata(base: Dict, site: Site, parts: Parts) -> Dict:
     # KubeSpawner's own would make of two people with similar names one.
     for key in ("hub.jupyter.org/username", "hub.jupyter.org/servername"):
         labels.pop(key, None)
+    if labels.get("component") == "instance":  # unless an operator says otherwise for policies of an existing hub
+        del labels["component"]
     annotations = {
         **base.get("annotations", {}),
         "visa/owner": str(spec.identity.username),
