@@ -168,6 +168,7 @@ def _spawner(c: Any, values: Values, secrets: Path) -> None:
     ours.host_paths = list(get(values, "singleuser.hostPaths", ()))
     ours.supplemental_groups_policy = get(values, "singleuser.supplementalGroupsPolicy", "")
     ours.ca_certificate, ours.ca_key = str(secrets / "ca.crt"), str(secrets / "ca.key")
+    ours.node_patience = float(get(values, "singleuser.nodePatience", 3))
     _gateway(ours, values)
     if get(values, "singleuser.priorityClassName"):
         theirs.priority_class_name = get(values, "singleuser.priorityClassName")

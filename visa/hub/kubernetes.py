@@ -73,6 +73,12 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
         config=True,
         help="supplementalGroupsPolicy of the pods; Strict only where all nodes offer it.",
     )
+    node_patience = Float(
+        3.0,
+        config=True,
+        help="Seconds for which an instance waits for a node with room; on a cluster that adds nodes, as long as that "
+        "takes (below Spawner.start_timeout).",
+    )
     ca_certificate = Unicode("", config=True, help="PEM file of the authority that signs gateways' certificates.")
     ca_key = Unicode("", config=True, help="PEM file of that authority's key.")
     _watches: ClassVar[dict[tuple[str, str], PodWatch]] = {}
@@ -251,7 +257,7 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
             if failures.pulling(pod, events) and "pulling" not in told:
                 told.add("pulling")
                 self.report("The node fetches the environment's image; only its first use takes this long", 0.5)
-            cause = failures.start_trouble(pod, events, _age(pod), spec, self._contact)
+            cause = failures.start_trouble(pod, events, _age(pod), spec, self._contact, self.node_patience)
             if cause is not None and cause.final:
                 await cluster.delete(self.pod_name, grace=0)
                 raise StartFailed(cause.sentence, cause.remedy)

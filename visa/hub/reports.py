@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from jupyterhub.apihandlers.base import APIHandler
 from tornado import web
@@ -16,6 +16,8 @@ from visa.identifiers import instance_id
 from visa.store.store import Decision
 
 LONGEST_NOTICE = 300
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_URL = re.compile(r"(?P<scheme>https?)://(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9.]+)):(?P<port>[0-9]{1,5})/?")
 _LARGEST = 4096
 
 
@@ -41,10 +43,12 @@ class GatewayHandler(APIHandler):  # type: ignore[misc]
         expected = settings.get().gateways.expected(instance_id(owner, name), self.get_auth_token())
         if expected is None:
             raise web.HTTPError(403, "This gateway is not expected")
-        address = _address(url, "https" if expected.authority else "http")
-        issued = expected.authority.issue(address) if expected.authority else None
+        scheme = "https" if expected.authority else "http"
+        address, port = _address(url, scheme)
+        issued = expected.authority.issue(str(address)) if expected.authority else None
         if not expected.url.done():
-            expected.url.set_result(str(url))
+            host = f"[{address}]" if address.version == 6 else str(address)
+            expected.url.set_result(f"{scheme}://{host}:{port}")
         self.write({"certificate": issued.certificate, "key": issued.key} if issued else {})
 
     async def _notice(self, owner: str, name: str, notice: object) -> None:
@@ -62,16 +66,17 @@ class GatewayHandler(APIHandler):  # type: ignore[misc]
         self.set_status(204)
 
 
-def _address(url: object, scheme: str) -> str:
-    """The pod's address in ``url``; nothing but an address and a port of a pod is taken."""
-    parts = urlsplit(url if isinstance(url, str) and len(url) < 200 else "")
-    try:
-        address, port = ipaddress.ip_address(parts.hostname or ""), parts.port
-    except ValueError:
-        address, port = None, None
-    extra = parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None
-    if address is None or port is None or parts.scheme != scheme or extra:
+def _address(url: object, scheme: str) -> tuple[Address, int]:
+    """The pod's address and port in ``url``; nothing else is taken."""
+    found = _URL.fullmatch(url) if isinstance(url, str) and len(url) < 100 else None
+    if found is None or found["scheme"] != scheme or not 0 < int(found["port"]) < 65536:
         raise web.HTTPError(400, f"url must be {scheme}://<address of the pod>:<port>")
+    try:
+        address: Address = ipaddress.ip_address(found["six"] or found["four"])
+    except ValueError:
+        raise web.HTTPError(400, f"url must be {scheme}://<address of the pod>:<port>") from None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
     if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
         raise web.HTTPError(400, "url must name the pod's own address")
-    return str(address)
+    return address, int(found["port"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,12 +57,17 @@ def _status(pod: Dict) -> Dict:
 # while it starts
 
 
-def start_trouble(pod: Dict, events: Iterable[Dict], age: float, spec: InstanceSpec, contact: str) -> Cause | None:
-    """Why the pod, ``age`` seconds old, does not start, or None while it may."""
+def start_trouble(
+    pod: Dict, events: Iterable[Dict], age: float, spec: InstanceSpec, contact: str, patience: float = 0.0
+) -> Cause | None:
+    """Why the pod, ``age`` seconds old, does not start, or None while it may.
+
+    ``patience``: seconds in which a node may still come (an autoscaler makes one).
+    """
     status = _status(pod)
     checks = (
         _looked_for(status, contact),
-        _scheduling(status, spec, contact),
+        _scheduling(status, spec, contact, final=age >= patience),
         _waiting(status, contact),
         _never_ran(status, contact),
         _ended(pod),
@@ -72,12 +77,13 @@ def start_trouble(pod: Dict, events: Iterable[Dict], age: float, spec: InstanceS
     return next((cause for cause in checks if cause is not None), None)
 
 
-def _scheduling(status: Dict, spec: InstanceSpec, contact: str) -> Cause | None:
+def _scheduling(status: Dict, spec: InstanceSpec, contact: str, *, final: bool) -> Cause | None:
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             if condition.get("reason") != "Unschedulable":
                 return None
-            return no_node(str(condition.get("message") or ""), spec, contact)
+            cause = no_node(str(condition.get("message") or ""), spec, contact)
+            return replace(cause, final=cause.final and final)
     return None
 
 
