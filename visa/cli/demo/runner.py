@@ -187,12 +187,22 @@ def _role(person: dict[str, object]) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody uses now."""
-    sockets = [socket.socket() for _ in range(count)]
+    """Ports on loopback that nobody uses now, and that this process did not give out before."""
+    sockets: list[socket.socket] = []
+    found: list[int] = []
     try:
-        for one in sockets:
+        while len(found) < count:
+            one = socket.socket()
+            sockets.append(one)
             one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+            port = int(one.getsockname()[1])
+            if port not in _given:
+                found.append(port)
     finally:
         for one in sockets:
             one.close()
+    _given.update(found)
+    return found
+
+
+_given: set[int] = set()
