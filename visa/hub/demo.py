@@ -141,7 +141,7 @@ def _claims(known: CataloguePerson) -> dict[str, Any]:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
+    if host == "localhost" or host.endswith(".localhost"):  # browsers lead these to this machine (RFC 6761)
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
