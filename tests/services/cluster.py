@@ -131,8 +131,10 @@ def parts(environment_image: str = "scattering") -> dict[str, Any]:
     raw, shared = dict(known["data"]["raw"]), dict(known["data"]["shared"])
     raw["kubernetes"] = {"claim": "raw", "sub_path": "facility"}
     shared["kubernetes"] = {"claim": "shared"}
+    # What an image holds is said in facility.yaml: the portal does not look into images.
+    software = {"jupyterlab": "4.6", "numpy": "2", "scipp": "26"}
     environments = {
-        name: {**entry, "kubernetes": {"image": image(environment_image)}}
+        name: {**entry, "software": dict(software), "kubernetes": {"image": image(environment_image)}}
         for name, entry in known["environments"].items()
     }
     # The nodes of tests are small.
