@@ -39,7 +39,7 @@ class Release:
     def __init__(self, namespace: cluster.Namespace) -> None:
         self.namespace = namespace
         homes = {"create": True, "name": "chart-homes", "storage": "1Gi", "accessModes": ["ReadWriteOnce"]}
-        on_it = {"homes": {"kubernetes": {"claim": "chart-homes"}}}
+        on_it = {"homes": {"kubernetes": {"claim": "chart-homes", "missing": "make"}}}
         self.values = minimal(login=LOGIN, homes=homes, proxy={"service": {"type": "NodePort"}}, facility=on_it)
         self.values["prePuller"] = {"continuous": {"enabled": False}}
 

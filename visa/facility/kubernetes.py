@@ -111,6 +111,11 @@ class HomeStorage(Section):
         description="Folder of the volume that the homes are under, each named as its owner.",
         examples=["home"],
     )
+    missing: Literal["refuse", "make"] = Field(
+        default="refuse",
+        description="What happens to a person whose folder in `claim` is not there: `refuse` the start, or let "
+        "Kubernetes `make` it, owned by root and with the mode of the volume's own folder.",
+    )
     set_group: bool = Field(
         default=False,
         strict=True,

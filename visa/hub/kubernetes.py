@@ -202,7 +202,7 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
         facility = self.hub_settings.facility.current
         unseen: set[tuple[str, str]] = set()
         home = facility.homes.kubernetes
-        if home is not None and home.claim is not None:
+        if home is not None and home.claim is not None and home.missing == "refuse":
             folder = volumes.joined(home.sub_path, spec.identity.username)
             if folders.there(self.data_folder, folders.HOMES, folder) is False:
                 return failures.no_home(self._contact), unseen
