@@ -101,7 +101,8 @@ def release() -> Iterator[Release]:
 @pytest.fixture(scope="module")
 def token(release: Release) -> str:
     with log_in(release.url, "marie") as browser:
-        assert browser.get("/services/visa/").status_code == 200  # the portal in the hub's pod
+        # The portal in the hub's pod: the hub answers a little before it.
+        until(lambda: browser.get("/services/visa/").status_code == 200, 30, "the portal")
         return token_of(browser, "marie")
 
 
