@@ -34,6 +34,10 @@ def ended(name: str = "environment", **terminated: Any) -> Pod:
     return pod(phase="Running", containerStatuses=[{"name": name, "state": {"terminated": terminated}}])
 
 
+def readable(text: str) -> bool:
+    return text.isprintable() and len(text) < 1500
+
+
 def trouble(made: Pod, *events: dict[str, Any], age: float = 3.0) -> failures.Cause | None:
     return failures.start_trouble(made, events, age, SPEC, CONTACT)
 

@@ -7,14 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.hub.pods.test_failures import CONTACT, SPEC, Pod
+from tests.hub.pods.test_failures import CONTACT, SPEC, Pod, readable, status
 from visa.hub.pods import failures
 from visa.hub.pods.watch import slim
-
-
-def readable(text: str) -> bool:
-    return text.isprintable() and len(text) < 1500
-
 
 JUNK = st.one_of(
     st.none(),
