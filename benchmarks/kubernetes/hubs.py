@@ -85,7 +85,11 @@ class Ours(ClusterHub):
     def backend(self) -> str:
         """As in the tests, with the other proxy."""
         certificate, key = make_authority(self.folder)
-        trust = f"c.VisaKubeSpawner.ca_certificate, c.VisaKubeSpawner.ca_key = {str(certificate)!r}, {str(key)!r}\n"
+        seen = self.folder / "seen"  # as the chart's hub sees the data roots' claims
+        seen.mkdir(exist_ok=True)
+        (seen / "raw").symlink_to(self.namespace.folder("raw"))
+        trust = f"c.VisaKubeSpawner.data_folder = {str(seen)!r}\n"
+        trust += f"c.VisaKubeSpawner.ca_certificate, c.VisaKubeSpawner.ca_key = {str(certificate)!r}, {str(key)!r}\n"
         return super().backend() + trust + proxied(self.folder, "--client-ssl-ca", str(certificate))
 
 

@@ -84,6 +84,12 @@ class Namespace:
         finally:
             self.run("delete", "pod", name, "--grace-period=0", "--force", check=False)
 
+    def folder(self, claim: str) -> Path:
+        """Where a claim lies, on a cluster whose node is this machine."""
+        volume = self.run("get", "pvc", claim, "-o", "jsonpath={.spec.volumeName}")
+        place = "jsonpath={.spec.local.path}{.spec.hostPath.path}"
+        return Path(kubectl("get", "pv", volume, "-o", place))
+
     def fill(self) -> None:
         """Claims with the folders of the test facility's experiments, as a storage would have them."""
         for name in CLAIMS:

@@ -22,6 +22,7 @@ from visa.hub import settings
 from visa.hub.admitted import StartRefused
 from visa.hub.reconcile import Reconciler
 from visa.hub.reports import GatewayHandler
+from visa.hub.rights import TokensHandler, UserHandler, UsersHandler
 from visa.identifiers import ExperimentId, InvalidIdentifier, instance_id
 from visa.instances.model import Reason, Refusal
 from visa.instances.request import MOST_EXPERIMENTS
@@ -254,6 +255,9 @@ def handlers(app: Any) -> list[tuple[str, type]]:
         (r"/api/users/([^/]+)/servers/([^/]*)", ServerHandler),
         (r"/api/users/([^/]+)/server", ServerHandler),
         (r"/api/users/([^/]+)/activity", ActivityHandler),
+        (r"/api/users", UsersHandler),
+        (r"/api/users/([^/]+)", UserHandler),
+        (r"/api/users/([^/]+)/tokens", TokensHandler),
         (r"/api/visa/gateways/([^/]+)/([^/]+)", GatewayHandler),
         (r"/home", PortalHandler),
         (r"/spawn", SpawnPageHandler),

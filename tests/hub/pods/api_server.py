@@ -32,6 +32,7 @@ class ApiServer:
         self.silent = False
         self.ends_at_once = False
         self.too_old_pages = 0
+        self.limits: list[int] = []
         self._streams: list[asyncio.Queue[bytes | None]] = []
 
     # what happens in the cluster
@@ -71,10 +72,6 @@ class ApiServer:
         for stream in self._streams:
             stream.put_nowait(b"")
 
-    def pages(self) -> list[str]:
-        """The whole list, as texts of pages."""
-        return [self._page({"limit": "100", "continue": str(n)}).text or "" for n in range(0, len(self.pods), 100)]
-
     def _numbered(self, made: Pod) -> Pod:
         self.version += 1
         return {**made, "metadata": {**made["metadata"], "resourceVersion": str(self.version)}}
@@ -100,6 +97,7 @@ class ApiServer:
             self.too_old_pages -= 1
             return web.json_response({"code": 410, "message": "The provided continue parameter is too old"}, status=410)
         limit = int(query["limit"])
+        self.limits.append(limit)
         items = list(self.pods.values())
         meta = {"resourceVersion": str(self.version)}
         if first + limit < len(items):

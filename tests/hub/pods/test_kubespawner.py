@@ -216,6 +216,10 @@ async def test_folders_that_the_hub_sees_are_not_looked_for_again(make: Make, tm
     (raw / "facility" / making.RAW.path).rmdir()
     with pytest.raises(StartFailed, match="exp-1"):
         await whole(make(c))
+    (raw / "elsewhere").mkdir()
+    (raw / "facility" / making.RAW.path).symlink_to(raw / "elsewhere")
+    with pytest.raises(StartFailed, match="exp-1"):
+        await whole(make(c))  # Kubernetes would follow the link
 
 
 async def test_a_data_root_without_a_place_says_who_can_change_it(make: Make) -> None:

@@ -330,8 +330,10 @@ def test_folders_that_the_hub_cannot_see_are_looked_for_as_the_person() -> None:
     made = pod(look_for=looked)
     (first,) = made["spec"]["initContainers"]
     assert first["name"] == "look-for-folders"
-    assert first["command"][-1] == "/look/data-1/p1"
-    assert first["volumeMounts"] == [{"name": "data-1", "mountPath": "/look/data-1", "readOnly": True}]
+    assert first["command"][-2:] == ["/look/data-0/facility/d22/2025/p1/exp-1", "/look/data-1/p1"]
+    assert first["volumeMounts"] == [
+        {"name": f"data-{number}", "mountPath": f"/look/data-{number}", "readOnly": True} for number in (0, 1)
+    ]
     assert first["securityContext"]["runAsUser"] == 20001
     assert first["image"] == SITE.gateway_image
     assert pod()["spec"]["initContainers"] == []

@@ -284,26 +284,24 @@ async def test_waiting_has_an_end(watch: PodWatch, server: ApiServer) -> None:
     assert 0.15 < time.monotonic() - began < 2
 
 
-async def test_a_thousand_pods_never_hold_the_hub_up(server: ApiServer, watch: PodWatch) -> None:
+async def test_a_thousand_pods_come_by_pages_between_which_others_work(server: ApiServer, watch: PodWatch) -> None:
+    """A page of a hundred holds up the hub for 20 ms, all of them at once for 200 (measured)."""
     for number in range(1000):
-        large = pod(f"p{number}")
-        large["metadata"]["annotations"] = {"x": "y" * 8000}
-        server.pods[f"p{number}"] = large
-    server.answers.extend(server.pages())  # made before: the server shares the loop
-    held, done = [0.0], asyncio.Event()
+        server.pods[f"p{number}"] = pod(f"p{number}")
+    turns, done = [0], asyncio.Event()
 
     async def tick() -> None:
         while not done.is_set():
-            before = time.perf_counter()
-            await asyncio.sleep(0.001)
-            held.append(time.perf_counter() - before)
+            turns[0] += 1
+            await asyncio.sleep(0)
 
     ticking = asyncio.create_task(tick())
     await follows(server, watch)
     done.set()
     await ticking
     assert len(watch.pods) == 1000
-    assert max(held) < 0.15, "20 ms on a quiet machine, where all at once takes 200"
+    assert server.limits == [100] * 10
+    assert turns[0] > 10, "others had their turn between pages"
 
 
 def test_slim_keeps_what_is_used_of_a_pod() -> None:

@@ -9,15 +9,18 @@ HOMES = ".homes"
 
 
 def there(top: str, root: str, folder: str) -> bool | None:
-    """Whether ``folder`` is in data root ``root``; None when the hub cannot see it.
+    """Whether ``folder`` itself is in data root ``root``; None when the hub cannot see it.
 
-    Blocks as long as the storage does.
+    A link is not: Kubernetes would follow one to another experiment. Blocks as long as the storage does.
     """
-    place = os.path.join(top, root)
+    place = os.path.realpath(os.path.join(top, root))
     if not top or not os.path.isdir(place):
         return None
+    path = os.path.join(place, folder)
     try:
-        os.stat(os.path.join(place, folder, ""))
+        os.stat(os.path.join(path, ""))
+        if os.path.realpath(path) != path:
+            return False
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:

@@ -24,7 +24,10 @@ GATEWAY_ACCOUNT = 65500
 GATEWAY_COMMAND = ["/opt/visa/bin/python", "-P", "-m", "visa.session"]
 _RUN_SIZE = "64Mi"
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-_LOOK = 'for folder in "$@"; do [ -d "$folder" ] || { printf %s "$folder" >/dev/termination-log; exit 3; }; done'
+_LOOK = (
+    'for folder in "$@"; do '
+    '[ -d "$folder" ] && [ ! -L "$folder" ] || { printf %s "$folder" >/dev/termination-log; exit 3; }; done'
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """From mounts to a pod's volumes. Pure; whatever reaches Kubernetes was parsed into safe identifiers before.
 
-Kubernetes makes a ``subPath`` that is missing, unless the volume itself is mounted read-only. So what is
-read is read-only as a volume, and what is written is looked for first (`Volumes.looked_for`).
+Kubernetes makes a ``subPath`` that is missing, unless the volume itself is mounted read-only, and follows
+a link at its end. So what is read is read-only as a volume, and folders are looked for first (`Volumes.looked_for`).
 """
 
 from __future__ import annotations
@@ -79,8 +79,7 @@ def _add(made: Volumes, storage: Storage, mount: Mount, *, root: int, number: in
         return
     name = f"data-{root}"
     made.add({"name": name, **_whole(storage, mount.read_only)}, {**seen, "subPath": folder})
-    if not mount.read_only:
-        made.looked_for.append(LookedFor(name, folder, mount.experiment))
+    made.looked_for.append(LookedFor(name, folder, mount.experiment))
 
 
 def _whole(storage: Storage, read_only: bool) -> Dict:
