@@ -1,0 +1,51 @@
+"""What JupyterHub lets its administrators do and VISA does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.services.hub import RunningHub
+
+
+@pytest.fixture
+def grace(shared_hub: RunningHub) -> Iterator[httpx.Client]:
+    """The administrator; Marie has logged in before."""
+    shared_hub.token("marie")
+    with shared_hub.api(shared_hub.token("grace")) as client:
+        assert client.get("/users/marie").status_code == 200, "an administrator sees who is there"
+        yield client
+
+
+@pytest.mark.parametrize("body", [{}, {"scopes": ["access:servers!server=marie/x"]}, {"expires_in": 60}])
+def test_no_tokens_of_other_people(shared_hub: RunningHub, grace: httpx.Client, body: dict[str, Any]) -> None:
+    answer = grace.post("/users/marie/tokens", json=body)
+    assert answer.status_code == 403
+    assert "identity provider" in answer.json()["message"]
+    newest = shared_hub.store.audit(limit=1)[0].decision
+    assert (newest.actor, newest.owner, newest.action, newest.allowed) == ("grace", "marie", "administration", False)
+
+
+@pytest.mark.parametrize("body", [{"name": "marie2"}, {"admin": True}, {"auth_state": {}}, {}])
+@pytest.mark.parametrize("who", ["marie", "grace"])
+def test_nobody_is_changed(grace: httpx.Client, who: str, body: dict[str, Any]) -> None:
+    assert grace.patch(f"/users/{who}", json=body).status_code == 403
+    assert grace.get(f"/users/{who}").json()["name"] == who
+
+
+def test_nobody_is_made_an_administrator(grace: httpx.Client) -> None:
+    assert grace.post("/users/newcomer", json={"admin": True}).status_code == 403
+    assert grace.post("/users", json={"usernames": ["newcomer"], "admin": True}).status_code == 403
+    assert grace.get("/users/newcomer").status_code == 404
+
+
+def test_logins_are_shown_to_nobody(grace: httpx.Client) -> None:
+    assert "auth_state" not in grace.get("/users/marie").json()
+    assert not any("auth_state" in person for person in grace.get("/users").json())
+
+
+def test_ones_own_tokens_are_made_as_ever(shared_hub: RunningHub) -> None:
+    assert shared_hub.token("marie") != shared_hub.token("marie")
