@@ -227,11 +227,11 @@ def test_our_own_images_lack_nothing_in_a_pod(name: str, capsys: pytest.CaptureF
 @pytest.mark.cluster
 def test_an_image_that_writes_beside_its_home(images: Images, capsys: pytest.CaptureFixture[str]) -> None:
     write = 'case "$*" in *--config*) echo x >/opt/state/file;; esac'
-    wrapper = f'#!/bin/sh\\nset -e\\n{write}\\nexec /opt/environment/bin/jupyter "$@"\\n'
+    wrapper = f'#!/bin/sh\\nset -e\\n{write}\\nexec /opt/environment/bin/jupyter-lab "$@"\\n'
     made = images.make(
         "writes",
         f"FROM {image('notebook')}\nUSER 0\nRUN mkdir -m 777 /opt/state /opt/first"
-        f" && printf '{wrapper}' >/opt/first/jupyter && chmod +x /opt/first/jupyter\nENV PATH=/opt/first:$PATH",
+        f" && printf '{wrapper}' >/opt/first/jupyter-lab && chmod +x /opt/first/jupyter-lab\nENV PATH=/opt/first:$PATH",
     )
     assert check(capsys, "--engine", "buildah", made)[0] == 0, "buildah cannot see it, and says so"
     images.load(made)

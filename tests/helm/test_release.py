@@ -169,7 +169,7 @@ def test_a_killed_proxy_finds_its_routes_again(release: Release, token: str, ins
             except httpx.HTTPError:
                 return False
 
-        until(answers, 20, "the instance behind a new proxy")
+        until(answers, 60, "the instance behind a new proxy")
 
 
 def test_people_come_by_a_name_and_gateways_show_their_address(release: Release, token: str, instance: str) -> None:
