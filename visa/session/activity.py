@@ -26,6 +26,7 @@ _DONE_BY_PEOPLE = frozenset(
     }
 )
 _MESSAGE_TYPE = re.compile(rb'"msg_type"\s*:\s*"(\w{1,40})"')
+_FIRST = 10.0
 _LOOKED_AT = 16384  # bytes of a message; the header comes first in Jupyter's binary layout
 
 
@@ -68,7 +69,11 @@ class Activity:
         self._last = datetime.now(UTC)
 
     async def run(self) -> None:
-        """Tell the hub what is new, every interval, until cancelled."""
+        """Tell the hub what is new, every interval, until cancelled.
+
+        Not at once: the hub knows that it just started this instance, and has others to start.
+        """
+        await asyncio.sleep(min(_FIRST, self._interval))
         while True:
             await self.tell()
             await asyncio.sleep(self._interval)
