@@ -24,7 +24,7 @@ from visa.hub.admitted import AdmittedSpawner, StartFailed
 from visa.hub.gateways import key_of
 from visa.hub.pods import failures, folders, manifest, volumes
 from visa.hub.pods.certificates import Authority, BadAuthority
-from visa.hub.pods.cluster import Cluster
+from visa.hub.pods.cluster import Cluster, NoAnswer
 from visa.hub.pods.watch import PodWatch
 from visa.hub.settings import HubSettings
 from visa.instances.model import InstanceSpec
@@ -302,7 +302,7 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
         try:
             if await self._cluster(watch).exists(self.pod_name):
                 return None
-        except (ApiException, TimeoutError, StartFailed) as error:
+        except (ApiException, NoAnswer) as error:
             log.warning("The cluster does not say whether instance %s runs: %s", self.instance_id, error)
             return None
         if not self.stop_asked:

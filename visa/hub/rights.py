@@ -28,6 +28,12 @@ class _NotSomebodyElse:
         asking = self.current_user
         return asking is not None and not isinstance(asking, Service)
 
+    def user_model(self, user: Any) -> dict[str, Any]:
+        """Without her login at the provider, whoever asks."""
+        model: dict[str, Any] = super().user_model(user)  # type: ignore[misc]
+        model.pop("auth_state", None)
+        return model
+
     async def _refuse(self, owner: str, what: str) -> None:
         actor = str(getattr(self.current_user, "name", "unknown"))
         decision = Decision(actor, owner[:128], "administration", False, None, "not-allowed", {"what": what})
@@ -37,12 +43,6 @@ class _NotSomebodyElse:
 
 class UserHandler(_NotSomebodyElse, UserAPIHandler):  # type: ignore[misc]
     """One person in the hub."""
-
-    def user_model(self, user: Any) -> dict[str, Any]:
-        """Without her login at the provider, whoever asks."""
-        model: dict[str, Any] = super().user_model(user)
-        model.pop("auth_state", None)
-        return model
 
     async def post(self, user_name: str) -> None:
         """Make one; who is an administrator comes with the login."""
@@ -60,12 +60,6 @@ class UserHandler(_NotSomebodyElse, UserAPIHandler):  # type: ignore[misc]
 
 class UsersHandler(_NotSomebodyElse, UserListAPIHandler):  # type: ignore[misc]
     """All people in the hub."""
-
-    def user_model(self, user: Any) -> dict[str, Any]:
-        """Without logins."""
-        model: dict[str, Any] = super().user_model(user)
-        model.pop("auth_state", None)
-        return model
 
     async def post(self) -> None:
         """Make some; who is an administrator comes with the login."""

@@ -258,3 +258,14 @@ async def test_a_claim_of_her_own_is_made_only_where_the_facility_says_so(make: 
     found, _ = making.volume(await whole(own), "/home/marie")
     assert found["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
     assert claim["metadata"]["annotations"]["visa/owner"] == "mock@name"
+
+
+async def test_an_api_server_that_cannot_be_reached_ends_nothing(make: Make) -> None:
+    """JupyterHub takes a poll that raises for the server's end."""
+    spawner = make()
+    watch = spawner._begun_watch()
+    try:
+        assert await spawner._missing(watch) is None
+        assert spawner.failure is None
+    finally:
+        await watch.stop()
