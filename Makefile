@@ -60,9 +60,11 @@ $(UV):
 
 hub: $(UV)
 	@tools/install $(UV) $(VENV) requirements/hub.txt
+	@tools/novnc $(UV) || true
 
 hub-dev: $(UV)
 	@tools/install $(UV) $(VENV) requirements/dev.txt
+	@tools/novnc $(UV) || true
 
 environment: $(UV)
 	@environments/install $(UV) "$(PYTHON)" scattering $(ENVIRONMENT)
