@@ -17,6 +17,9 @@ from tornado.netutil import bind_sockets
 from tornado.routing import Matcher, PathMatches, Rule
 
 from visa.session import report, upstream
+from visa.session.desktop.assets import Static
+from visa.session.desktop.page import Page
+from visa.session.desktop.state import Start, State
 from visa.session.gateway import Gateway
 from visa.session.handlers import Callback, Elsewhere, Health, Logout, Ready, Root
 from visa.session.passing import Session
@@ -53,6 +56,10 @@ def make_app(gateway: Gateway) -> web.Application:
         Rule(PathMatches(f"{own}_visa/health$"), Health),
         Rule(PathMatches(f"{own}_visa/ready$"), Ready),
         Rule(PathMatches(f"{own}_visa/.*$"), Elsewhere),
+        Rule(PathMatches(f"{own}desktop/?$"), Page),
+        Rule(PathMatches(f"{own}desktop/static/([0-9a-f]{{12}})/(.+)$"), Static),
+        Rule(PathMatches(f"{own}desktop/state$"), State),
+        Rule(PathMatches(f"{own}desktop/start$"), Start),
         Rule(PathMatches(f"{own}.*"), Session),
     ]
     return web.Application(

@@ -1,0 +1,57 @@
+"""A gateway in front of a run folder that the tests fill themselves, with a hub of answers given by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.session import rig
+
+
+@dataclass
+class Desk:
+    """The gateway, its hub, and the run folder as the environment sees it."""
+
+    gateway: rig.Gateway
+    hub: rig.FakeHub
+    run: Path
+    client: aiohttp.ClientSession
+
+    @property
+    def url(self) -> str:
+        """Of the desktop, with the slash."""
+        return self.gateway.url + "desktop/"
+
+
+MakeDesk = Callable[..., AbstractAsyncContextManager[Desk]]
+
+
+@contextlib.asynccontextmanager
+async def desk(**variables: str) -> AsyncIterator[Desk]:
+    """Nothing is in the run folder yet."""
+    with tempfile.TemporaryDirectory(prefix="visa-d-") as folder:
+        run = Path(folder)
+        fake = rig.FakeHub()
+        async with fake.served() as api, aiohttp.ClientSession(headers=rig.MARIE) as client:
+            with rig.gateway(run, api, **{"VISA_SESSIONS": "notebook desktop", **variables}) as one:
+                yield Desk(one, fake, run, client)
+
+
+@pytest.fixture
+def make_desk() -> MakeDesk:
+    """For tests that choose the gateway's variables."""
+    return desk
+
+
+@pytest.fixture
+async def marie_desk() -> AsyncIterator[Desk]:
+    """With the usual variables."""
+    async with desk() as one:
+        yield one

@@ -1,0 +1,175 @@
+"""How the desktop is, who is there, what the visitor may do; and starting it when it does not run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from visa.instances.access import PERMISSIONS, Action, Role
+from visa.session.gateway import Gateway
+from visa.session.guard import Admitted, Refused
+from visa.session.handlers import PATIENCE, Small
+
+SOCKET = "desktop.sock"
+ENDED = "desktop-ended"
+ASK = "ask"
+REASONS = frozenset({"logged-out", "server", "missing", "no-session", "killed"})
+"""Words that the launcher may leave; any other is taken for ``server``."""
+_LOOK = 0.05
+_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@runtime_checkable
+class Seat(Protocol):
+    """A viewer's open websocket."""
+
+    @property
+    def person(self) -> dict[str, str]: ...
+
+
+def people(gateway: Gateway) -> list[dict[str, str]]:
+    """Who looks at the desktop now."""
+    return [one.person for one in gateway.sockets if isinstance(one, Seat)]
+
+
+def exists(run: str) -> bool:
+    """Whether the desktop's socket is in the run folder."""
+    try:
+        return stat.S_ISSOCK(os.lstat(f"{run}/{SOCKET}").st_mode)
+    except OSError:
+        return False
+
+
+def ended(run: str) -> str | None:
+    """Why the desktop does not run any more; None when it never ran, or runs."""
+    try:
+        descriptor = os.open(f"{run}/{ENDED}", os.O_RDONLY | _FLAGS)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return "server"
+    try:
+        word = os.read(descriptor, 32) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    finally:
+        os.close(descriptor)
+    text = word.decode("ascii", "replace").strip()
+    return text if text in REASONS else "server"
+
+
+async def listens(run: str) -> bool:
+    """Whether the X server takes connections."""
+    if not exists(run):
+        return False
+    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    with one:
+        try:
+            one.connect(f"{run}/{SOCKET}")
+        except BlockingIOError:
+            return True  # its queue is full: it is there, and busy
+        except OSError:
+            return False
+    return True
+
+
+async def wait(run: str, seconds: float) -> bool:
+    """Until it takes connections, or ended, or ``seconds`` are over."""
+    end = time.monotonic() + seconds
+    while not await listens(run):
+        if time.monotonic() > end or ended(run) is not None:
+            return False
+        await asyncio.sleep(_LOOK)
+    return True
+
+
+def ask(run: str, what: str = "desktop") -> bool:
+    """Tell the launcher to start ``what``; False when nobody is there to be told."""
+    try:
+        descriptor = os.open(f"{run}/{ASK}", os.O_WRONLY | _FLAGS)
+    except OSError:
+        return False
+    try:
+        return stat.S_ISFIFO(os.fstat(descriptor).st_mode) and os.write(descriptor, f"{what}\n".encode()) > 0
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def rights(role: Role, rules: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page may offer to ``role``; the gateway holds to it whatever the page does."""
+    allowed = PERMISSIONS[role]
+    act = Action.EXECUTE in allowed
+    files = str(rules.get("files", "both")) if Action.READ in allowed else "none"
+    if Action.WRITE not in allowed and files in ("both", "in"):
+        files = "out" if files == "both" else "none"
+    return {
+        "act": act,
+        "resize": act,
+        "clipboard": str(rules.get("clipboard", {}).get(role.value, "none")) if act else "none",
+        "clipboard_limit": int(rules.get("clipboard_limit", 2**20)),
+        "files": files,
+        "restart": act,
+    }
+
+
+def rules() -> dict[str, Any]:
+    """The facility's, or both ways for the owner when it gives none."""
+    given = os.environ.get("VISA_DESKTOP", "")
+    usual: dict[str, Any] = {"clipboard": {"owner": "both", "collaborator": "both"}}
+    return {**usual, **json.loads(given)} if given else usual
+
+
+class State(Small):
+    """``desktop/state``: asked for by the page every few seconds."""
+
+    async def get(self) -> None:
+        """JSON; with ``?wait=1`` as soon as the desktop takes connections."""
+        try:
+            admitted = await self.admit()
+        except Refused as error:
+            self.refuse(error)
+            return
+        run = self.gateway.settings.run
+        waits = self.get_query_argument("wait", "") == "1"
+        ready = await wait(run, PATIENCE) if waits else await listens(run)
+        self.set_header("Cache-Control", "no-store")
+        self.finish(described(self.gateway, admitted, ready))
+
+
+def described(gateway: Gateway, admitted: Admitted, ready: bool) -> dict[str, Any]:
+    """What the page is told."""
+    run = gateway.settings.run
+    return {
+        "running": ready or exists(run),
+        "ended": None if ready else ended(run),
+        "ready": ready,
+        "ends": os.environ.get("VISA_ENDS") or None,
+        "people": people(gateway),
+        "rights": rights(admitted.visitor.role, rules()),
+        "viewer": {},
+    }
+
+
+class Start(Small):
+    """``desktop/start``: for who may act."""
+
+    async def post(self) -> None:
+        """202 when the launcher was told."""
+        try:
+            admitted = await self.admit()
+            if not rights(admitted.visitor.role, rules())["restart"]:
+                raise Refused(403, "Your role does not allow this.")
+            if not ask(self.gateway.settings.run):
+                raise Refused(503, "The environment does not take requests: it is starting, or too old for desktops.")
+        except Refused as error:
+            self.refuse(error)
+            return
+        self.gateway.activity.happened()
+        self.set_status(202)
+        self.finish({"asked": True})

@@ -1,0 +1,169 @@
+// One connection at a time, made again by itself: what is wrong is asked of the gateway before each try.
+import { base } from "./page.js";
+import { Trouble, start, state } from "./state.js";
+import Screen from "./screen.js";
+import * as words from "./words.js";
+
+const STEPS = [0, 1, 2, 4, 8, 15];
+const NOT_ALLOWED = 4403;
+const FINAL = new Set(["login", "refused", "stopped", "start"]);
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+export class Connection extends EventTarget {
+  screen = null;
+  received = 0;
+  #target;
+  #tries = 0;
+  #running = false;
+  #wake = null;
+
+  constructor(target) {
+    super();
+    this.#target = target;
+    addEventListener("online", () => this.now());
+    document.addEventListener("visibilitychange", () => document.hidden || this.now());
+  }
+
+  get connected() {
+    return this.screen !== null;
+  }
+
+  /** Try at once instead of at the end of the pause. */
+  now() {
+    this.#wake?.();
+  }
+
+  /** Begin, or begin again after something final. */
+  async open() {
+    if (this.#running || this.screen) return;
+    this.#running = true;
+    this.#tries = 0;
+    try {
+      while (!(await this.#attempt())) await this.#pause();
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  /** True when there is nothing more to try: connected, or ended in words. */
+  async #attempt() {
+    try {
+      const now = await this.#ready();
+      return now === null || (await this.#connect(now));
+    } catch (problem) {
+      if (!(problem instanceof Trouble)) throw problem;
+      words.trouble(problem, () => (FINAL.has(problem.kind) ? this.open() : this.now()));
+      this.#tries = Math.max(this.#tries, 2);
+      return FINAL.has(problem.kind);
+    }
+  }
+
+  /** The state of a desktop that takes connections; null when it ended. */
+  async #ready() {
+    const began = Date.now();
+    let asked = false;
+    for (;;) {
+      const now = await state();
+      this.dispatchEvent(new CustomEvent("state", { detail: now }));
+      if (now.ready) return now;
+      if (now.ended && !asked) {
+        words.ended(now.ended, now.rights.restart ? () => this.again() : null);
+        if (now.rights.restart) return null;
+        await sleep(3000);
+        continue;
+      }
+      if (!now.running && !asked && now.rights.restart) {
+        words.opening(false);
+        await this.#start();
+        asked = true;
+      } else if (!now.rights.restart && !now.running) {
+        words.notStarted();
+      } else {
+        words.opening(Date.now() - began > 45_000);
+      }
+      const waited = await state(true);
+      if (asked && waited.ended) asked = false;
+      if (!waited.ready) await sleep(500);
+    }
+  }
+
+  async #start() {
+    try {
+      await start();
+    } catch (problem) {
+      // A gateway that is up before its launcher: try again soon.
+      if (problem.kind === "hub") throw new Trouble("start", problem.message);
+      throw problem;
+    }
+  }
+
+  /** Start the desktop that ended. */
+  async again() {
+    words.opening(false);
+    try {
+      await this.#start();
+    } catch (problem) {
+      words.trouble(problem, () => this.again());
+      return;
+    }
+    for (let tries = 0; tries < 20 && (await state().catch(() => null))?.ended; tries += 1) await sleep(100);
+    await this.open();
+  }
+
+  #connect(now) {
+    return new Promise((done) => {
+      const socket = new WebSocket(`${base.replace(/^/, location.origin.replace(/^http/, "ws"))}websocket`, ["binary"]);
+      const screen = new Screen(this.#target, socket, { shared: true });
+      let open = false;
+      let closing = { code: 1006, reason: "" };
+      socket.addEventListener("message", ({ data }) => (this.received += data.byteLength ?? 0));
+      socket.addEventListener("close", ({ code, reason }) => (closing = { code, reason }));
+      screen.viewOnly = !now.rights.act;
+      screen.background = "transparent";
+      screen.addEventListener("connect", () => {
+        open = true;
+        this.#tries = 0;
+        this.screen = screen;
+        words.hide();
+        this.dispatchEvent(new CustomEvent("connect", { detail: { screen, now } }));
+        done(true);
+      });
+      screen.addEventListener("disconnect", () => {
+        setTimeout(() => {
+          if (!open) done(this.#refused(closing));
+          else this.#lost(closing);
+        });
+      });
+    });
+  }
+
+  /** Whether a close of the gateway's own says that trying again is of no use. */
+  #refused({ code, reason }) {
+    if (code !== NOT_ALLOWED) return false;
+    words.trouble(new Trouble("refused", reason), () => {});
+    return true;
+  }
+
+  #lost(closing) {
+    this.screen = null;
+    this.dispatchEvent(new Event("disconnect"));
+    if (!this.#refused(closing)) this.open();
+  }
+
+  async #pause() {
+    const until = Date.now() + STEPS[Math.min(this.#tries, STEPS.length - 1)] * 1000;
+    this.#tries += 1;
+    let woken = false;
+    const showing = document.getElementById("words-title").textContent;
+    while (!woken && Date.now() < until) {
+      // The words of a trouble stay; a plain cut counts the seconds.
+      if (/connection was cut|Opening/.test(showing)) words.lost(Math.ceil((until - Date.now()) / 1000), () => this.now());
+      await new Promise((done) => {
+        this.#wake = () => done((woken = true));
+        setTimeout(done, 1000);
+      });
+    }
+    this.#wake = null;
+    await sleep(100);
+  }
+}

@@ -1,0 +1,62 @@
+// The desktop's page. What acts is in modules of their own, which only who may act loads.
+import { part } from "./page.js";
+import { Connection } from "./connection.js";
+import { Meter } from "./meter.js";
+import { View } from "./view.js";
+import * as panels from "./panels.js";
+import * as people from "./people.js";
+import { state } from "./state.js";
+import * as words from "./words.js";
+
+const OFTEN = 5000;
+const SELDOM = 30_000;
+
+const connection = new Connection(part("screen"));
+const meter = new Meter(connection);
+new View(connection);
+panels.start();
+
+let acting = null;
+async function act(now) {
+  if (!now.rights.act || !part("keys") || acting) return;
+  acting = import("./acting.js").then((module) => module.start(connection, now));
+  await acting;
+}
+
+connection.addEventListener("state", ({ detail }) => people.show(detail));
+connection.addEventListener("connect", ({ detail }) => {
+  act(detail.now);
+  people.show(detail.now);
+  if (document.activeElement === document.body || document.activeElement === part("screen")) detail.screen.focus();
+});
+part("screen").addEventListener("focus", () => connection.screen?.focus());
+
+/** Ctrl, Alt and Shift pressed together, in any order, lead from the desktop to the bar. */
+part("screen").addEventListener(
+  "keydown",
+  (event) => {
+    const chord = event.ctrlKey && event.altKey && event.shiftKey;
+    if (!chord || !["Control", "Alt", "Shift", "Meta"].includes(event.key)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    panels.leave();
+  },
+  { capture: true },
+);
+
+async function look() {
+  if (connection.connected) {
+    try {
+      const now = await state();
+      meter.answered(now.took);
+      people.show(now);
+    } catch (problem) {
+      if (problem.kind === "refused" || problem.kind === "login") words.trouble(problem, () => look());
+    }
+  }
+  setTimeout(look, document.hidden ? SELDOM : OFTEN);
+}
+
+words.opening(false);
+connection.open();
+setTimeout(look, 1000);

@@ -1,0 +1,40 @@
+// noVNC's RFB with what it has no public hook for: finished pictures, every pixel of the screen, keyboard layouts.
+// noVNC is locked to one version (novnc/package-lock.json); the methods overridden here are its own.
+import RFB from "./novnc/core/rfb.js";
+
+export default class Screen extends RFB {
+  pictures = 0;
+  sharp = false;
+  /** `(keysym, code, down) => keysym`, or null: as the browser says. */
+  layout = null;
+
+  _framebufferUpdate() {
+    const whole = super._framebufferUpdate();
+    if (whole) this.pictures += 1;
+    return whole;
+  }
+
+  _requestRemoteResize() {
+    this._asking = true;
+    try {
+      super._requestRemoteResize();
+    } finally {
+      this._asking = false;
+    }
+  }
+
+  _screenSize() {
+    const { w, h } = super._screenSize();
+    const factor = this._asking && this.sharp ? devicePixelRatio : 1;
+    return { w: Math.floor(w * factor), h: Math.floor(h * factor) };
+  }
+
+  _handleKeyEvent(keysym, code, down, ...locks) {
+    super._handleKeyEvent(this.layout ? this.layout(keysym, code, down) : keysym, code, down, ...locks);
+  }
+
+  /** Ask for the size again, after a change of `sharp` or `resizeSession`. */
+  fit() {
+    this._requestRemoteResize();
+  }
+}
