@@ -8,7 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visa.instances.access import PERMISSIONS, Action, Role, UnsafePath, action_of, coded, may, safe_path
+from visa.instances import access
+from visa.instances.access import (
+    PERMISSIONS,
+    Action,
+    DesktopRights,
+    DesktopRules,
+    Role,
+    UnsafePath,
+    Way,
+    action_of,
+    coded,
+    desktop_rights,
+    may,
+    safe_path,
+)
 
 PREFIX = "/user/marie/work/"
 
@@ -136,3 +150,15 @@ def test_no_percent_coding_changes_the_action(path: str, which: list[bool], meth
     below = safe_path(PREFIX + spelt + path[len(which) :], PREFIX)
     assert below == path
     assert action_of(method, below) is action_of(method, path)
+
+
+def test_only_who_may_execute_acts_on_the_desktop_and_the_facility_s_rules_bind_her(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rules = DesktopRules({Role.OWNER: Way.OUT, Role.OBSERVER: Way.BOTH}, 5, Way.BOTH)
+    assert desktop_rights(Role.OWNER, rules) == DesktopRights(True, True, True, Way.OUT, 5, Way.BOTH)
+    assert all(desktop_rights(role, rules) is None for role in Role if role is not Role.OWNER)
+    looks = frozenset({Action.VIEW, Action.READ})
+    monkeypatch.setattr(access, "PERMISSIONS", {**PERMISSIONS, Role.OBSERVER: looks})
+    assert desktop_rights(Role.OBSERVER, rules) == DesktopRights(False, False, False, Way.NONE, 5, Way.OUT)
+    assert may(Role.OBSERVER, "GET", "desktop/websocket")

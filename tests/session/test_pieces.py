@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
+from visa.instances.access import DesktopRules, Role, Way
 from visa.session import headers
 from visa.session.login import Sessions, bearer, safe_next
 from visa.session.settings import BadSettings, GatewaySettings
@@ -30,6 +31,18 @@ def test_settings_are_read_and_have_sensible_ones_where_none_are_given() -> None
     assert settings.hub_path == "/hub/"
     assert settings.open_path == "lab"
     assert settings.activity_interval == 60
+    assert settings.sessions == frozenset()
+    assert settings.desktop == DesktopRules({Role.OWNER: Way.BOTH})
+    assert settings.ends == ""
+
+
+def test_the_desktop_s_settings_are_the_contract_s() -> None:
+    rules = '{"clipboard": {"owner": "in", "observer": "none"}, "clipboard_limit": 9, "files": "out", "preview": false}'
+    given = {"VISA_DESKTOP": rules, "VISA_SESSIONS": "notebook desktop", "VISA_ENDS": "2026-01-31T12:00:00Z"}
+    settings = GatewaySettings.read({**GIVEN, **given})
+    assert settings.desktop == DesktopRules({Role.OWNER: Way.IN, Role.OBSERVER: Way.NONE}, 9, Way.OUT, False)
+    assert settings.sessions == {"notebook", "desktop"}
+    assert settings.ends == "2026-01-31T12:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -47,6 +60,15 @@ def test_settings_are_read_and_have_sensible_ones_where_none_are_given() -> None
         ("VISA_ACTIVITY_INTERVAL", "soon"),
         ("VISA_FRESH", "nan"),
         ("VISA_FRESH", "3600"),
+        ("VISA_DESKTOP", "nonsense"),
+        ("VISA_DESKTOP", "[]"),
+        ("VISA_DESKTOP", '{"clipboard": {"owner": "sometimes"}}'),
+        ("VISA_DESKTOP", '{"clipboard": {"king": "both"}}'),
+        ("VISA_DESKTOP", '{"clipboard_limit": -1}'),
+        ("VISA_DESKTOP", '{"clipboard_limit": "1"}'),
+        ("VISA_DESKTOP", '{"preview": 1}'),
+        ("VISA_ENDS", "soon"),
+        ("VISA_ENDS", "2026-01-31T12:00:00"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:

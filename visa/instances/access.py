@@ -42,6 +42,66 @@ PERMISSIONS: Mapping[Role, frozenset[Action]] = {
 }
 """The table. Roles other than the owner's come with membership; until then they may do nothing."""
 
+
+class Way(StrEnum):
+    """Which way the clipboard or files may pass: into the desktop, out of it."""
+
+    BOTH = "both"
+    IN = "in"
+    OUT = "out"
+    NONE = "none"
+
+    @property
+    def into(self) -> bool:
+        """Whether anything may come into the desktop."""
+        return self in (Way.BOTH, Way.IN)
+
+    @property
+    def out(self) -> bool:
+        """Whether anything may leave it."""
+        return self in (Way.BOTH, Way.OUT)
+
+
+@dataclass(frozen=True, slots=True)
+class DesktopRules:
+    """The facility's rules for desktops (``desktop`` in facility.yaml). A role that is not named has no clipboard."""
+
+    clipboard: Mapping[Role, Way]
+    clipboard_limit: int = 2**20
+    files: Way = Way.BOTH
+    preview: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DesktopRights:
+    """What one person may do on a desktop. Who may not even look has no rights at all: see `desktop_rights`."""
+
+    act: bool
+    resize: bool
+    restart: bool
+    clipboard: Way
+    clipboard_limit: int
+    files: Way
+
+
+def desktop_rights(role: Role, rules: DesktopRules) -> DesktopRights | None:
+    """From the one table: who may execute may act on the desktop, who may view sees pictures and nothing else."""
+    allowed = PERMISSIONS[role]
+    if Action.VIEW not in allowed:
+        return None
+    act = Action.EXECUTE in allowed
+    into = rules.files.into and Action.WRITE in allowed
+    out = rules.files.out and Action.READ in allowed
+    return DesktopRights(
+        act=act,
+        resize=act,
+        restart=act,
+        clipboard=rules.clipboard.get(role, Way.NONE) if act else Way.NONE,
+        clipboard_limit=rules.clipboard_limit,
+        files=Way.BOTH if into and out else Way.IN if into else Way.OUT if out else Way.NONE,
+    )
+
+
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _ANY = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -60,7 +120,7 @@ def _rule(methods: frozenset[str], path: str, action: Action) -> Rule:
 
 
 NOTEBOOK: tuple[Rule, ...] = (
-    _rule(_READING, r"desktop(/|/state)?", Action.VIEW),
+    _rule(_READING, r"desktop(/|/state|/websocket)?", Action.VIEW),
     _rule(frozenset({"POST"}), r"desktop/start", Action.EXECUTE),
     _rule(_READING, r"(|lab|lab/(tree|doc|workspaces)(/.*)?|static/.*|lab/extensions/.*|favicon\.ico)", Action.VIEW),
     _rule(_READING, r"lab/api/(settings|themes|translations|listings|licenses)(/.*)?", Action.VIEW),

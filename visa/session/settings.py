@@ -7,8 +7,13 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import metadata
 from urllib.parse import urlsplit
+
+from visa.instances.access import DesktopRules, Role, Way
+
+_CLIPBOARD = 64 * 2**20
 
 
 class BadSettings(Exception):
@@ -24,6 +29,9 @@ class GatewaySettings:
 
     ``fresh``: seconds for which the hub's word on a token is taken; ``activity_interval``: seconds between
     reports of activity.
+
+    ``sessions``: kinds that the environment offers. ``desktop``: the facility's rules for it. ``ends``: when the
+    instance's lifetime ends, empty when it does not.
     """
 
     token: str
@@ -47,6 +55,9 @@ class GatewaySettings:
     public_hub: str
     activity_interval: float
     fresh: float
+    sessions: frozenset[str]
+    desktop: DesktopRules
+    ends: str
 
     @staticmethod
     def read(variables: Mapping[str, str] | None = None) -> GatewaySettings:
@@ -87,6 +98,9 @@ class GatewaySettings:
             public_hub=f"{parts.scheme}://{parts.netloc}" if parts.netloc else "",
             activity_interval=_seconds(source, "VISA_ACTIVITY_INTERVAL", 60, 3600),
             fresh=_seconds(source, "VISA_FRESH", 15, 60),
+            sessions=frozenset(source.get("VISA_SESSIONS", "").split()),
+            desktop=_desktop(source.get("VISA_DESKTOP", "")),
+            ends=_moment(source.get("VISA_ENDS", "")),
         )
 
 
@@ -122,6 +136,30 @@ def _seconds(source: Mapping[str, str], name: str, usual: float, most: float) ->
     if not 0.1 <= seconds <= most:
         raise BadSettings(f"{name} {value!r} is not a number of seconds from 0.1 to {most:g}")
     return seconds
+
+
+def _desktop(value: str) -> DesktopRules:
+    """docs/developers/desktop.md says what is in it; without it the owner's clipboard passes both ways."""
+    try:
+        given = json.loads(value or "{}")
+        clipboard = {Role(role): Way(way) for role, way in given.get("clipboard", {"owner": "both"}).items()}
+        limit, preview = given.get("clipboard_limit", 2**20), given.get("preview", True)
+        rules = DesktopRules(clipboard, limit, Way(given.get("files", "both")), preview)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BadSettings(f"VISA_DESKTOP is not what docs/developers/desktop.md says: {error}") from None
+    if type(limit) is not int or not 0 <= limit <= _CLIPBOARD or type(preview) is not bool:
+        raise BadSettings(f"VISA_DESKTOP: clipboard_limit is 0 to {_CLIPBOARD} bytes, preview true or false")
+    return rules
+
+
+def _moment(value: str) -> str:
+    try:
+        aware = not value or datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        aware = False
+    if not aware:
+        raise BadSettings(f"VISA_ENDS {value!r} is not a time like 2026-01-31T12:00:00Z")
+    return value
 
 
 def _hub_version() -> str:
