@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import psutil
@@ -286,6 +287,10 @@ class FakeHub:
         person = self.people.get(request.headers.get("Authorization", "").removeprefix("token "))
         return web.json_response(person) if person else web.json_response({"status": 403}, status=403)
 
+    async def _token(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        return web.json_response({"access_token": form["code"], "token_type": "Bearer"})
+
     async def _active(self, request: web.Request) -> web.Response:
         if self.down:
             raise web.HTTPServiceUnavailable
@@ -297,6 +302,7 @@ class FakeHub:
         """Its API's address."""
         app = web.Application()
         app.router.add_get("/hub/api/user", self._user)
+        app.router.add_post("/hub/api/oauth2/token", self._token)
         app.router.add_post("/hub/api/users/marie/activity", self._active)
         runner = web.AppRunner(app)
         await runner.setup()
@@ -306,6 +312,18 @@ class FakeHub:
             yield f"http://127.0.0.1:{runner.addresses[0][1]}/hub/api"
         finally:
             await runner.cleanup()
+
+
+async def session_cookie(gateway: Gateway, token: str = "marie's") -> str:
+    """Log in as a browser does, at a hub whose login codes are tokens: the gateway's session."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar, headers={"Sec-Fetch-Mode": "navigate"}) as browser:
+        async with browser.get(gateway.url + "api/me", allow_redirects=False) as answer:
+            state = parse_qs(urlsplit(answer.headers["Location"]).query)["state"][0]
+        query = {"code": token, "state": state}
+        async with browser.get(gateway.url + "oauth_callback", params=query, allow_redirects=False) as answer:
+            assert answer.status == 302, await answer.text()
+        return next(cookie.value for cookie in jar if cookie.key == "visa-session")
 
 
 MARIE = {"Authorization": "token marie's"}

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from tests.session.desktop.conftest import Desk, MakeDesk
-from visa.instances.access import Role
 from visa.session.desktop import state
 
 
@@ -137,14 +136,6 @@ async def test_a_page_of_another_site_cannot_start_it(marie_desk: Desk) -> None:
         assert answer.status == 401
     async with marie_desk.client.get(f"{marie_desk.url}start") as answer:
         assert answer.status == 405
-
-
-@pytest.mark.parametrize("role", [role for role in Role if role is not Role.OWNER])
-def test_who_may_do_nothing_has_no_rights(role: Role) -> None:
-    every = {one.value: "both" for one in Role}
-    rights = state.rights(role, {"clipboard": every, "files": "both"})
-    assert rights["act"] is rights["resize"] is rights["restart"] is False
-    assert rights["clipboard"] == rights["files"] == "none"
 
 
 async def test_the_facilitys_rules_and_the_end_are_told(make_desk: MakeDesk) -> None:

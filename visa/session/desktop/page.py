@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import html
-import os
 import re
 import secrets
 from functools import cache
 from pathlib import Path
 from string import Template
 
+from visa.instances.access import desktop_rights
 from visa.session import pages
-from visa.session.desktop import assets, state
+from visa.session.desktop import assets
 from visa.session.guard import Refused
 from visa.session.handlers import Small
 
@@ -65,7 +65,7 @@ class Page(Small):
         if not admitted.path.endswith("/"):
             self.redirect(f"{settings.prefix}desktop/")
             return
-        offered = os.environ.get("VISA_SESSIONS", "").split()
+        offered = settings.sessions
         if offered and "desktop" not in offered:
             self.set_status(404)
             sentence = "This instance's environment has no desktop. Start an instance with one on your home page."
@@ -74,7 +74,8 @@ class Page(Small):
             self.set_status(501)
             self.show(*pages.message("The desktop cannot be shown", WITHOUT_NOVNC, self.gateway.portal))
         else:
-            act = bool(state.rights(admitted.visitor.role, state.rules())["act"])
+            rights = desktop_rights(admitted.visitor.role, settings.desktop)
+            act = rights is not None and rights.act
             name = f"{settings.server_name or 'instance'} · {settings.owner}"
             content, policy = page(settings.prefix, self.gateway.portal, name, act=act, notebook="notebook" in offered)
             self.set_header("Permissions-Policy", "clipboard-read=(self), clipboard-write=(self), fullscreen=(self)")

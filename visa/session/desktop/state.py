@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import stat
 import time
-from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Protocol, runtime_checkable
 
-from visa.instances.access import PERMISSIONS, Action, Role
+from visa.instances.access import desktop_rights
 from visa.session.gateway import Gateway
 from visa.session.guard import Admitted, Refused
 from visa.session.handlers import PATIENCE, Small
@@ -101,30 +100,6 @@ def ask(run: str, what: str = "desktop") -> bool:
         os.close(descriptor)
 
 
-def rights(role: Role, rules: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page may offer to ``role``; the gateway holds to it whatever the page does."""
-    allowed = PERMISSIONS[role]
-    act = Action.EXECUTE in allowed
-    files = str(rules.get("files", "both")) if Action.READ in allowed else "none"
-    if Action.WRITE not in allowed and files in ("both", "in"):
-        files = "out" if files == "both" else "none"
-    return {
-        "act": act,
-        "resize": act,
-        "clipboard": str(rules.get("clipboard", {}).get(role.value, "none")) if act else "none",
-        "clipboard_limit": int(rules.get("clipboard_limit", 2**20)),
-        "files": files,
-        "restart": act,
-    }
-
-
-def rules() -> dict[str, Any]:
-    """The facility's, or both ways for the owner when it gives none."""
-    given = os.environ.get("VISA_DESKTOP", "")
-    usual: dict[str, Any] = {"clipboard": {"owner": "both", "collaborator": "both"}}
-    return {**usual, **json.loads(given)} if given else usual
-
-
 class State(Small):
     """``desktop/state``: asked for by the page every few seconds."""
 
@@ -145,13 +120,14 @@ class State(Small):
 def described(gateway: Gateway, admitted: Admitted, ready: bool) -> dict[str, Any]:
     """What the page is told."""
     run = gateway.settings.run
+    rights = desktop_rights(admitted.visitor.role, gateway.settings.desktop)
     return {
         "running": ready or exists(run),
         "ended": None if ready else ended(run),
         "ready": ready,
-        "ends": os.environ.get("VISA_ENDS") or None,
+        "ends": gateway.settings.ends or None,
         "people": people(gateway),
-        "rights": rights(admitted.visitor.role, rules()),
+        "rights": asdict(rights) if rights else {},
         "viewer": {},
     }
 
@@ -163,7 +139,8 @@ class Start(Small):
         """202 when the launcher was told."""
         try:
             admitted = await self.admit()
-            if not rights(admitted.visitor.role, rules())["restart"]:
+            rights = desktop_rights(admitted.visitor.role, self.gateway.settings.desktop)
+            if rights is None or not rights.restart:
                 raise Refused(403, "Your role does not allow this.")
             if not ask(self.gateway.settings.run):
                 raise Refused(503, "The environment does not take requests: it is starting, or too old for desktops.")

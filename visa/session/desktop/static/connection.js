@@ -1,7 +1,7 @@
 // One connection at a time, made again by itself: what is wrong is asked of the gateway before each try.
 import { base } from "./page.js";
 import { Trouble, start, state } from "./state.js";
-import Screen from "./screen.js";
+import Screen, { onlyLook } from "./screen.js";
 import * as words from "./words.js";
 
 const STEPS = [0, 1, 2, 4, 8, 15];
@@ -113,6 +113,7 @@ export class Connection extends EventTarget {
   #connect(now) {
     return new Promise((done) => {
       const socket = new WebSocket(`${base.replace(/^/, location.origin.replace(/^http/, "ws"))}websocket`, ["binary"]);
+      if (!now.rights.act) onlyLook();
       const screen = new Screen(this.#target, socket, { shared: true });
       let open = false;
       let closing = { code: 1006, reason: "" };

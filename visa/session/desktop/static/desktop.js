@@ -20,7 +20,13 @@ let acting = null;
 async function act(now) {
   if (!now.rights.act || !part("keys") || acting) return;
   acting = import("./acting.js").then((module) => module.start(connection, now));
-  await acting;
+  try {
+    await acting;
+  } catch (problem) {
+    // The network was cut in the middle; browsers may keep the failure, so the page begins anew.
+    console.warn("a part of the page did not load", problem);
+    setTimeout(() => (connection.connected ? location.reload() : connection.addEventListener("connect", () => location.reload())), 1000);
+  }
 }
 
 connection.addEventListener("state", ({ detail }) => people.show(detail));

@@ -47,7 +47,7 @@ export function start(rights) {
       if (index === parts.length - 1) one.setAttribute("aria-current", "page");
       return one;
     });
-    view.crumbs.replaceChildren(...buttons);
+    view.crumbs.replaceChildren(...(buttons.length > 1 ? buttons : []));
     for (const [name, control] of view.roots) control.setAttribute("aria-pressed", String(parts[0] === name));
     if (view.drop) view.drop.hidden = !writable;
   }

@@ -12,11 +12,12 @@ export function close(focus = false) {
   current = null;
   panel.hidden = true;
   control.setAttribute("aria-expanded", "false");
-  if (focus) control.focus();
+  if (focus) (control.offsetParent ? control : part("handle")).focus();
 }
 
 function open(control) {
   close();
+  menu(false);
   const panel = part(control.getAttribute("aria-controls"));
   current = { panel, control };
   panel.hidden = false;

@@ -2,6 +2,15 @@
 // noVNC is locked to one version (novnc/package-lock.json); the methods overridden here are its own.
 import RFB from "./novnc/core/rfb.js";
 
+const LOOKING = new Set(["enableContinuousUpdates", "clientFence", "pixelFormat", "clientEncodings", "fbUpdateRequest"]);
+
+/** For who may only look: whatever noVNC does by itself, it sends nothing but what asks for pictures. */
+export function onlyLook() {
+  for (const name of Object.keys(RFB.messages)) {
+    if (!LOOKING.has(name) && typeof RFB.messages[name] === "function") RFB.messages[name] = () => {};
+  }
+}
+
 export default class Screen extends RFB {
   pictures = 0;
   sharp = false;

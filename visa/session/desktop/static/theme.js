@@ -15,6 +15,21 @@
   };
   apply();
   system.addEventListener("change", apply);
+  // A script that does not arrive can say nothing itself.
+  addEventListener(
+    "error",
+    ({ target }) => {
+      if (target?.tagName !== "SCRIPT") return;
+      const tell = () => {
+        document.getElementById("words").hidden = false;
+        document.getElementById("words-text").textContent = "A part of this page did not arrive. It is loaded again in a few seconds.";
+      };
+      if (document.getElementById("words")) tell();
+      else addEventListener("DOMContentLoaded", tell);
+      setTimeout(() => location.reload(), 5000);
+    },
+    { capture: true },
+  );
   addEventListener("DOMContentLoaded", () => {
     document.getElementById("theme")?.addEventListener("click", () => {
       const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";

@@ -1,0 +1,365 @@
+"""Chromium on the desktop's page, through the gateway, to a real X server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
+
+from tests.services.browser import ARGUMENTS
+from tests.session import rig
+from tests.session.desktop import xvnc
+from tests.session.desktop.conftest import Desk, MakeDesk
+from tests.session.desktop.relay import Relay
+
+pytest.importorskip("visa.session.desktop.viewer")
+
+PICTURES = os.environ.get("VISA_PICTURES", "")
+"""A folder for screenshots to look at."""
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    """A headless Chromium."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(args=ARGUMENTS, executable_path=program)
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Seen:
+    """Marie's page, her desk and the X server behind."""
+
+    page: Page
+    context: BrowserContext
+    desk: Desk
+    x: xvnc.Desktop
+    faults: list[str]
+
+
+async def context_of(chromium: Browser, desk: Desk, **options: object) -> BrowserContext:
+    """A browser window where Marie is logged in."""
+    context = await chromium.new_context(**options)  # type: ignore[arg-type]
+    cookie = await rig.session_cookie(desk.gateway)
+    url = desk.gateway.url
+    await context.add_cookies([{"name": "visa-session", "value": cookie, "domain": "127.0.0.1", "path": rig.SERVER}])
+    await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url.removesuffix(rig.SERVER))
+    return context
+
+
+async def opened(context: BrowserContext, desk: Desk, faults: list[str] | None = None) -> Page:
+    """The page with a picture on it."""
+    page = await context.new_page()
+    if faults is not None:
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)
+    await page.goto(desk.url)
+    await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
+    return page
+
+
+@pytest.fixture
+async def seen(chromium: Browser, marie_desk: Desk) -> AsyncIterator[Seen]:
+    """A desktop that is shown in 1440 by 900."""
+    with xvnc.running(marie_desk.run) as x:
+        context = await context_of(chromium, marie_desk, viewport={"width": 1440, "height": 900})
+        faults: list[str] = []
+        page = await opened(context, marie_desk, faults)
+        await until(lambda: x.size() == (1440, 856), "the desktop has the window's size")
+        yield Seen(page, context, marie_desk, x, faults)
+        assert faults == []
+
+
+async def until(there: Callable[[], object], what: str, seconds: float = 10) -> None:
+    """Asked in a thread: X programs answer in their own time."""
+    for _ in range(int(seconds * 10)):
+        if await asyncio.to_thread(there):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(what)
+
+
+async def colour(page: Page, x: float = 0.5, y: float = 0.5) -> list[int]:
+    """Of one place of the picture."""
+    script = """([x, y]) => {
+      const canvas = document.querySelector("#screen canvas");
+      const at = [Math.floor(canvas.width * x), Math.floor(canvas.height * y), 1, 1];
+      return Array.from(canvas.getContext("2d").getImageData(...at).data.slice(0, 3));
+    }"""
+    return list(await page.evaluate(script, [x, y]))
+
+
+async def terminal(seen: Seen) -> Path:
+    """A terminal over the whole screen that has the focus; what is typed ends up in a file."""
+    target = seen.x.run / "typed"
+    seen.x.start("xterm", "-fullscreen", "-bg", "#204060", "-e", "sh", "-c", f"cat > {target}")
+    await until(lambda: target.exists(), "the terminal is there")
+    await seen.page.locator("#screen canvas").click(position={"x": 600, "y": 400})
+    await asyncio.sleep(0.5)
+    return target
+
+
+async def test_a_picture_appears_and_typing_and_keys_arrive(seen: Seen) -> None:
+    target = await terminal(seen)
+    for _ in range(50):
+        if await colour(seen.page) == [0x20, 0x40, 0x60]:
+            break
+        await asyncio.sleep(0.1)
+    assert await colour(seen.page) == [0x20, 0x40, 0x60]
+    await seen.page.keyboard.type("Hello, 12 $x{}@\n")
+    await until(lambda: target.read_text() == "Hello, 12 $x{}@\n", f"it was typed: {target.read_text()!r}")
+    await seen.page.get_by_role("button", name="Keys").click()
+    await seen.page.locator("#keys").get_by_role("button", name="Tab", exact=True).click()
+    await seen.page.locator("#screen").click(position={"x": 300, "y": 300})
+    await seen.page.keyboard.type("x\n")
+    await until(lambda: target.read_text().endswith("\tx\n"), "the key of the menu")
+
+
+async def test_a_chosen_layout_reads_keys_by_their_place(seen: Seen) -> None:
+    target = await terminal(seen)
+    await seen.page.get_by_role("button", name="Keys").click()
+    await seen.page.get_by_label("Keyboard layout").select_option("German")
+    await seen.page.locator("#screen").click(position={"x": 300, "y": 300})
+    for key in ("KeyA", "Minus", "KeyZ", "Semicolon", "Shift+KeyY", "Shift+Minus", "Enter"):
+        await seen.page.keyboard.press(key)
+    await until(lambda: target.read_text() == "aßyöZ?\n", "as a German keyboard has them")
+
+
+async def test_a_touch_keyboard_types_what_was_written(seen: Seen) -> None:
+    target = await terminal(seen)
+    await seen.page.get_by_role("button", name="Keyboard").click()
+    await expect(seen.page.locator("#typed")).to_be_focused()
+    await seen.page.keyboard.insert_text("grüße λq")
+    await seen.page.keyboard.press("Backspace")
+    await seen.page.keyboard.press("Enter")
+    await until(lambda: target.read_text() == "grüße λ\n", "as written")
+
+
+async def test_the_desktop_takes_the_windows_size(seen: Seen) -> None:
+    await seen.page.set_viewport_size({"width": 1000, "height": 700})
+    await until(lambda: seen.x.size() == (1000, 656), "smaller")
+    await seen.page.get_by_role("button", name="Menu").click()
+    await seen.page.get_by_role("button", name="View").click()
+    await seen.page.get_by_label("Keep its size, scroll").check()
+    await seen.page.set_viewport_size({"width": 1200, "height": 800})
+    await asyncio.sleep(1)
+    assert await asyncio.to_thread(seen.x.size) == (1000, 656)
+    await seen.page.get_by_label("As large as this window").check()
+    await until(lambda: seen.x.size() == (1200, 756), "the window's again")
+
+
+async def test_every_pixel_of_a_fine_screen(chromium: Browser, marie_desk: Desk) -> None:
+    with xvnc.running(marie_desk.run) as x:
+        context = await context_of(chromium, marie_desk, viewport={"width": 800, "height": 600}, device_scale_factor=2)
+        page = await opened(context, marie_desk)
+        await until(lambda: x.size() == (800, 556), "its size")
+        await page.get_by_role("button", name="Menu").click()
+        await page.get_by_role("button", name="View").click()
+        await page.get_by_label("Use every pixel").check()
+        await until(lambda: x.size() == (1600, 1112), "twice as many")
+        await expect(page.locator("#screen canvas")).to_have_css("width", "800px")
+
+
+async def test_the_clipboard_goes_both_ways_by_itself(seen: Seen) -> None:
+    await seen.page.locator("#screen").click(position={"x": 700, "y": 400})
+    await asyncio.to_thread(seen.x.copy, "aus dem Desktop: Å ångström")
+    for _ in range(50):
+        if await seen.page.evaluate("navigator.clipboard.readText()") == "aus dem Desktop: Å ångström":
+            break
+        await asyncio.sleep(0.1)
+    assert await seen.page.evaluate("navigator.clipboard.readText()") == "aus dem Desktop: Å ångström"
+    await seen.page.evaluate("navigator.clipboard.writeText('vom Rechner: λ = 1.54 Å')")
+    await seen.page.locator("#screen").click(position={"x": 710, "y": 410})
+    await until(lambda: seen.x.copied() == "vom Rechner: λ = 1.54 Å", "it came in")
+
+
+async def test_the_clipboard_panel(seen: Seen) -> None:
+    await seen.page.get_by_role("button", name="Clipboard").click()
+    await seen.page.get_by_label("Text of the clipboard").fill("by hand")
+    await seen.page.get_by_role("button", name="Give it to the desktop").click()
+    await until(lambda: seen.x.copied() == "by hand", "it came in")
+    await seen.page.keyboard.press("Escape")
+    await expect(seen.page.locator("#clipboard")).to_be_hidden()
+    await expect(seen.page.get_by_role("button", name="Clipboard")).to_be_focused()
+
+
+async def test_after_cuts_the_same_windows_are_there(seen: Seen) -> None:
+    target = await terminal(seen)
+    async with Relay(seen.desk.gateway.port).running() as network:
+        await seen.page.goto(seen.desk.url.replace(str(seen.desk.gateway.port), str(network.port)))
+        await expect(seen.page.locator("#words")).to_be_hidden(timeout=20_000)
+        network.cut(up=False)
+        await expect(seen.page.locator("#words")).to_contain_text("cannot be reached", timeout=10_000)
+        network.up = True
+        await seen.page.get_by_role("button", name="Try now").click()
+        await expect(seen.page.locator("#words")).to_be_hidden(timeout=5_000)
+        for _ in range(3):
+            network.cut(up=True)
+            await expect(seen.page.locator("#screen canvas")).to_have_count(1)
+            await expect(seen.page.locator("#words")).to_be_hidden(timeout=20_000)
+        await seen.page.locator("#screen canvas").click(position={"x": 600, "y": 400})
+        await seen.page.keyboard.type("still here\n")
+        await until(lambda: target.read_text() == "still here\n", "the terminal goes on")
+
+
+async def test_it_says_why_the_desktop_ended_and_starts_it_again(chromium: Browser, marie_desk: Desk) -> None:
+    os.mkfifo(marie_desk.run / "ask")
+    reader = os.open(marie_desk.run / "ask", os.O_RDONLY | os.O_NONBLOCK)
+    context = await context_of(chromium, marie_desk)
+    with contextlib.ExitStack() as after:
+        after.callback(os.close, reader)
+        with xvnc.running(marie_desk.run) as x:
+            page = await opened(context, marie_desk)
+            (marie_desk.run / "desktop-ended").write_text("logged-out")
+            x.end()
+        await expect(page.locator("#words")).to_contain_text("You logged out of the desktop", timeout=10_000)
+        await page.get_by_role("button", name="Start the desktop again").click()
+        await until(lambda: b"desktop\n" in os.read(reader, 100), "the launcher is asked")
+        (marie_desk.run / "desktop-ended").unlink()
+        with xvnc.running(marie_desk.run):
+            await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
+
+
+async def test_a_desktop_that_never_ran_is_started_by_opening_the_page(chromium: Browser, marie_desk: Desk) -> None:
+    os.mkfifo(marie_desk.run / "ask")
+    reader = os.open(marie_desk.run / "ask", os.O_RDONLY | os.O_NONBLOCK)
+    context = await context_of(chromium, marie_desk)
+    page = await context.new_page()
+    await page.goto(marie_desk.url)
+    await until(lambda: os.read(reader, 100) == b"desktop\n", "the launcher is asked")
+    await expect(page.locator("#words")).to_contain_text("being started")
+    with xvnc.running(marie_desk.run):
+        await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
+    os.close(reader)
+
+
+async def test_without_a_login_it_says_so(seen: Seen) -> None:
+    del seen.desk.hub.people["marie's"]
+    await expect(seen.page.locator("#words")).to_contain_text("log in", timeout=40_000)
+
+
+async def test_without_a_gateway_it_says_so(seen: Seen) -> None:
+    rig.end(seen.desk.gateway.process)
+    await expect(seen.page.locator("#words")).to_contain_text("cannot be reached", timeout=15_000)
+
+
+async def test_the_keyboard_alone_leads_in_and_out(seen: Seen) -> None:
+    await seen.page.locator("#screen canvas").focus()
+    await seen.page.keyboard.press("Control+Alt+Shift")
+    await expect(seen.page.locator("#tools a").first).to_be_focused()
+    await seen.page.keyboard.press("Shift+Tab")
+    await expect(seen.page.locator(".skip")).to_be_focused()
+    await seen.page.keyboard.press("Enter")
+    await expect(seen.page.locator("#screen canvas")).to_be_focused()
+
+
+async def test_who_may_only_look_sees_and_sends_nothing_that_acts(
+    chromium: Browser, make_desk: MakeDesk, tmp_path: Path
+) -> None:
+    """Until membership comes nobody has such a role: here the owner is given an observer's rights."""
+    lines = (
+        "from visa.instances import access\naccess.PERMISSIONS[access.Role.OWNER] = frozenset({access.Action.VIEW})\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(lines)
+    async with make_desk(PYTHONPATH=f"{tmp_path}:{rig.ROOT}") as desk:
+        with xvnc.running(desk.run) as x:
+            context = await context_of(chromium, desk, viewport={"width": 1440, "height": 900})
+            page, sent, faults = await context.new_page(), list[bytes](), list[str]()
+            page.on("websocket", lambda one: one.on("framesent", lambda data: sent.append(bytes(data))))
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            await page.goto(desk.url)
+            await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
+            await page.locator("#screen canvas").click(position={"x": 300, "y": 300})
+            await page.keyboard.type("rm -rf\n")
+            await page.mouse.wheel(0, 300)
+            await page.set_viewport_size({"width": 1000, "height": 700})
+            await asyncio.sleep(2)
+            assert await page.locator("#keys, #clipboard, #files, #touch, #typed, [aria-controls=files]").count() == 0
+            assert {frame[0] for frame in sent[3:]} <= {0, 2, 3, 150, 248}, "pictures are all it asks for"
+            assert await asyncio.to_thread(x.size) == (1280, 800)
+            assert faults == []
+
+
+async def test_files_go_in_by_parts_and_on_after_a_cut(seen: Seen, tmp_path: Path) -> None:
+    """The gateway's end is played here; tests/session/files has the real one."""
+    content = os.urandom(20 * 2**20)
+    (tmp_path / "scan.h5").write_bytes(content)
+    got, cuts = bytearray(), [True]
+
+    async def answer(route: Route) -> None:
+        query = parse_qs(urlsplit(route.request.url).query)
+        if route.request.method == "GET" and "list" in query:
+            entries = [{"name": "old <b>.txt", "type": "file", "size": 12, "modified": 0}] if got else []
+            await route.fulfill(json={"entries": entries, "writable": True})
+        elif route.request.method == "GET":
+            await route.fulfill(json={"received": len(got)})
+        elif int(query["offset"][0]) > 0 and cuts:
+            cuts.pop()
+            await route.abort()
+        else:
+            assert int(query["offset"][0]) == len(got)
+            got.extend(route.request.post_data_buffer or b"")
+            await route.fulfill(json={"received": len(got)})
+
+    await seen.page.route("**/desktop/files/**", answer)
+    await seen.page.get_by_role("button", name="Files").click()
+    await expect(seen.page.locator("#files")).to_contain_text("This folder is empty.")
+    await seen.page.locator("#files input[type=file]").set_input_files(tmp_path / "scan.h5")
+    await expect(seen.page.locator(".uploads")).to_contain_text("is there", timeout=30_000)
+    assert bytes(got) == content
+    assert not cuts
+    await expect(seen.page.locator(".entries a")).to_have_text("old <b>.txt")
+
+
+async def test_a_picture_is_saved(seen: Seen) -> None:
+    async with seen.page.expect_download() as saved:
+        await seen.page.get_by_role("button", name="Picture").click()
+    file = await (await saved.value).path()
+    assert (await asyncio.to_thread(Path(file).read_bytes)).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "width", "height"), [("light", 1440, 900), ("dark", 390, 844), ("dark", 3840, 2160)]
+)
+async def test_no_violations_and_nothing_overflows(
+    chromium: Browser, marie_desk: Desk, scheme: str, width: int, height: int
+) -> None:
+    with xvnc.running(marie_desk.run) as x:
+        options = {"color_scheme": scheme, "viewport": {"width": width, "height": height}}
+        context = await context_of(chromium, marie_desk, **options)
+        page = await opened(context, marie_desk)
+        x.start("xterm", "-geometry", "60x20")
+        await page.wait_for_timeout(3000)
+        await pictured(page, f"{scheme}-{width}")
+        for panel in ("Keys", "Clipboard", "Files", "View", "Help"):
+            await asyncio.wait_for(looked_at(page, panel), 60)
+            await pictured(page, f"{scheme}-{width}-{panel.lower()}")
+
+
+async def looked_at(page: Page, panel: str) -> None:
+    """One panel: axe, and nothing wider than the window."""
+    control = page.locator("#bar").get_by_role("button", name=panel, exact=True)
+    if not await control.is_visible():
+        await page.get_by_role("button", name="Menu").click()
+    await control.click()
+    await page.wait_for_timeout(200)
+    result = await Axe().run(page)
+    assert result.violations_count == 0, result.generate_report()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert await page.evaluate("document.querySelector('#bar').scrollWidth <= innerWidth")
+
+
+async def pictured(page: Page, name: str) -> None:
+    if PICTURES:
+        await page.screenshot(path=Path(PICTURES, f"{name}.png"))
