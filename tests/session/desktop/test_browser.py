@@ -224,6 +224,9 @@ async def test_it_says_why_the_desktop_ended_and_starts_it_again(chromium: Brows
             (marie_desk.run / "desktop-ended").write_text("logged-out")
             x.end()
         await expect(page.locator("#words")).to_contain_text("You logged out of the desktop", timeout=10_000)
+        await pictured(page, "ended")
+        result = await Axe().run(page)
+        assert result.violations_count == 0, result.generate_report()
         await page.get_by_role("button", name="Start the desktop again").click()
         await until(lambda: b"desktop\n" in os.read(reader, 100), "the launcher is asked")
         (marie_desk.run / "desktop-ended").unlink()
@@ -320,6 +323,18 @@ async def test_files_go_in_by_parts_and_on_after_a_cut(seen: Seen, tmp_path: Pat
     assert bytes(got) == content
     assert not cuts
     await expect(seen.page.locator(".entries a")).to_have_text("old <b>.txt")
+
+
+async def test_full_screen_keeps_a_way_back(seen: Seen) -> None:
+    await seen.page.get_by_role("button", name="Full screen").click()
+    await expect(seen.page.locator("body.full")).to_have_count(1)
+    await until(lambda: seen.x.size() == (1440, 900), "the whole screen")
+    await expect(seen.page.locator("#tools")).to_be_hidden()
+    await pictured(seen.page, "full")
+    await seen.page.get_by_role("button", name="Menu").click()
+    await pictured(seen.page, "full-menu")
+    await seen.page.get_by_role("button", name="Full screen").click()
+    await expect(seen.page.locator("body.full")).to_have_count(0)
 
 
 async def test_a_picture_is_saved(seen: Seen) -> None:

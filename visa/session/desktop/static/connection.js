@@ -6,7 +6,7 @@ import * as words from "./words.js";
 
 const STEPS = [0, 1, 2, 4, 8, 15];
 const NOT_ALLOWED = 4403;
-const FINAL = new Set(["login", "refused", "stopped", "start"]);
+const FINAL = new Set(["login", "refused", "start"]);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 export class Connection extends EventTarget {

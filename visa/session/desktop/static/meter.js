@@ -53,7 +53,9 @@ export class Meter {
     this.#times = [...this.#times.slice(-19), took];
     if (this.#chosen !== "auto" || !this.#connection.connected) return;
     const best = Math.min(...this.#times);
-    const next = nextLevel(this.#level, { took, best, rate: this.#rate, since: performance.now() - this.#changed });
+    // The better of two: now and then the gateway asks the hub first.
+    const usual = Math.min(...this.#times.slice(-2));
+    const next = nextLevel(this.#level, { took: usual, best, rate: this.#rate, since: performance.now() - this.#changed });
     if (next !== this.#level) this.#apply(next);
   }
 

@@ -65,7 +65,7 @@ export function trouble(problem, again) {
     case "refused":
       return say("You are not let in", problem.message, [home()]);
     case "stopped":
-      return say("The instance is stopped", "Its gateway does not answer any more. Start it again on your home page.", [home(), retry]);
+      return say("The instance is stopped", "Start it again on your home page; this page then goes on by itself.", [home(), retry]);
     case "hub":
       return say("The hub does not answer", `${problem.message} Your windows stay open meanwhile.`, [retry], true);
     case "start":

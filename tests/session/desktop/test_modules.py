@@ -1,0 +1,98 @@
+"""The page's modules by themselves, in Chromium: how the quality is chosen, what keys of a layout say."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, async_playwright
+
+from tests.services.browser import ARGUMENTS
+from tests.session import rig
+from tests.session.desktop.conftest import Desk
+from visa.session.desktop import assets
+
+
+@pytest.fixture
+async def page(marie_desk: Desk) -> AsyncIterator[Page]:
+    """The desktop's page, where tests may import its modules."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(args=ARGUMENTS, executable_path=program)
+        context = await browser.new_context(bypass_csp=True)
+        cookie = await rig.session_cookie(marie_desk.gateway)
+        place = {"domain": "127.0.0.1", "path": rig.SERVER}
+        await context.add_cookies([{"name": "visa-session", "value": cookie, **place}])  # type: ignore[arg-type]
+        one = await context.new_page()
+        await one.goto(marie_desk.url)
+        yield one
+        await browser.close()
+
+
+async def call(page: Page, module: str, script: str, *given: Any) -> Any:
+    """``script`` is a function of the module and ``given``."""
+    address = f"{rig.SERVER}desktop/static/{assets.version()}/{module}"
+    return await page.evaluate(f"async (given) => ({script})(await import('{address}'), ...given)", list(given))
+
+
+@pytest.mark.parametrize(
+    ("level", "took", "best", "rate", "since", "next_level"),
+    [
+        (0, 20, 15, 30, 1e6, 0),  # a good line stays at the best
+        (0, 900, 15, 8, 1e6, 1),  # answers wait behind pictures
+        (3, 900, 15, 8, 1e6, 3),  # there is nothing lower
+        (0, 900, 15, 0, 1e6, 0),  # slow, but not for pictures: a quiet screen
+        (0, 400, 380, 8, 1e6, 0),  # a far away place is slow always
+        (2, 30, 20, 8, 1000, 2),  # not at once after the last change
+        (2, 30, 20, 8, 16_000, 1),
+        (2, 400, 380, 8, 16_000, 1),
+    ],
+)
+async def test_quality(
+    page: Page, level: int, took: float, best: float, rate: float, since: float, next_level: int
+) -> None:
+    figures = {"took": took, "best": best, "rate": rate, "since": since}
+    assert (
+        await call(page, "meter.js", "(m, level, figures) => m.nextLevel(level, figures)", level, figures) == next_level
+    )
+
+
+PRESS = """(m, layout, keys) => {
+  const map = m.mapper(m.LAYOUTS[layout]);
+  return keys.map(([code, down]) => map(1, code, down));
+}"""
+
+
+@pytest.mark.parametrize(
+    ("layout", "held", "code", "keysym"),
+    [
+        ("de", [], "KeyY", ord("z")),
+        ("de", ["ShiftLeft"], "KeyY", ord("Z")),
+        ("de", ["AltRight"], "KeyQ", ord("@")),
+        ("de", ["AltRight"], "KeyE", 0x20AC),
+        ("de", ["AltRight"], "IntlBackslash", ord("|")),
+        ("de", [], "Equal", 0xFE51),
+        ("fr", [], "KeyQ", ord("a")),
+        ("fr", [], "BracketLeft", 0xFE52),
+        ("fr", ["ShiftRight"], "Digit1", ord("1")),
+        ("fr", ["AltRight"], "Digit0", ord("@")),
+        ("gb", ["ShiftLeft"], "Digit2", ord('"')),
+        ("gb", [], "Backslash", ord("#")),
+        ("us", ["ShiftLeft"], "Quote", ord('"')),
+        ("us", [], "F5", 1),
+    ],
+)
+async def test_layouts(page: Page, layout: str, held: list[str], code: str, keysym: int) -> None:
+    keys = [*[[one, True] for one in held], [code, True], *[[one, False] for one in held], [code, False]]
+    said = await call(page, "layouts.js", PRESS, layout, keys)
+    assert said[len(held)] == keysym
+    assert said[-1] == keysym, "what was pressed is released, whatever happened to Shift"
+
+
+async def test_every_row_fits_its_keys(page: Page) -> None:
+    script = """(m) => Object.entries(m.LAYOUTS).flatMap(([name, one]) => [one.plain, one.shift].flatMap((rows) =>
+      rows.map((row, index) => [name, [...row].length, [13, 12, 12, 11][index]])))"""
+    for name, characters, keys in await call(page, "layouts.js", script):
+        assert characters == keys, name
