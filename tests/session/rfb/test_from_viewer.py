@@ -122,7 +122,6 @@ def test_a_text_of_just_the_limit_passes() -> None:
 
 
 def test_extended_clipboards_that_say_one_thing_and_hold_another_are_dropped() -> None:
-    import zlib
 
     bomb = zlib.compress(struct.pack(">I", 4) + bytes(10_000_000))[:2000]
     for body in (b"", b"\0", bomb, zlib.compress(b"\xff\xff\xff\xff"), zlib.compress(b"\0\0\0\1ab"), b"\3" * 50):
