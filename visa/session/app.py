@@ -20,6 +20,7 @@ from visa.session import report, upstream
 from visa.session.desktop.assets import Static
 from visa.session.desktop.page import Page
 from visa.session.desktop.state import Start, State
+from visa.session.desktop.viewer import Viewer
 from visa.session.gateway import Gateway
 from visa.session.handlers import Callback, Elsewhere, Health, Logout, Ready, Root
 from visa.session.passing import Session
@@ -49,6 +50,7 @@ def make_app(gateway: Gateway) -> web.Application:
     prefix = gateway.settings.prefix
     own = re.escape(prefix)
     routes: list[Rule] = [
+        Rule(PathMatches(f"{own}desktop/websocket$"), Viewer),
         Rule(_Websocket(prefix), Socket),
         Rule(PathMatches(f"{own}?$"), Root),
         Rule(PathMatches(f"{own}oauth_callback$"), Callback),

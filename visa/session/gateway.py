@@ -26,14 +26,28 @@ class OpenSocket(Protocol):
     def end(self, code: int, reason: str) -> None: ...
 
 
+class Seat(Protocol):
+    """Somebody who looks at the desktop: who and since when, and how well the pictures reach her."""
+
+    @property
+    def session_ids(self) -> list[str]: ...
+
+    @property
+    def person(self) -> dict[str, str]: ...
+
+    @property
+    def measure(self) -> dict[str, float | None]: ...
+
+
 class Gateway:
-    """Settings, hub, sessions, activity and open websockets of one instance."""
+    """Settings, hub, sessions, activity and open websockets of one instance. ``viewers``: as they came."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.settings = settings
         self.hub = Hub(settings)
         self.sessions = Sessions()
         self.sockets: set[OpenSocket] = set()
+        self.viewers: dict[Seat, None] = {}
         self.idle = asyncio.Event()
         self.idle.set()
         self._under_way = 0

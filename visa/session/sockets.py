@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from tornado.httpclient import HTTPClientError
 from tornado.iostream import StreamClosedError
-from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketHandler
+from tornado.websocket import WebSocketClientConnection, WebSocketClosedError
 
-from visa.instances.access import may
 from visa.session import activity, headers, upstream
-from visa.session.guard import Admitted, Guard, Refused
+from visa.session.guard import Admitted, Refused
+from visa.session.watched import Watched
 
 log = logging.getLogger(__name__)
 
-RECHECK = 2 / 3
-"""Of the time for which the hub's word is taken, an open websocket's visitor is looked at again."""
-NOT_ALLOWED = 4403
-"""Close code for a visitor who may not be here any more."""
 
-
-class Socket(Guard, WebSocketHandler):
+class Socket(Watched):
     """Nothing reaches Jupyter before the visitor is known, and nothing after she is not allowed."""
 
     def initialize(self) -> None:
         """Nothing is under way yet."""
+        super().initialize()
         self._upstream: WebSocketClientConnection | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._path = ""
-        self._over = False
 
     async def get(self, *args: str, **kwargs: str) -> None:
         """Decide, open Jupyter's end, and only then the browser's."""
@@ -60,24 +52,13 @@ class Socket(Guard, WebSocketHandler):
         protocols = [name.strip() for name in offered.split(",") if name.strip()]
         return await upstream.open_websocket(self.gateway.settings.socket, admitted.uri, sent, protocols or None)
 
-    def check_origin(self, origin: str) -> bool:
-        """`admit` looked at it already."""
-        return True
-
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         """The one that Jupyter chose."""
         return self._upstream.selected_subprotocol if self._upstream else None
 
-    @property
-    def session_ids(self) -> list[str]:
-        """The browser sessions that opened it; none with a token."""
-        return [] if "Authorization" in self.request.headers else self.values_of(headers.OWN_COOKIE)
-
     async def open(self, *args: str, **kwargs: str) -> None:
-        """Begin to pass messages and to look again at the visitor."""
-        self.set_nodelay(True)
-        self.gateway.sockets.add(self)
-        self._tasks = [asyncio.create_task(self._from_jupyter()), asyncio.create_task(self._look_again())]
+        """Begin to pass messages."""
+        self.watch(self._from_jupyter())
 
     async def on_message(self, message: str | bytes) -> None:
         """To Jupyter; the next is read when this one is written."""
@@ -103,39 +84,7 @@ class Socket(Guard, WebSocketHandler):
         else:
             self.close(end.close_code, end.close_reason)
 
-    async def _look_again(self) -> None:
-        while True:
-            await asyncio.sleep(RECHECK * self.gateway.settings.fresh)
-            try:
-                visitor = await self.visitor(self.token[0])
-            except Refused as error:
-                # 503: the hub has been away for longer than its last word holds.
-                self.end(1013 if error.status == 503 else NOT_ALLOWED, error.sentence)
-                return
-            if not may(visitor.role, "GET", self._path):
-                self.end(NOT_ALLOWED, "Your role does not allow this any more.")
-                return
-
-    def end(self, code: int, reason: str) -> None:
-        """Close both sides now; a browser that does not read is not waited for."""
-        self.close(code, reason[:120])
+    def close_upstream(self, code: int | None, reason: str | None) -> None:
+        """Jupyter's end."""
         if self._upstream is not None:
-            self._upstream.close(1001)
-        asyncio.get_running_loop().call_later(2, self._cut)
-
-    def _cut(self) -> None:
-        if self.ws_connection is not None and self.ws_connection.stream is not None:
-            self.ws_connection.stream.close()
-
-    def on_connection_close(self) -> None:
-        """The browser went away, perhaps before its websocket was open."""
-        self._over = True
-        super().on_connection_close()
-
-    def on_close(self) -> None:
-        """End Jupyter's side too."""
-        self.gateway.sockets.discard(self)
-        for task in self._tasks:
-            task.cancel()
-        if self._upstream is not None:
-            self._upstream.close(self.close_code, self.close_reason)
+            self._upstream.close(code, reason)

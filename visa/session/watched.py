@@ -1,0 +1,85 @@
+"""What all websockets share: who opened it is looked at again, and the gateway can end it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+
+from tornado.websocket import WebSocketHandler
+
+from visa.instances.access import may
+from visa.session import headers
+from visa.session.guard import Guard, Refused
+from visa.session.hub import Visitor
+
+RECHECK = 2 / 3
+"""Of the time for which the hub's word is taken, an open websocket's visitor is looked at again."""
+NOT_ALLOWED = 4403
+"""Close code for a visitor who may not be here any more."""
+
+
+class Watched(Guard, WebSocketHandler):
+    """A websocket with an upstream end, open for as long as its visitor may be here."""
+
+    def initialize(self) -> None:
+        """Nothing is under way yet."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._path = ""
+        self._over = False
+
+    def check_origin(self, origin: str) -> bool:
+        """`admit` looked at it already."""
+        return True
+
+    @property
+    def session_ids(self) -> list[str]:
+        """The browser sessions that opened it; none with a token."""
+        return [] if "Authorization" in self.request.headers else self.values_of(headers.OWN_COOKIE)
+
+    def watch(self, *work: Coroutine[None, None, None]) -> None:
+        """Begin the work and look again at the visitor; all of it ends with the websocket."""
+        self.set_nodelay(True)
+        self.gateway.sockets.add(self)
+        self._tasks += [asyncio.create_task(one) for one in (*work, self._look_again())]
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(RECHECK * self.gateway.settings.fresh)
+            try:
+                visitor = await self.visitor(self.token[0])
+            except Refused as error:
+                # 503: the hub has been away for longer than its last word holds.
+                self.end(1013 if error.status == 503 else NOT_ALLOWED, error.sentence)
+                return
+            if not may(visitor.role, "GET", self._path):
+                self.end(NOT_ALLOWED, "Your role does not allow this any more.")
+                return
+            self.seen_again(visitor)
+
+    def seen_again(self, visitor: Visitor) -> None:
+        """The visitor may still be here, perhaps in another role."""
+
+    def close_upstream(self, code: int | None, reason: str | None) -> None:
+        """End the other side; called more than once."""
+
+    def end(self, code: int, reason: str) -> None:
+        """Close both sides now; a browser that does not read is not waited for."""
+        self.close(code, reason[:120])
+        self.close_upstream(1001, None)
+        asyncio.get_running_loop().call_later(2, self._cut)
+
+    def _cut(self) -> None:
+        if self.ws_connection is not None and self.ws_connection.stream is not None:
+            self.ws_connection.stream.close()
+
+    def on_connection_close(self) -> None:
+        """The browser went away, perhaps before its websocket was open."""
+        self._over = True
+        super().on_connection_close()
+
+    def on_close(self) -> None:
+        """End the other side too."""
+        self.gateway.sockets.discard(self)
+        for task in self._tasks:
+            task.cancel()
+        self.close_upstream(self.close_code, self.close_reason)
