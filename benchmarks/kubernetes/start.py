@@ -61,11 +61,12 @@ def main() -> None:
         low, middle, high = min(values), statistics.median(values), max(values)
         print(
             f"{what:<6} median {middle:.2f} s, from {low:.2f} to {high:.2f} s ({len(values)} starts); "
-            f"hub's CPU per start and stop {statistics.median(busy[what]):.3f} s"
+            f"hub's CPU per start and stop {statistics.fmean(busy[what]):.3f} s"
         )
     ratio = statistics.median(taken["VISA"]) / statistics.median(taken["stock"])
     print(f"ratio of medians {ratio:.2f} (wanted: at most 0.6)")
-    ratio = statistics.median(busy["VISA"]) / statistics.median(busy["stock"])
+    # Means: the system counts a process' time in hundredths of a second.
+    ratio = sum(busy["VISA"]) / sum(busy["stock"])
     print(f"ratio of the hubs' CPU {ratio:.2f} (wanted: at most 1)")
 
 
