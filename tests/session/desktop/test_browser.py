@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -20,8 +21,6 @@ from tests.session import rig
 from tests.session.desktop import xvnc
 from tests.session.desktop.conftest import Desk, MakeDesk
 from tests.session.desktop.relay import Relay
-
-pytest.importorskip("visa.session.desktop.viewer")
 
 PICTURES = os.environ.get("VISA_PICTURES", "")
 """A folder for screenshots to look at."""
@@ -255,6 +254,21 @@ async def test_without_a_login_it_says_so(seen: Seen) -> None:
 async def test_without_a_gateway_it_says_so(seen: Seen) -> None:
     rig.end(seen.desk.gateway.process)
     await expect(seen.page.locator("#words")).to_contain_text("cannot be reached", timeout=15_000)
+
+
+async def test_who_is_here_is_told_with_the_connections_figures(seen: Seen) -> None:
+    await expect(seen.page.locator("#people-button")).to_have_text("Only you")
+    other = await opened(seen.context, seen.desk)
+    await expect(seen.page.locator("#people-button")).to_have_text("2 here", timeout=10_000)
+    await seen.page.bring_to_front()
+    await seen.page.locator("#people-button").click()
+    await expect(seen.page.locator("#people-list li")).to_have_count(2)
+    await expect(seen.page.locator("#people-list li").first).to_contain_text("marie (owner, since ")
+    await expect(seen.page.locator("#meter")).to_have_text(re.compile(r"^\d+ ms · \d+ fps · [\d.]+ Mbit/s$"))
+    state = await (await seen.page.request.get(f"{seen.desk.url}state")).json()
+    assert 0 < state["viewer"]["round_trip_ms"] < 5000
+    await other.close()
+    await expect(seen.page.locator("#people-button")).to_have_text("Only you", timeout=10_000)
 
 
 async def test_the_keyboard_alone_leads_in_and_out(seen: Seen) -> None:

@@ -58,6 +58,15 @@ async def test_waiting_ends_with_the_desktop_or_with_its_end(marie_desk: Desk) -
     assert time.monotonic() - began < 5
 
 
+async def test_a_link_to_another_socket_is_no_desktop(marie_desk: Desk) -> None:
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(marie_desk.run / "other.sock"))
+        other.listen(8)
+        (marie_desk.run / "desktop.sock").symlink_to("other.sock")
+        told = await ask(marie_desk)
+    assert (told["running"], told["ready"]) == (False, False)
+
+
 @pytest.mark.parametrize("kind", ["words", "long", "bytes", "link", "fifo", "folder"])
 def test_a_reason_that_is_none_of_ours_is_a_fault_of_the_server(tmp_path: Path, kind: str) -> None:
     place = tmp_path / "desktop-ended"

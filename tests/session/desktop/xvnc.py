@@ -71,7 +71,7 @@ class Desktop:
 
 
 @contextlib.contextmanager
-def running(run: Path) -> Iterator[Desktop]:
+def running(run: Path, *options: str) -> Iterator[Desktop]:
     """Until the end of the block."""
     reading, writing = os.pipe()
     command = ["Xvnc", "-displayfd", str(writing), "-rfbunixpath", str(run / "desktop.sock"), "-rfbport", "-1"]
@@ -84,6 +84,7 @@ def running(run: Path) -> Iterator[Desktop]:
         "1280x800",
         "-nolisten",
         "tcp",
+        *options,
     ]
     with open(run / "xvnc.log", "wb") as log:
         server = subprocess.Popen(command, pass_fds=[writing], stdout=log, stderr=log, start_new_session=True)

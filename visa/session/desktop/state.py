@@ -8,9 +8,10 @@ import socket
 import stat
 import time
 from dataclasses import asdict
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from visa.instances.access import desktop_rights
+from visa.session import headers
 from visa.session.gateway import Gateway
 from visa.session.guard import Admitted, Refused
 from visa.session.handlers import PATIENCE, Small
@@ -24,17 +25,15 @@ _LOOK = 0.05
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-@runtime_checkable
-class Seat(Protocol):
-    """A viewer's open websocket."""
-
-    @property
-    def person(self) -> dict[str, str]: ...
-
-
 def people(gateway: Gateway) -> list[dict[str, str]]:
     """Who looks at the desktop now."""
-    return [one.person for one in gateway.sockets if isinstance(one, Seat)]
+    return [one.person for one in gateway.viewers]
+
+
+def measured(gateway: Gateway, sessions: list[str]) -> dict[str, float | None]:
+    """The connection of the viewer that one of a browser's ``sessions`` opened last."""
+    own = [one for one in gateway.viewers if not set(sessions).isdisjoint(one.session_ids)]
+    return own[-1].measure if own else {}
 
 
 def exists(run: str) -> bool:
@@ -61,25 +60,31 @@ def ended(run: str) -> str | None:
     return text if text in REASONS else "server"
 
 
-async def listens(run: str) -> bool:
-    """Whether the X server takes connections."""
-    if not exists(run):
+def listens(run: str) -> bool:
+    """Whether the X server takes connections. Links are not followed: the environment may put anything there."""
+    try:
+        descriptor = os.open(f"{run}/{SOCKET}", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
         return False
     one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    with one:
-        try:
-            one.connect(f"{run}/{SOCKET}")
-        except BlockingIOError:
-            return True  # its queue is full: it is there, and busy
-        except OSError:
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             return False
+        one.connect(f"/proc/self/fd/{descriptor}")
+    except BlockingIOError:
+        return True  # its queue is full: it is there, and busy
+    except OSError:
+        return False
+    finally:
+        one.close()
+        os.close(descriptor)
     return True
 
 
 async def wait(run: str, seconds: float) -> bool:
     """Until it takes connections, or ended, or ``seconds`` are over."""
     end = time.monotonic() + seconds
-    while not await listens(run):
+    while not listens(run):
         if time.monotonic() > end or ended(run) is not None:
             return False
         await asyncio.sleep(_LOOK)
@@ -112,9 +117,10 @@ class State(Small):
             return
         run = self.gateway.settings.run
         waits = self.get_query_argument("wait", "") == "1"
-        ready = await wait(run, PATIENCE) if waits else await listens(run)
+        ready = await wait(run, PATIENCE) if waits else listens(run)
         self.set_header("Cache-Control", "no-store")
-        self.finish(described(self.gateway, admitted, ready))
+        viewer = measured(self.gateway, self.values_of(headers.OWN_COOKIE))
+        self.finish({**described(self.gateway, admitted, ready), "viewer": viewer})
 
 
 def described(gateway: Gateway, admitted: Admitted, ready: bool) -> dict[str, Any]:
@@ -128,7 +134,6 @@ def described(gateway: Gateway, admitted: Admitted, ready: bool) -> dict[str, An
         "ends": gateway.settings.ends or None,
         "people": people(gateway),
         "rights": asdict(rights) if rights else {},
-        "viewer": {},
     }
 
 

@@ -6,6 +6,10 @@ import * as words from "./words.js";
 
 const STEPS = [0, 1, 2, 4, 8, 15];
 const NOT_ALLOWED = 4403;
+/** The desktop ended: its state says why. */
+const ENDED = 1011;
+/** A connection that lasted as many ms was no failed try. */
+const LASTED = 5000;
 const FINAL = new Set(["login", "refused", "start"]);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -15,6 +19,7 @@ export class Connection extends EventTarget {
   #target;
   #tries = 0;
   #running = false;
+  #since = -LASTED - 1;
   #wake = null;
 
   constructor(target) {
@@ -37,7 +42,8 @@ export class Connection extends EventTarget {
   async open() {
     if (this.#running || this.screen) return;
     this.#running = true;
-    this.#tries = 0;
+    if (performance.now() - this.#since > LASTED) this.#tries = 0;
+    else await this.#pause();
     try {
       while (!(await this.#attempt())) await this.#pause();
     } finally {
@@ -123,7 +129,7 @@ export class Connection extends EventTarget {
       screen.background = "transparent";
       screen.addEventListener("connect", () => {
         open = true;
-        this.#tries = 0;
+        this.#since = performance.now();
         this.screen = screen;
         words.hide();
         this.dispatchEvent(new CustomEvent("connect", { detail: { screen, now } }));
@@ -140,9 +146,9 @@ export class Connection extends EventTarget {
 
   /** Whether a close of the gateway's own says that trying again is of no use. */
   #refused({ code, reason }) {
-    if (code !== NOT_ALLOWED) return false;
-    words.trouble(new Trouble("refused", reason), () => {});
-    return true;
+    const refused = code === NOT_ALLOWED;
+    if (reason && code !== ENDED) words.trouble(new Trouble(refused ? "refused" : "later", reason), () => this.now());
+    return refused;
   }
 
   #lost(closing) {
@@ -155,10 +161,11 @@ export class Connection extends EventTarget {
     const until = Date.now() + STEPS[Math.min(this.#tries, STEPS.length - 1)] * 1000;
     this.#tries += 1;
     let woken = false;
-    const showing = document.getElementById("words-title").textContent;
+    const box = document.getElementById("words");
+    const plain = box.hidden || /connection was cut|Opening/.test(document.getElementById("words-title").textContent);
     while (!woken && Date.now() < until) {
       // The words of a trouble stay; a plain cut counts the seconds.
-      if (/connection was cut|Opening/.test(showing)) words.lost(Math.ceil((until - Date.now()) / 1000), () => this.now());
+      if (plain) words.lost(Math.ceil((until - Date.now()) / 1000), () => this.now());
       await new Promise((done) => {
         this.#wake = () => done((woken = true));
         setTimeout(done, 1000);

@@ -68,6 +68,8 @@ export function trouble(problem, again) {
       return say("The instance is stopped", "Start it again on your home page; this page then goes on by itself.", [home(), retry]);
     case "hub":
       return say("The hub does not answer", `${problem.message} Your windows stay open meanwhile.`, [retry], true);
+    case "later":
+      return say("The desktop cannot be shown now", `${problem.message} This page tries again by itself.`, [retry, home()], true);
     case "start":
       return say("The desktop could not be started", problem.message, [retry, home()]);
     default:
