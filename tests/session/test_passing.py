@@ -380,6 +380,8 @@ async def test_the_environment_has_no_power_over_the_hub_s_host() -> None:
     answer = (
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nStrict-Transport-Security: max-age=1\r\nClear-Site-Data: *\r\n"
         b"Service-Worker-Allowed: /\r\nAccess-Control-Allow-Origin: *\r\nAlt-Svc: h2=evil\r\nServer: evil\r\n"
+        b"WWW-Authenticate: Basic realm=evil\r\nSet-Login: logged-out\r\nOrigin-Agent-Cluster: ?1\r\n"
+        b'Speculation-Rules: "/evil"\r\nUse-As-Dictionary: match="/evil"\r\n'
         b"Set-Cookie: jupyterhub-session-id=evil; Path=/\r\nSet-Cookie: visa-session=evil\r\n"
         b"Set-Cookie: =jupyterhub-hub-login=evil; Path=/hub/\r\n"
         b"Set-Cookie: good=1; Path=/; Domain=example.org; HttpOnly\r\nX-Kept: yes\r\n\r\nok"
@@ -392,9 +394,10 @@ async def test_the_environment_has_no_power_over_the_hub_s_host() -> None:
         assert got.headers["X-Kept"] == "yes"
         assert got.headers.getall("Set-Cookie") == [f"good=1; HttpOnly; Path={rig.SERVER}"]
         assert "evil" not in str(got.headers)
-        for name in ("Strict-Transport-Security", "Clear-Site-Data", "Service-Worker-Allowed"):
+        for name in ("Strict-Transport-Security", "Clear-Site-Data", "Service-Worker-Allowed", "Set-Login"):
             assert name not in got.headers
-        assert "Access-Control-Allow-Origin" not in got.headers
+        for name in ("Access-Control-Allow-Origin", "Origin-Agent-Cluster", "WWW-Authenticate"):
+            assert name not in got.headers
 
 
 async def test_a_refused_upload_is_not_read_to_its_end() -> None:
