@@ -66,6 +66,14 @@ def test_who_may_only_look_gets_nothing_that_acts() -> None:
     assert "/user/m/w/lab" not in seeing
 
 
+def test_all_modules_are_named_at_once_but_those_that_act() -> None:
+    needed = set(assets.needed_by("desktop.js"))
+    assert {"desktop.js", "screen.js", "novnc/core/rfb.js", "novnc/vendor/pako/lib/zlib/inflate.js"} <= needed
+    assert needed.isdisjoint({"acting.js", "keys.js", "clipboard.js", "files.js", "upload.js", "touch.js"})
+    text, _ = page.page("/user/m/w/", "/home", "w", act=True, notebook=True)
+    assert text.count("modulepreload") == len(needed)
+
+
 def test_names_cannot_bring_html() -> None:
     text, _ = page.page("/user/m/w/", "/home", '<img src=x onerror="1"> $nonce', act=True, notebook=True)
     assert "<img" not in text

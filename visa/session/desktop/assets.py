@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import mimetypes
+import posixpath
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -17,6 +18,7 @@ OWN = _HERE / "static"
 NOVNC = _HERE / "novnc/package"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 _NAME = re.compile(r"(?:[0-9a-z][0-9a-z_-]*/)*[0-9a-z][0-9a-z_-]*\.(?:js|css|svg)")
+_IMPORT = re.compile(r"""^(?:import|export)\b[^;"']*["'](\.[^"']+)["']""", re.MULTILINE)
 
 
 def novnc_is_here() -> bool:
@@ -43,6 +45,21 @@ def version() -> str:
     for name, path in sorted(_known().items()):
         digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+@cache
+def needed_by(name: str) -> tuple[str, ...]:
+    """``name`` and all modules that it imports: browsers told of them at once need not find out one by one."""
+    found, left = dict[str, None](), [name]
+    while left:
+        one = left.pop()
+        path = _known().get(one)
+        if one in found or path is None:
+            continue
+        found[one] = None
+        folder = posixpath.dirname(one)
+        left += [posixpath.normpath(posixpath.join(folder, to)) for to in _IMPORT.findall(path.read_text())]
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,14 +41,18 @@ def page(prefix: str, portal: str, title: str, *, act: bool, notebook: bool) -> 
         "portal": portal,
         "title": title,
     }
-    content = Template(re.sub(r"<!--/?\w+-->", "", source)).substitute(
-        {name: html.escape(value) for name, value in values.items()}
-    )
+    written = {name: html.escape(value) for name, value in values.items()}
+    written["preload"] = "".join(_preload(nonce, written["static"] + name) for name in assets.needed_by("desktop.js"))
+    content = Template(re.sub(r"<!--/?\w+-->", "", source)).substitute(written)
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
         "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     )
     return content, policy
+
+
+def _preload(nonce: str, address: str) -> str:
+    return f'<link rel="modulepreload" nonce="{nonce}" href="{address}">'
 
 
 class Page(Small):
