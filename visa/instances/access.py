@@ -122,6 +122,9 @@ def _rule(methods: frozenset[str], path: str, action: Action) -> Rule:
 NOTEBOOK: tuple[Rule, ...] = (
     _rule(_READING, r"desktop(/|/state|/websocket)?", Action.VIEW),
     _rule(frozenset({"POST"}), r"desktop/start", Action.EXECUTE),
+    _rule(_READING, r"desktop/files/.+", Action.READ),
+    _rule(frozenset({"PUT", "DELETE"}), r"desktop/files/.+", Action.WRITE),
+    _rule(_READING, r"desktop/preview\.png", Action.EXECUTE),
     _rule(_READING, r"(|lab|lab/(tree|doc|workspaces)(/.*)?|static/.*|lab/extensions/.*|favicon\.ico)", Action.VIEW),
     _rule(_READING, r"lab/api/(settings|themes|translations|listings|licenses)(/.*)?", Action.VIEW),
     _rule(_READING, r"api(/status|/spec\.yaml|/me)?", Action.VIEW),

@@ -38,7 +38,7 @@ class Session(Guard):
         except Refused as error:
             self._end_with(partial(self.refuse, error))
         except upstream.NotListening:
-            self._end_with(self._wait)
+            self._end_with(self.wait)
 
     def _end_with(self, answer: Callable[[], None]) -> None:
         """Answer at once when a body would come; else in turn, so that the connection can be used again."""
@@ -60,16 +60,28 @@ class Session(Guard):
             sent["Content-Length"] = self.request.headers["Content-Length"]
         elif method in _CHUNKED:
             sent["Content-Length"] = "0"
-        exchange = upstream.Exchange(await self.gateway.connect(), self._on_headers, self._on_data, self._on_bulk)
+        stream = await self.reach(admitted)
+        exchange = upstream.Exchange(stream, self._on_headers, self._on_data, self._on_bulk)
         self.gateway.begun()
         self._counted = True
         try:
-            await exchange.send_head(method, admitted.uri, sent)
+            await exchange.send_head(method, self.uri(admitted), sent)
         except upstream.Broken as error:
             raise upstream.NotListening(str(error)) from error
         self._exchange = exchange
 
-    def _wait(self) -> None:
+    behind = "Jupyter"
+    """What answers, for people."""
+
+    async def reach(self, admitted: Admitted) -> IOStream:
+        """A stream to what answers; raise `Refused` or `upstream.NotListening`."""
+        return await self.gateway.connect()
+
+    def uri(self, admitted: Admitted) -> str:
+        """The address there."""
+        return admitted.uri
+
+    def wait(self) -> None:
         """Jupyter is not there yet, or not any more."""
         gone = self.gateway.was_ready
         if self.navigates:
@@ -112,7 +124,7 @@ class Session(Guard):
             if self._headers_written:
                 self.cut()  # the browser must not take a part for the whole
             elif not self._gone:
-                self.refuse(Refused(502, "Jupyter closed the connection without an answer."))
+                self.refuse(Refused(502, f"{self.behind} closed the connection without an answer."))
 
     _answering: upstream.Exchange | None = None
     _gone = False

@@ -76,6 +76,7 @@ def script() -> str:
     files = {
         "launch": (given / "launch").read_text(),
         "jupyter_server_config.py": (given / "jupyter_server_config.py").read_text(),
+        "files.py": (given / "files.py").read_text(),
         "probe.py": (here / "probe.py").read_text(),
     }
     written = "".join(f"cat >{RUN}/{name} <<'VISA-END'\n{text}VISA-END\n" for name, text in files.items())

@@ -1,0 +1,70 @@
+"""The small picture of a real X server, for its owner alone."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.session import rig
+from tests.session.desktop import xvnc
+from visa.session.desktop import preview
+
+
+@pytest.fixture
+def desktop() -> Iterator[xvnc.Desktop]:
+    """With one colour all over."""
+    with tempfile.TemporaryDirectory(prefix="visa-p-") as folder, xvnc.running(Path(folder)) as one:
+        subprocess.run(["xsetroot", "-solid", "#4080c0"], env=one.variables, check=True)
+        yield one
+
+
+def _pixels(png: bytes) -> tuple[int, int, bytes]:
+    width, height = struct.unpack(">II", png[16:24])
+    size = struct.unpack(">I", png[33:37])[0]
+    return width, height, zlib.decompress(png[41 : 41 + size])
+
+
+async def test_it_shows_what_the_desktop_shows(desktop: xvnc.Desktop) -> None:
+    fake = rig.FakeHub()
+    fake.let_in("pierre's", "pierre")
+    async with fake.served() as api, aiohttp.ClientSession() as client:
+        with rig.gateway(desktop.run, api) as gateway:
+            url = f"{gateway.url}desktop/preview.png"
+            async with client.get(url, headers=rig.MARIE) as answer:
+                assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
+                first = await answer.read()
+            width, height, pixels = _pixels(first)
+            assert (width, height) == (640, 400)
+            assert pixels[1 + 3 * 5 : 4 + 3 * 5] == bytes.fromhex("4080c0")
+            subprocess.run(["xsetroot", "-solid", "#000000"], env=desktop.variables, check=True)
+            async with client.get(url, headers=rig.MARIE) as answer:
+                assert await answer.read() == first, "not made again within ten seconds"
+            async with client.get(url, headers={"Authorization": "token pierre's"}) as answer:
+                assert answer.status == 403
+            async with client.get(url) as answer:
+                assert answer.status == 401
+            assert gateway.memory() < 70
+        with rig.gateway(desktop.run, api, VISA_DESKTOP=json.dumps({"preview": False})) as gateway:
+            async with client.get(f"{gateway.url}desktop/preview.png", headers=rig.MARIE) as answer:
+                assert answer.status == 404
+
+
+async def test_no_desktop_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(preview.NoPicture):
+        await preview.take(str(tmp_path / "desktop.sock"))
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7])
+def test_shrinking_takes_the_middle(step: int) -> None:
+    strip = bytearray(struct.pack("<I", 0x00FF8040) * (21 * 14))
+    lines = preview.shrunk(strip, 21, step)
+    assert (len(lines), len(lines[0])) == (14 // step, 21 // step * 3)
+    assert {tuple(line[i : i + 3]) for line in lines for i in range(0, len(line), 3)} == {(0xFF, 0x80, 0x40)}
