@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.services.facility import experiment
 from visa.portal import views
-from visa.portal.service import new_name
+from visa.portal.service import new_name, ways_in
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,12 @@ def test_server_names_are_what_jupyterhub_takes(experiments: list[str]) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", name)
     assert len(name) <= 30
     assert "--" not in name
+
+
+def test_both_ways_in_the_one_asked_for_first() -> None:
+    ways = ways_in("desktop", ("notebook", "desktop"), "/user/marie/e1/")
+    assert [(way.session, way.url) for way in ways] == [
+        ("desktop", "/user/marie/e1/"),
+        ("notebook", "/user/marie/e1/lab"),
+    ]
+    assert [way.session for way in ways_in("notebook", (), "/user/marie/e1/")] == ["notebook"]

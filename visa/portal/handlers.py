@@ -30,9 +30,11 @@ def policy(base: str) -> str:
     """Content security policy; ``base`` is the hub's, whose stylesheet is on another host with subdomains."""
     parts = urlsplit(base)
     hub = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    instances = f"{hub} {parts.scheme}://*.{parts.netloc}" if parts.netloc else ""
     return (
-        f"default-src 'none'; script-src 'self'; style-src 'self'{hub}; connect-src 'self'; img-src 'self' data:; "
-        f"font-src 'self'{hub}; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
+        f"default-src 'none'; script-src 'self'; style-src 'self'{hub}; connect-src 'self'; "
+        f"img-src 'self' data:{instances}; font-src 'self'{hub}; "
+        "frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
     )
 
 

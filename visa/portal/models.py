@@ -116,6 +116,13 @@ class QuotaOut(Answer):
 State = Literal["starting", "running", "stopping", "stopped", "failed"]
 
 
+class WayOut(Answer):
+    """A way into an instance."""
+
+    session: str
+    url: str
+
+
 class InstanceOut(Answer):
     """One of her instances."""
 
@@ -128,6 +135,8 @@ class InstanceOut(Answer):
     flavour: str
     session: str
     url: str = Field(description="Where it opens")
+    ways: list[WayOut] = Field(description="The kinds that its environment offers, the one asked for first")
+    preview: str | None = Field(description="The owner's picture of its running desktop, for a browser logged in there")
     created: datetime | None
     started: datetime | None
     ends: datetime | None = Field(description="When its lifetime ends, if nothing changes")

@@ -191,6 +191,9 @@ class PortalService:
             left = time_left(known.started_at, _time(server.get("last_activity")), known.maximum, known.idle, now())
             if left is not None:
                 ends, because = now() + left.left, left.because
+        url = f"{self._base}user/{known.owner}/{known.name}/"
+        ways = ways_in(known.session, self._offered(known.environment), url)
+        shows = state == "running" and any(way.session == "desktop" for way in ways) and self._previews()
         return models.InstanceOut(
             id=known.id,
             name=known.name,
@@ -200,7 +203,9 @@ class PortalService:
             environment=known.environment,
             flavour=known.flavour,
             session=known.session,
-            url=f"{self._base}user/{known.owner}/{known.name}/",
+            url=url,
+            ways=ways,
+            preview=f"{url}desktop/preview.png" if shows else None,
             created=known.created_at,
             started=known.started_at if state in ("starting", "running") else None,
             ends=ends,
@@ -208,6 +213,15 @@ class PortalService:
             reason=known.reason if state in ("failed", "stopped") else None,
             notice=known.notice,
         )
+
+    def _offered(self, environment: str) -> tuple[str, ...]:
+        """Session kinds; none when the environment is not in facility.yaml any more."""
+        known = {str(key): value for key, value in self.facility.environments.items()}.get(environment)
+        return known.sessions if known else ()
+
+    def _previews(self) -> bool:
+        """Whether the facility shows people pictures of their desktops."""
+        return bool(getattr(getattr(self.facility, "desktop", None), "preview", True))
 
     async def start_new(self, caller: Caller, wanted: models.StartIn) -> models.InstanceOut:
         """Start a new instance; raise `Problem` when admission says no."""
@@ -296,6 +310,16 @@ class PortalService:
         known = await self._own(caller, identifier)
         person = await self.person(caller)
         return [models.MemberOut(username=known.owner, name=person.name, role="owner")]
+
+
+_PATHS = {"notebook": "lab", "desktop": "desktop/"}
+
+
+def ways_in(session: str, offered: tuple[str, ...], url: str) -> list[models.WayOut]:
+    """The session asked for at the instance's own address, then the others where each is."""
+    others = [kind for kind in offered if kind != session and kind in _PATHS]
+    first = models.WayOut(session=session, url=url)
+    return [first, *(models.WayOut(session=kind, url=url + _PATHS[kind]) for kind in others)]
 
 
 def _state(known: Instance, server: dict[str, Any], hub_down: bool) -> models.State:

@@ -44,7 +44,7 @@ async def test_it_shows_what_the_desktop_shows(desktop: xvnc.Desktop) -> None:
             width, height, pixels = _pixels(first)
             assert (width, height) == (640, 400)
             assert pixels[1 + 3 * 5 : 4 + 3 * 5] == bytes.fromhex("4080c0")
-            subprocess.run(["xsetroot", "-solid", "#000000"], env=desktop.variables, check=True)
+            desktop.ask("xsetroot", "-solid", "#000000")
             async with client.get(url, headers=rig.MARIE) as answer:
                 assert await answer.read() == first, "not made again within ten seconds"
             async with client.get(url, headers={"Authorization": "token pierre's"}) as answer:

@@ -86,6 +86,13 @@ live.addEventListener("input", (event) => {
   }
 });
 
+// A picture is there once this browser is logged in to the instance; until then there is none, and no broken one.
+live.addEventListener("load", (event) => { if (event.target.matches(".preview")) event.target.hidden = false; }, true);
+live.addEventListener("error", (event) => { if (event.target.matches(".preview")) event.target.remove(); }, true);
+for (const picture of live.querySelectorAll(".preview")) {
+  if (picture.complete) picture.naturalWidth ? (picture.hidden = false) : picture.remove();
+}
+
 const changes = new EventSource(prefix + "changes");
 changes.addEventListener("changed", () => update().catch((problem) => tell(trouble, problem.message)));
 changes.addEventListener("hello", () => tell(trouble, ""));

@@ -12,7 +12,7 @@ function show(state) {
   part("state").textContent = words[state] ?? state;
   part("state").parentElement.className = `state state-${state}`;
   part("bar").hidden = part("cancel").hidden = state !== "starting";
-  part("open").hidden = state !== "running";
+  for (const way of page.querySelectorAll("[data-open]")) way.hidden = state !== "running";
   part("again").hidden = state !== "failed" && state !== "stopped";
   if (state !== "starting") clearInterval(clock);
 }
