@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.hub.pods.making import IDENTITIES, MARIE, spec
+from tests.hub.pods.making import HUBS, IDENTITIES, MARIE, on_kubernetes, spec
+from visa.facility.desktop import Desktop
 from visa.hub import inside
 from visa.identifiers import ExperimentId, Username
+from visa.instances.access import DesktopRules, Role, Way
 from visa.instances.model import Identity, Resources
+from visa.session.settings import GatewaySettings
 
 NASTY = st.one_of(
     st.text(),
@@ -55,7 +61,8 @@ def test_names_people_have_stay_readable() -> None:
 
 @given(IDENTITIES, st.sampled_from(["notebook", "desktop"]), st.floats(0.01, 512))
 def test_variables_are_text_and_none_is_the_hubs(identity: Identity, session: str, cpu: float) -> None:
-    made = inside.variables(spec(identity=identity, session=session, resources=Resources(cpu, 1, 0, 0)), "/user/x/y/")
+    wanted = spec(identity=identity, session=session, resources=Resources(cpu, 1, 0, 0))
+    made = inside.variables(wanted, on_kubernetes(), "/user/x/y/")
     assert all(type(name) is str and isinstance(value, str) and value.isprintable() for name, value in made.items())
     assert not [name for name in made if name.startswith("JUPYTERHUB")]
     assert made["HOME"] == f"/home/{identity.username}"
@@ -67,8 +74,41 @@ def test_the_first_page() -> None:
     assert inside.opening(spec(experiments=())) == "lab"
     two = spec(experiments=(ExperimentId("e-1"), ExperimentId("e-2")))
     assert inside.opening(two) == "lab/tree/notebooks/e-1.ipynb?file-browser-path=/data/e-1"
-    assert inside.variables(two, "/")["VISA_EXPERIMENTS"] == "e-1 e-2"
+    assert inside.variables(two, on_kubernetes(), "/")["VISA_EXPERIMENTS"] == "e-1 e-2"
 
 
 def test_mail_addresses_are_homes() -> None:
     assert inside.home(Identity(Username("m.c+x@example.org"), "", 1, 1, ())) == "/home/m.c+x@example.org"
+
+
+def told(facility_desktop: Desktop, maximum: timedelta | None = None) -> GatewaySettings:
+    """What the gateway makes of it."""
+    facility = on_kubernetes().model_copy(update={"desktop": facility_desktop})
+    hubs = {**HUBS, "JUPYTERHUB_API_URL": "http://hub:1/hub/api", "JUPYTERHUB_CLIENT_ID": "x"}
+    hubs["JUPYTERHUB_OAUTH_ACCESS_SCOPES"] = '["access:servers"]'
+    return GatewaySettings.read({**hubs, **inside.gateway_variables(spec(maximum=maximum), facility)})
+
+
+def test_the_gateway_reads_the_facilitys_rules() -> None:
+    ways = {Role.OWNER: Way.BOTH, Role.COLLABORATOR: Way.BOTH, Role.SUPPORT: Way.NONE, Role.OBSERVER: Way.NONE}
+    assert told(Desktop()).desktop == DesktopRules(ways, 2**20, Way.BOTH, True)
+    given = {"clipboard": {"owner": "out"}, "clipboard_limit": "2Mi", "files": "in", "preview": False}
+    rules = told(Desktop.model_validate(given)).desktop
+    assert (rules.clipboard[Role.OWNER], rules.clipboard_limit, rules.files, rules.preview) == (
+        Way.OUT,
+        2**21,
+        Way.IN,
+        False,
+    )
+
+
+def test_the_gateway_is_told_what_is_offered_and_until_when() -> None:
+    assert told(Desktop()).ends == ""
+    assert told(Desktop()).sessions == {"notebook"}
+    ends = datetime.fromisoformat(told(Desktop(), timedelta(days=2)).ends)
+    assert timedelta(days=2) - timedelta(seconds=60) < ends - datetime.now(UTC) <= timedelta(days=2)
+
+
+def test_a_clipboard_has_a_limit() -> None:
+    with pytest.raises(ValueError, match="clipboard_limit"):
+        Desktop.model_validate({"clipboard_limit": "17Mi"})

@@ -106,7 +106,10 @@ class Namespace:
     def environment_files(self, name: str = "visa-environment") -> None:
         """The ConfigMap that the chart makes."""
         source = REPOSITORY / "visa" / "session" / "environment"
-        data = {file: (source / file).read_text() for file in ("launch", "jupyter_server_config.py", "files.py")}
+        data = {
+            file: (source / file).read_text()
+            for file in ("launch", "sessions", "desktop", "jupyter_server_config.py", "files.py")
+        }
         self.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, HttpUrl, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 
+from visa.facility.desktop import Desktop
 from visa.facility.kubernetes import FlavourOnKubernetes, Homes, ImageEnvironment, Storage
 from visa.facility.section import Section, Text, one_of, subject_fault
 from visa.facility.units import Cpu, Duration, Memory, PathTemplate, TargetTemplate
@@ -328,6 +329,7 @@ class Facility(Section):
     people: People = Field(default=People(), description="From the identity provider's claims to a person.")
     data: dict[DataRootId, DataRoot] = Field(description="Data roots by name.")
     homes: Homes = Field(default=Homes(), description="Where home folders lie.")
+    desktop: Desktop = Field(default=Desktop(), description="What may pass between a desktop and a browser.")
     environments: dict[EnvironmentId, Environment] = Field(min_length=1, description="Environments by name.")
     flavours: dict[FlavourId, Flavour] = Field(min_length=1, description="Flavours by name.")
     quotas: tuple[Quota, ...] = Field(default=(), description="Limits on what is held at once.")

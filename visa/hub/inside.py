@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
+from visa.facility.model import Facility
 from visa.instances.model import Identity, InstanceSpec
 
 RUN = "/run/visa"
@@ -26,7 +28,26 @@ def opening(spec: InstanceSpec) -> str:
     return f"lab/tree/notebooks/{first}.ipynb?file-browser-path={DATA}/{first}" if first else "lab"
 
 
-def variables(spec: InstanceSpec, prefix: str) -> dict[str, str]:
+def sessions(spec: InstanceSpec, facility: Facility) -> str:
+    """The kinds that the environment offers, by a space."""
+    return " ".join(facility.environments[spec.environment].sessions)
+
+
+def gateway_variables(spec: InstanceSpec, facility: Facility) -> dict[str, str]:
+    """What a gateway is told of the instance; `visa.session.settings` reads it. Times are of now, the start."""
+    told = {
+        "VISA_RUN": RUN,
+        "VISA_OPEN": opening(spec),
+        "VISA_SESSION": spec.session,
+        "VISA_SESSIONS": sessions(spec, facility),
+        "VISA_DESKTOP": facility.desktop.told(),
+    }
+    if spec.maximum is not None:
+        told["VISA_ENDS"] = (datetime.now(UTC) + spec.maximum).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return told
+
+
+def variables(spec: InstanceSpec, facility: Facility, prefix: str) -> dict[str, str]:
     """Variables of the environment, none of them secret; ``prefix`` is the instance's own path."""
     threads = str(max(1, math.ceil(spec.resources.cpu)))
     return {
@@ -43,6 +64,7 @@ def variables(spec: InstanceSpec, prefix: str) -> dict[str, str]:
         "VISA_DATA": DATA,
         "VISA_OPEN": opening(spec),
         "VISA_SESSION": spec.session,
+        "VISA_SESSIONS": sessions(spec, facility),
         **dict.fromkeys(_THREADS, threads),
     }
 

@@ -173,7 +173,7 @@ def _environment(theirs: Dict, parts: Parts, volumes: Volumes) -> Dict:
     """KubeSpawner's container: what the operator added stays, the hub's variables go."""
     spec, image = parts.spec, parts.environment.kubernetes
     assert image is not None
-    values = inside.variables(spec, parts.gateway_environ["JUPYTERHUB_SERVICE_PREFIX"])
+    values = inside.variables(spec, parts.facility, parts.gateway_environ["JUPYTERHUB_SERVICE_PREFIX"])
     if image.path is not None:
         values["PATH"] = image.path
     wanted = {name for name in parts.operators if not name.startswith(("JUPYTERHUB_", "JPY_"))} - set(values)
@@ -213,10 +213,8 @@ def _gateway(site: Site, parts: Parts) -> Dict:
     """The only container that gets the hub's token. Its group is the person's: Jupyter's socket is for both."""
     environ = {
         **parts.gateway_environ,
-        "VISA_RUN": inside.RUN,
+        **inside.gateway_variables(parts.spec, parts.facility),
         "VISA_LISTEN": f"0.0.0.0:{PORT}",
-        "VISA_OPEN": inside.opening(parts.spec),
-        "VISA_SESSION": parts.spec.session,
     }
     address = {"name": "VISA_ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     return {

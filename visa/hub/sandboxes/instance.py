@@ -200,10 +200,8 @@ class Start:
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             **self.gateway_environ,
-            "VISA_RUN": "/run/visa",
+            **inside.gateway_variables(self.spec, self.facility),
             "VISA_LISTEN": "127.0.0.1:0",
-            "VISA_OPEN": inside.opening(self.spec),
-            "VISA_SESSION": self.spec.session,
         }
         return {
             **self._part(limits.gateway, None, ()),
@@ -229,7 +227,7 @@ class Start:
 
     def _environ(self, chosen: Path) -> dict[str, str]:
         return {
-            **inside.variables(self.spec, self.gateway_environ["JUPYTERHUB_SERVICE_PREFIX"]),
+            **inside.variables(self.spec, self.facility, self.gateway_environ["JUPYTERHUB_SERVICE_PREFIX"]),
             "PATH": f"{chosen}/bin:/usr/local/bin:/usr/bin:/bin",
             "SHELL": "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh",
         }

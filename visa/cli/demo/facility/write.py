@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import asdict
 from pathlib import Path
@@ -39,19 +40,19 @@ environments:
   scattering:
     title: Scattering and diffraction
     description: Reduction and plotting of neutron and X-ray data with scipp, scippneutron and h5web.
-    sessions: [notebook]
+    sessions: SESSIONS
     instruments: [sans1, powder2]
     local: {prefix: PREFIX}
   imaging:
     title: Imaging
     description: Tomography stacks with numpy, scipy and h5web.
-    sessions: [notebook]
+    sessions: SESSIONS
     instruments: [tomo3]
     local: {prefix: PREFIX}
   commissioning:
     title: Commissioning
     description: The next release of the software, for the instruments' own scientists.
-    sessions: [notebook]
+    sessions: SESSIONS
     roles: [instrument_scientist, administrator]
     local: {prefix: PREFIX}
 flavours:
@@ -72,12 +73,18 @@ class DemoDataFailed(Exception):
     """The data could not be written. The message says why, in one sentence."""
 
 
+def desktop_here() -> bool:
+    """Whether this machine has what the demo's desktop is made of."""
+    return all(shutil.which(program) for program in ("Xvnc", "openbox"))
+
+
 def write_facility(folder: Path, prefix: Path, seed: int = 2026) -> list[Run]:
     """facility.yaml (unless it is there: it may have been edited) and catalogue.yaml; the runs to simulate."""
     document, runs = catalogue(seed)
     facility = folder / "facility.yaml"
     if not facility.exists():
-        facility.write_text(FACILITY.replace("PREFIX", json.dumps(str(prefix))))
+        sessions = "[notebook, desktop]" if desktop_here() else "[notebook]"
+        facility.write_text(FACILITY.replace("PREFIX", json.dumps(str(prefix))).replace("SESSIONS", sessions))
     path = folder / "catalogue.yaml"
     if not path.exists():
         path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
