@@ -221,7 +221,7 @@ class PortalService:
 
     def _previews(self) -> bool:
         """Whether the facility shows people pictures of their desktops."""
-        return bool(getattr(getattr(self.facility, "desktop", None), "preview", True))
+        return self.facility.desktop.preview
 
     async def start_new(self, caller: Caller, wanted: models.StartIn) -> models.InstanceOut:
         """Start a new instance; raise `Problem` when admission says no."""

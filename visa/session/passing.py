@@ -11,6 +11,7 @@ from tornado.httputil import HTTPHeaders, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError
 
 from visa.session import headers, pages, upstream
+from visa.session.asking import ask
 from visa.session.guard import SAFE_METHODS, Admitted, Guard, Refused
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,8 @@ class Session(Guard):
         """Jupyter is not there yet, or not any more."""
         gone = self.gateway.was_ready
         if self.navigates:
+            # Beside a desktop it starts when somebody opens it.
+            ask(self.gateway.settings.run, "notebook")
             show = pages.ended if gone else pages.starting
             self.show(*show(self.gateway.settings.prefix, self.gateway.portal))
         else:

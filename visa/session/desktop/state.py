@@ -12,13 +12,13 @@ from typing import Any
 
 from visa.instances.access import desktop_rights
 from visa.session import headers
+from visa.session.asking import ask
 from visa.session.gateway import Gateway
 from visa.session.guard import Admitted, Refused
 from visa.session.handlers import PATIENCE, Small
 
 SOCKET = "desktop.sock"
 ENDED = "desktop-ended"
-ASK = "ask"
 REASONS = frozenset({"logged-out", "server", "missing", "no-session", "killed"})
 """Words that the launcher may leave; any other is taken for ``server``."""
 _LOOK = 0.05
@@ -91,20 +91,6 @@ async def wait(run: str, seconds: float) -> bool:
     return True
 
 
-def ask(run: str, what: str = "desktop") -> bool:
-    """Tell the launcher to start ``what``; False when nobody is there to be told."""
-    try:
-        descriptor = os.open(f"{run}/{ASK}", os.O_WRONLY | _FLAGS)
-    except OSError:
-        return False
-    try:
-        return stat.S_ISFIFO(os.fstat(descriptor).st_mode) and os.write(descriptor, f"{what}\n".encode()) > 0
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-
-
 class State(Small):
     """``desktop/state``: asked for by the page every few seconds."""
 
@@ -147,7 +133,7 @@ class Start(Small):
             rights = desktop_rights(admitted.visitor.role, self.gateway.settings.desktop)
             if rights is None or not rights.restart:
                 raise Refused(403, "Your role does not allow this.")
-            if not ask(self.gateway.settings.run):
+            if not ask(self.gateway.settings.run, "desktop"):
                 raise Refused(503, "The environment does not take requests: it is starting, or too old for desktops.")
         except Refused as error:
             self.refuse(error)
