@@ -245,3 +245,19 @@ def test_a_facility_that_was_edited_badly_or_speaks_of_another_place(tmp_path: P
     said = fails(*where)
     assert "facility.yaml:" in said
     assert "visa check" in said
+
+
+def test_a_desktop_is_offered_where_there_are_its_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+    offered = []
+    for number, program in enumerate(("Xvnc", "openbox")):
+        (tmp_path / str(number)).mkdir()
+        write_facility(tmp_path / str(number), tmp_path)
+        offered.append("desktop]" in (tmp_path / str(number) / "facility.yaml").read_text())
+        (programs / program).touch(mode=0o755)
+    (tmp_path / "both").mkdir()
+    write_facility(tmp_path / "both", tmp_path)
+    assert offered == [False, False]
+    assert (tmp_path / "both/facility.yaml").read_text().count("sessions: [notebook, desktop]") == 3

@@ -27,7 +27,7 @@ def test_it_prints_a_schema_that_takes_our_files(capsys: pytest.CaptureFixture[s
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
-    for text in (EXAMPLE, DEMO.replace("SESSIONS", "[notebook]")):
+    for text in (EXAMPLE, DEMO):
         assert [error.message for error in validator.iter_errors(yaml.safe_load(text))] == []
     assert not validator.is_valid(yaml.safe_load(EXAMPLE.replace("cpu: 500m", "cpu: lots")))
 

@@ -38,12 +38,7 @@ def test_a_password_is_not_in_the_facilitys_own_text(tmp_path: Path) -> None:
 
 
 def test_the_demos_facility_is_loaded(tmp_path: Path) -> None:
-    assert (
-        load(
-            write(tmp_path, DEMO.replace("SESSIONS", "[notebook, desktop]").replace("PREFIX", str(tmp_path)))
-        ).facility.name
-        == "Demo Facility"
-    )
+    assert load(write(tmp_path, DEMO.replace("PREFIX", str(tmp_path)))).facility.name == "Demo Facility"
 
 
 def test_folders_are_absolute_from_where_the_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

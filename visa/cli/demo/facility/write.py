@@ -40,19 +40,19 @@ environments:
   scattering:
     title: Scattering and diffraction
     description: Reduction and plotting of neutron and X-ray data with scipp, scippneutron and h5web.
-    sessions: SESSIONS
+    sessions: [notebook]
     instruments: [sans1, powder2]
     local: {prefix: PREFIX}
   imaging:
     title: Imaging
     description: Tomography stacks with numpy, scipy and h5web.
-    sessions: SESSIONS
+    sessions: [notebook]
     instruments: [tomo3]
     local: {prefix: PREFIX}
   commissioning:
     title: Commissioning
     description: The next release of the software, for the instruments' own scientists.
-    sessions: SESSIONS
+    sessions: [notebook]
     roles: [instrument_scientist, administrator]
     local: {prefix: PREFIX}
 flavours:
@@ -83,8 +83,10 @@ def write_facility(folder: Path, prefix: Path, seed: int = 2026) -> list[Run]:
     document, runs = catalogue(seed)
     facility = folder / "facility.yaml"
     if not facility.exists():
-        sessions = "[notebook, desktop]" if desktop_here() else "[notebook]"
-        facility.write_text(FACILITY.replace("PREFIX", json.dumps(str(prefix))).replace("SESSIONS", sessions))
+        text = FACILITY.replace("PREFIX", json.dumps(str(prefix)))
+        if desktop_here():
+            text = text.replace("sessions: [notebook]", "sessions: [notebook, desktop]")
+        facility.write_text(text)
     path = folder / "catalogue.yaml"
     if not path.exists():
         path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
