@@ -11,6 +11,8 @@ LOAD ?= ../shared/cluster/cluster load
 VENV := .venv
 UV := $(VENV)/bin/uv
 ENVIRONMENT := .cache/environments/scattering
+# With programs that have windows where they can be shown; looked for when it is needed, after `system`.
+SOFTWARE = $(shell command -v Xvnc >/dev/null 2>&1 && echo scattering-desktop || echo scattering)
 
 # cluster-demo: LOAD= is the command that hands an image to the cluster; tools/cluster-demo lists its other variables.
 .PHONY: demo cluster-demo cluster-test test test-keycloak lint benchmarks lock images clean system system-test hub hub-dev environment
@@ -67,7 +69,7 @@ hub-dev: $(UV)
 	@tools/novnc $(UV) || true
 
 environment: $(UV)
-	@environments/install $(UV) "$(PYTHON)" scattering $(ENVIRONMENT)
+	@environments/install $(UV) "$(PYTHON)" $(SOFTWARE) $(ENVIRONMENT)
 
 # Locks what is installed; run it to take newer versions.
 lock: $(UV)
@@ -83,6 +85,9 @@ lock: $(UV)
 		-o images/builder/requirements.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
 		environments/scattering/requirements.in -o environments/scattering/requirements.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
+		--constraint environments/scattering/requirements.txt \
+		environments/scattering-desktop/requirements.in -o environments/scattering-desktop/requirements.txt
 	# The same versions as in the environments on top of it, whose images then only add files.
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
 		--constraint environments/scattering/requirements.txt images/notebook/requirements.in -o images/notebook/requirements.txt
