@@ -24,6 +24,7 @@ DEBIAN = "docker.io/library/debian:trixie-slim"
 GOOD = {
     "begin": "1", "path": "/bin", "jupyter": "/bin/jupyter", "bash": "/bin/bash", "git": "/bin/git",
     "tini": "/bin/tini", "xvnc": "/bin/Xvnc", "xsession": "/bin/startxfce4", "software": "present",
+    "xvnc-kind": "tigervnc", "bus": "/bin/dbus-run-session", "python3": "/bin/python3", "desktop": "there",
     "lab": "4.6.1", "bytecode": "100/100", "start-first": "1.00", "start-again": "0.80", "page": "200",
     "kernels": "python3", "kernel": "0.90",
 }  # fmt: skip
@@ -69,7 +70,11 @@ def levels(answer: dict[str, Any]) -> dict[str, str]:
         ({"start_again": "3.10"}, ["slow-start"]),
         ({"jupyterhub": "present"}, ["jupyterhub"]),
         ({"xvnc": ""}, ["no-xvnc"]),
+        ({"xvnc_kind": ""}, ["other-xvnc"]),
         ({"xsession": ""}, ["no-xsession"]),
+        ({"desktop": "logged-out"}, ["no-desktop"]),
+        ({"desktop": ""}, ["no-desktop"]),
+        ({"bus": "", "python3": ""}, ["no-session-bus", "no-file-transfer"]),
         ({"hidden": "/data"}, ["hidden"]),
         ({"tini": ""}, ["no-tini"]),
         ({"bash": "", "git": "", "software": ""}, ["no-bash", "no-git", "no-software-list"]),
@@ -80,7 +85,7 @@ def test_each_lack_is_said_and_nothing_else(changed: dict[str, str], expected: l
 
 
 def test_what_concerns_another_session_kind_is_not_said() -> None:
-    facts = Facts.read("fact begin 1\nfact tini /bin/tini\nfact xvnc /bin/Xvnc\n")
+    facts = Facts.read("fact begin 1\nfact tini /bin/tini\nfact xvnc /bin/Xvnc\nfact xvnc-kind tigervnc\n")
     assert [f.code for f in findings(facts, ["desktop"], True) if f.level == "error"] == ["no-xsession"]
     assert [f.code for f in findings(facts, ["notebook"], True) if f.level == "error"] == ["no-jupyter"]
     assert possible(facts, True) == {"notebook": False, "desktop": False}
@@ -199,11 +204,19 @@ def test_a_real_image_that_lacks_something(name: str, images: Images, capsys: py
 
 
 @pytest.mark.cluster
-def test_an_image_for_desktops_alone(images: Images, capsys: pytest.CaptureFixture[str]) -> None:
-    commands = "for name in Xvnc xfce4-session; do printf '#!/bin/sh\\n' >/usr/bin/$name; chmod +x /usr/bin/$name; done"
+def test_an_xvnc_that_is_none(images: Images, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = "for name in Xvnc startxfce4; do printf '#!/bin/sh\\n' >/usr/bin/$name; chmod +x /usr/bin/$name; done"
     made = images.make("desktop", f"FROM {DEBIAN}\nRUN {commands}")
     code, answer = check(capsys, "--engine", "buildah", "--sessions", "desktop", made)
-    assert (code, answer["sessions"]) == (0, {"notebook": False, "desktop": True})
+    assert (code, answer["sessions"]) == (1, {"notebook": False, "desktop": False})
+    assert levels(answer)["other-xvnc"] == "error"
+
+
+@pytest.mark.cluster
+def test_visas_own_desktop_image(capsys: pytest.CaptureFixture[str]) -> None:
+    code, answer = check(capsys, "--engine", "buildah", "--sessions", "notebook,desktop", image("desktop"))
+    assert (code, answer["sessions"]) == (0, {"notebook": True, "desktop": True})
+    assert set(levels(answer)) <= {"not-read-only"}
 
 
 @pytest.mark.cluster

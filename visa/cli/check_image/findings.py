@@ -118,12 +118,37 @@ def _speed(facts: Facts) -> Iterator[Finding]:
 
 
 def _desktop(facts: Facts) -> Iterator[Finding]:
+    install = "install TigerVNC's server (Debian: tigervnc-standalone-server)"
     if not facts["xvnc"]:
-        right = "install TigerVNC's server (Debian: tigervnc-standalone-server)"
-        yield Finding("error", "no-xvnc", "there is no Xvnc on PATH", right, "desktop")
+        yield Finding("error", "no-xvnc", "there is no Xvnc on PATH", install, "desktop")
+    elif not facts["xvnc-kind"]:
+        wrong = f"{facts['xvnc']} cannot listen on a unix socket: it is not TigerVNC's"
+        yield Finding("error", "other-xvnc", wrong, install, "desktop")
     if not facts["xsession"]:
-        right = "install one (Debian: xfce4-session xfce4-panel xfwm4 dbus-x11)"
+        right = "install one (Debian: xfce4-session xfce4-panel xfwm4 dbus), or bring /opt/visa/desktop"
         yield Finding("error", "no-xsession", "there is no desktop session that VISA knows of", right, "desktop")
+    elif facts["xvnc-kind"] and facts["desktop"] != "there":
+        yield _no_desktop(facts)
+    if not facts["bus"]:
+        wrong = "there is no dbus-run-session: some programs of a desktop need a session bus"
+        yield Finding("advice", "no-session-bus", wrong, "install it (Debian: dbus)", "desktop")
+    if not facts["python3"]:
+        wrong = "there is no python3 on PATH: the desktop's page has no file transfer"
+        yield Finding("advice", "no-file-transfer", wrong, "install Python 3.9 or later", "desktop")
+
+
+_ENDINGS = {
+    "logged-out": "its session ends by itself",
+    "server": "Xvnc ends",
+    "killed": "it is killed",
+}
+
+
+def _no_desktop(facts: Facts) -> Finding:
+    ending = _ENDINGS.get(facts["desktop"], "it is not there after 20 s")
+    said = f" ({facts['desktop-said']})" if facts["desktop-said"] else ""
+    right = f"see what {facts['xsession']} needs, as an account without a name and on a read-only file system"
+    return Finding("error", "no-desktop", f"the desktop does not start: {ending}{said}", right, "desktop")
 
 
 def _both(facts: Facts, read_only: bool) -> Iterator[Finding]:

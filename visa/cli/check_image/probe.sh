@@ -8,13 +8,16 @@ fact begin 1
 fact uid "$(id -u)"
 fact path "$PATH"
 for name in jupyter bash git tini; do fact "$name" "$(has "$name")"; done
-fact xvnc "$(has Xvnc || has Xtigervnc)"
+fact xvnc "$(has Xvnc)"
+# Another Xvnc than TigerVNC's cannot listen on a unix socket.
+case "$(Xvnc -help 2>&1 </dev/null)" in *[Rr][Ff][Bb][Uu]nix[Pp]ath*) fact xvnc-kind tigervnc ;; esac
 session=''
-for name in xfce4-session startxfce4 mate-session lxqt-session startlxde lxsession startplasma-x11 gnome-session \
-    icewm-session openbox-session fluxbox x-session-manager; do
+for name in /opt/visa/desktop startxfce4 mate-session startlxqt openbox-session icewm-session x-session-manager; do
     session=$(has "$name") && break
 done
 fact xsession "$session"
+fact bus "$(has dbus-run-session)"
+fact python3 "$(has python3)"
 
 # Folders that cannot be entered by this account: what is in them belongs to root alone.
 rest=$PATH:
@@ -47,5 +50,24 @@ if [ -n "$(has jupyter)" ]; then
     [ -x "$python" ] || python=$(has python3 || has python)
     fact python "$python"
     if [ -n "$python" ]; then "$python" "$VISA_RUN/probe.py" </dev/null; fi
+fi
+
+# The desktop, as the launcher starts it: it has to be there after three seconds.
+if [ -n "$(has Xvnc)" ] && [ -n "$session" ]; then
+    VISA_DATA=/data setsid sh "$VISA_RUN/desktop" >"$VISA_RUN/desktop.log" 2>&1 </dev/null &
+    desktop=$! seconds=0
+    while [ "$seconds" -lt 20 ] && [ ! -e "$VISA_RUN/desktop-ended" ]; do
+        sleep 1
+        seconds=$((seconds + 1))
+        if [ "$seconds" -ge 3 ] && [ -S "$VISA_RUN/desktop.sock" ]; then break; fi
+    done
+    if [ -e "$VISA_RUN/desktop-ended" ]; then
+        fact desktop "$(cat "$VISA_RUN/desktop-ended")"
+        fact desktop-said "$(tail -n 1 "$VISA_RUN/desktop.log")"
+    elif [ -S "$VISA_RUN/desktop.sock" ]; then
+        fact desktop there
+    fi
+    kill -TERM -"$desktop" 2>/dev/null
+    wait "$desktop" 2>/dev/null
 fi
 fact end 1
