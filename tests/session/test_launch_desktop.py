@@ -15,10 +15,8 @@ import pytest
 
 from tests.session import rig
 
-SESSION = '#!/bin/sh\necho "session on $DISPLAY" >"$HOME/began"\nwhile [ ! -e "$HOME/leave" ]; do sleep 0.05; done\n'
-JUPYTER = (
-    '#!/bin/sh\necho "$*" >"$HOME/jupyter-began"\nwhile [ ! -e "$HOME/end-jupyter" ]; do sleep 0.05; done\nexit 7\n'
-)
+SESSION = '#!/bin/sh\ngrep SigIgn /proc/self/status >"$HOME/signals"\necho "session on $DISPLAY" >"$HOME/began"\nwhile [ ! -e "$HOME/leave" ]; do sleep 0.05; done\n'
+JUPYTER = '#!/bin/sh\ngrep SigIgn /proc/self/status >"$HOME/jupyter-signals"\necho "$*" >"$HOME/jupyter-began"\nwhile [ ! -e "$HOME/end-jupyter" ]; do sleep 0.05; done\nexit 7\n'
 
 
 class Launched:
@@ -111,6 +109,15 @@ def test_a_desktop_has_a_socket_and_no_port(desktop: Launched) -> None:
     listening = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
     assert f"pid={server}," not in listening
     assert not desktop.home("jupyter-began").exists()
+
+
+def test_interrupts_are_not_ignored(desktop: Launched) -> None:
+    """A shell's background processes ignore them; Ctrl-C in a terminal must work."""
+    desktop.ask("notebook")
+    desktop.until("jupyter", "home/jupyter-began")
+    for name in ("signals", "jupyter-signals"):
+        ignored = int(desktop.home(name).read_text().split()[1], 16)
+        assert not ignored & (1 << signal.SIGINT - 1 | 1 << signal.SIGQUIT - 1), name
 
 
 def test_who_logs_out_can_start_it_again(desktop: Launched) -> None:
