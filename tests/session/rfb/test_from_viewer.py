@@ -91,6 +91,7 @@ FORGED = {
     "16 bit pixels": m.PIXELS[:4] + struct.pack(">BBBBHHHBBB3x", 16, 16, 0, 1, 31, 63, 31, 11, 5, 0),
     "big-endian": m.PIXELS[:6] + b"\1" + m.PIXELS[7:],
     "colour map": m.PIXELS[:7] + b"\0" + m.PIXELS[8:],
+    "few reds": m.PIXELS[:8] + b"\0\x7f" + m.PIXELS[10:],
     "high shifts": m.PIXELS[:16] + b"\0\0\0\0",
     "odd shifts": m.PIXELS[:14] + b"\x08\x10\x18\0\0\0",
 }
@@ -127,6 +128,10 @@ def test_extended_clipboards_that_say_one_thing_and_hold_another_are_dropped() -
     for body in (b"", b"\0", bomb, zlib.compress(b"\xff\xff\xff\xff"), zlib.compress(b"\0\0\0\1ab"), b"\3" * 50):
         viewer = one()
         assert viewer.feed(m.extended(1 << 28 | 1, body) + m.KEY) == m.KEY
+    text = zlib.compress(b"\0\0\0\1a")
+    assert one().feed(m.extended(1 << 28 | 1, text)) == m.extended(1 << 28 | 1, text)
+    assert one().feed(m.extended(1 << 28 | 1, text + b"more") + m.KEY) == m.KEY
+    assert one().feed(m.extended(1 << 28 | 3, text) + m.KEY) == m.KEY
     for flags in (1 << 28 | 3, 1 << 28, 0, 1, 1 << 27 | 1 << 28 | 1, 1 << 24 | 1):
         assert one().feed(m.extended(flags) + m.KEY) == m.KEY
     assert one().feed(struct.pack(">B3xi", 6, -2) + b"ab" + m.KEY) == m.KEY

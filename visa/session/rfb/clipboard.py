@@ -62,13 +62,13 @@ def _extended(body: bytes, allowed: Allowed, carries: bool, asks: bool) -> bool:
 
 
 def _fits(packed: bytes, limit: int) -> bool:
-    """Whether it unpacks to one text of at most ``limit`` bytes and nothing after it."""
+    """Whether it unpacks to one text of at most ``limit`` bytes and nothing after it; more is not unpacked."""
     unpack = zlib.decompressobj()
     try:
         plain = unpack.decompress(packed, limit + 5)
     except zlib.error:
         return False
-    if len(plain) < 4 or unpack.unconsumed_tail or unpack.unused_data:
+    if len(plain) < 4 or unpack.unused_data:
         return False
     (size,) = struct.unpack_from(">I", plain)
     return bool(size <= limit and len(plain) == 4 + size)
