@@ -15,8 +15,17 @@ import pytest
 
 from tests.session import rig
 
-SESSION = '#!/bin/sh\ngrep SigIgn /proc/self/status >"$HOME/signals"\necho "session on $DISPLAY" >"$HOME/began"\nwhile [ ! -e "$HOME/leave" ]; do sleep 0.05; done\n'
-JUPYTER = '#!/bin/sh\ngrep SigIgn /proc/self/status >"$HOME/jupyter-signals"\necho "$*" >"$HOME/jupyter-began"\nwhile [ ! -e "$HOME/end-jupyter" ]; do sleep 0.05; done\nexit 7\n'
+SESSION = """#!/bin/sh
+grep SigIgn /proc/self/status >"$HOME/signals"
+echo "session on $DISPLAY" >"$HOME/began"
+while [ ! -e "$HOME/leave" ]; do sleep 0.05; done
+"""
+JUPYTER = """#!/bin/sh
+grep SigIgn /proc/self/status >"$HOME/jupyter-signals"
+echo "$*" >"$HOME/jupyter-began"
+while [ ! -e "$HOME/end-jupyter" ]; do sleep 0.05; done
+exit 7
+"""
 
 
 class Launched:
