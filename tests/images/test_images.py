@@ -19,9 +19,9 @@ from tests.images import engine
 
 pytestmark = pytest.mark.cluster
 
-MEGABYTES = {"hub": 400, "gateway": 190, "proxy": 260, "notebook": 510, "scattering": 1180}
+MEGABYTES = {"hub": 400, "gateway": 190, "proxy": 260, "notebook": 510, "scattering": 1180, "desktop": 2000}
 """The most that each may have, unpacked, on this base image."""
-ENVIRONMENTS = ("notebook", "scattering")
+ENVIRONMENTS = ("notebook", "scattering", "desktop")
 PREFIX = {"hub": "/opt/visa", "gateway": "/opt/visa", **dict.fromkeys(ENVIRONMENTS, "/opt/environment")}
 CHOSEN = {
     "hub": ("jupyterhub", "jupyterhub-visa", "jupyterhub-kubespawner", "python3"),
@@ -29,6 +29,7 @@ CHOSEN = {
     "proxy": ("configurable-http-proxy", "nodejs", "tini"),
     "notebook": ("jupyterlab", "ipykernel", "git", "bash"),
     "scattering": ("scipp", "scippneutron", "jupyterlab-h5web", "jupyterlab"),
+    "desktop": ("silx", "pyside6-essentials", "scipp", "jupyterlab", "tigervnc-standalone-server", "xfce4-session"),
 }
 
 
@@ -153,7 +154,7 @@ def test_software_list_is_what_is_installed(name: str) -> None:
     assert re.fullmatch(r"3\.\d+\.\d+", software.pop("Python"))
     named = {re.sub(r"[-_.]+", "-", key).lower(): value for key, value in software.items()}
     assert named.items() <= installed.items()
-    assert set(CHOSEN[name]) - set(named) <= {"git", "bash"}
+    assert set(CHOSEN[name]) - set(named) <= {"git", "bash", "tigervnc-standalone-server", "xfce4-session"}
 
 
 def test_an_environment_knows_nothing_of_the_hub() -> None:
@@ -175,6 +176,16 @@ def test_the_analysis_packages_work() -> None:
     assert re.search(r"jupyterlab-h5web v\S+ .*enabled.*OK", extensions)
     with engine.opened(engine.image("scattering")) as root:
         assert json.loads((root / "opt/visa/starter.ipynb").read_text())["nbformat"] == 4
+
+
+def test_the_desktop_opens_nexus_files_in_silx_view() -> None:
+    name = engine.image("desktop")
+    kind = engine.inside(name, "/bin/sh", "-c", "grep -h x-nexus /usr/share/mime/globs2")
+    assert "application/x-nexus:*.nxs" in kind
+    assert "=silx-view.desktop" in engine.inside(name, "/bin/sh", "-c", "cat /usr/share/applications/mimeapps.list")
+    script = "import silx.app.view.main, silx.gui.plot, silx.gui.qt as qt; print(qt.BINDING)"
+    assert "PySide6" in engine.inside(name, "env", "QT_QPA_PLATFORM=offscreen", "HOME=/tmp", "python", "-c", script)
+    assert "TigerVNC" in engine.inside(name, "/bin/sh", "-c", "Xvnc -version 2>&1")
 
 
 def test_the_gateway_holds_only_what_it_needs() -> None:
@@ -205,6 +216,7 @@ def test_layers_are_shared_and_a_change_of_code_is_small() -> None:
         assert own[: len(base)] == base, name
     assert layers["scattering"][: len(layers["notebook"])] == layers["notebook"], "the notebook image is under it"
     assert len(layers["scattering"]) == len(layers["notebook"]) + 1
+    assert layers["desktop"][: len(layers["scattering"])] == layers["scattering"]
     shared = len([a for a, b in zip(layers["hub"], layers["gateway"], strict=False) if a == b])
     assert shared == len(base) + 1, "Debian's Python is shared"
 
