@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from visa.cli.check_image.running import (
     HOME,
+    PASSWD,
     PATIENCE,
     RUN,
     TMP,
@@ -83,10 +83,21 @@ def _by_podman(engine: str, image: str) -> Ran:
     if engine == "podman":
         closed.append("--read-only-tmpfs=false")
     started = [engine, "run", "--rm", "--name", name, "--user", f"{UID}:{UID}", *closed, *folders, *variables]
-    try:
-        return Ran(_output(engine, image, [*started, "--entrypoint", "/bin/sh", image, "-c", script()]), True)
-    finally:
-        subprocess.run([engine, "rm", "--force", name], capture_output=True)
+    with tempfile.TemporaryDirectory(prefix="visa-check-") as folder:
+        started += ["--volume", f"{_passwd(Path(folder))}:/etc/passwd:ro"]
+        try:
+            return Ran(_output(engine, image, [*started, "--entrypoint", "/bin/sh", image, "-c", script()]), True)
+        finally:
+            subprocess.run([engine, "rm", "--force", name], capture_output=True)
+
+
+def _passwd(folder: Path) -> Path:
+    """The account's name, for the container to mount."""
+    folder.chmod(0o755)
+    file = folder / "passwd"
+    file.write_text(PASSWD)
+    file.chmod(0o644)
+    return file
 
 
 def _by_buildah(image: str) -> Ran:
@@ -97,14 +108,13 @@ def _by_buildah(image: str) -> Ran:
     container = made.stdout.split()[-1]
     try:
         with tempfile.TemporaryDirectory(prefix="visa-check-") as folder:
-            os.chmod(folder, 0o755)
             return Ran(_in_buildah(image, container, Path(folder)), False)
     finally:
         subprocess.run(["buildah", "rm", container], capture_output=True)
 
 
 def _in_buildah(image: str, container: str, folder: Path) -> str:
-    volumes = []
+    volumes = ["--volume", f"{_passwd(folder)}:/etc/passwd:ro"]
     for number, place in enumerate((TMP, RUN, HOME)):
         source = folder / str(number)
         source.mkdir()

@@ -16,6 +16,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from visa.cli.check_image.running import (
     HOME,
+    PASSWD,
     PATIENCE,
     RUN,
     TMP,
@@ -32,6 +33,7 @@ _PULL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverP
 _NOT_MADE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _ENDED = ("Succeeded", "Failed")
 CONTAINER = "environment"
+_ANNOTATION = "visa/passwd"
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -50,21 +52,32 @@ def manifest(image: str, name: str, pull_secret: str | None) -> dict[str, Any]:
         "command": ["/bin/sh", "-c", script()],
         "env": [{"name": key, "value": value} for key, value in VARIABLES.items()],
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "2", "memory": "2Gi"}},
-        "volumeMounts": [{"name": key, "mountPath": place} for key, place in folders.items()],
+        "volumeMounts": [
+            *({"name": key, "mountPath": place} for key, place in folders.items()),
+            {"name": "account", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True},
+        ],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
     }
+    passwd = {"path": "passwd", "fieldRef": {"fieldPath": f"metadata.annotations['{_ANNOTATION}']"}}
     account = {"runAsNonRoot": True, "runAsUser": UID, "runAsGroup": UID, "fsGroup": UID}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/name": "visa-check-image"}},
+        "metadata": {
+            "name": name,
+            "labels": {"app.kubernetes.io/name": "visa-check-image"},
+            "annotations": {_ANNOTATION: PASSWD},
+        },
         "spec": {
             "containers": [container],
-            "volumes": [{"name": key, "emptyDir": {}} for key in folders],
+            "volumes": [
+                *({"name": key, "emptyDir": {}} for key in folders),
+                {"name": "account", "downwardAPI": {"defaultMode": 0o444, "items": [passwd]}},
+            ],
             "securityContext": {**account, "seccompProfile": {"type": "RuntimeDefault"}},
             "imagePullSecrets": [{"name": pull_secret}] if pull_secret else [],
             "automountServiceAccountToken": False,

@@ -11,6 +11,9 @@ HOME, RUN, TMP = "/home/visa-check", "/run/visa", "/tmp"
 PATIENCE = 300.0
 """Seconds for the whole probe, without the pull of the image."""
 
+PASSWD = f"root:x:0:0:root:/nonexistent:/usr/sbin/nologin\nvisa-check:x:{UID}:{UID}::{HOME}:/bin/sh\n"
+"""``/etc/passwd``, as in instances: a session bus asks for the account's name."""
+
 VARIABLES = {
     "HOME": HOME,
     "USER": "visa-check",
