@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import subprocess
@@ -48,8 +49,11 @@ class Desktop:
 
     def process(self, name: str) -> psutil.Process | None:
         """One of the sandbox."""
-        found = psutil.Process(self.supervisor).children(recursive=True)
-        return next((one for one in found if one.is_running() and one.name() == name), None)
+        for one in psutil.Process(self.supervisor).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended while it was looked at
+                if one.name() == name and one.status() != psutil.STATUS_ZOMBIE:
+                    return one
+        return None
 
     def inside(self, *command: str) -> str:
         """What a command of the person's says on the desktop, or that it ran."""
