@@ -10,8 +10,7 @@ from tornado import web
 from tornado.httputil import HTTPHeaders, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError
 
-from visa.session import headers, pages, upstream
-from visa.session.asking import ask
+from visa.session import headers, pages, run, upstream
 from visa.session.guard import SAFE_METHODS, Admitted, Guard, Refused
 
 log = logging.getLogger(__name__)
@@ -87,7 +86,7 @@ class Session(Guard):
         gone = self.gateway.was_ready
         if self.navigates:
             # Beside a desktop it starts when somebody opens it.
-            ask(self.gateway.settings.run, "notebook")
+            run.ask(self.gateway.settings.run, "notebook")
             show = pages.ended if gone else pages.starting
             self.show(*show(self.gateway.settings.prefix, self.gateway.portal))
         else:

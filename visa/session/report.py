@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from visa.session import run
 from visa.session.hub import Hub, HubRefused, HubUnavailable
 from visa.session.settings import BadSettings, GatewaySettings
 
@@ -109,13 +110,7 @@ async def tell_of_memory(hub: Hub, settings: GatewaySettings) -> None:
 
 def _count(path: str) -> int:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        text = run.read(path, 16)
     except OSError:
         return 0
-    try:
-        text = os.read(descriptor, 16)
-    except OSError:
-        return 0
-    finally:
-        os.close(descriptor)
     return int(text) if text.strip().isdigit() and len(text.strip()) < 7 else 0

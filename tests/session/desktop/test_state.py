@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.session.desktop.conftest import Desk, MakeDesk
-from visa.session.asking import ask as ask_launcher
+from visa.session import run
 from visa.session.desktop import state
 
 
@@ -122,7 +122,7 @@ def test_a_full_fifo_does_not_hold_the_gateway(tmp_path: Path) -> None:
     reader = os.open(tmp_path / "ask", os.O_RDONLY | os.O_NONBLOCK)
     try:
         for _ in range(100_000):
-            if not ask_launcher(str(tmp_path), "desktop"):
+            if not run.ask(str(tmp_path), "desktop"):
                 break
         else:
             pytest.fail("it took everything")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tornado.iostream import IOStream
 
 from visa.instances.access import coded, desktop_rights
-from visa.session.desktop.viewer import connect
+from visa.session import run
 from visa.session.guard import Admitted, Refused
 from visa.session.passing import Session
 
@@ -22,7 +22,7 @@ class Files(Session):
     async def reach(self, admitted: Admitted) -> IOStream:
         """The environment's own files.py; raise `Refused`, or `NotListening` when it is not there."""
         self._may(admitted)
-        return await connect(f"{self.gateway.settings.run}/files.sock")
+        return await run.connect(f"{self.gateway.settings.run}/files.sock")
 
     def _may(self, admitted: Admitted) -> None:
         method = self.request.method or ""

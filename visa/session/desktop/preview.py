@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 from tornado.iostream import IOStream, StreamClosedError
 
 from visa.instances.access import Role
-from visa.session import upstream
-from visa.session.desktop.viewer import connect, shake_hands
+from visa.session import run, upstream
+from visa.session.desktop.viewer import shake_hands
 from visa.session.gateway import Gateway
 from visa.session.guard import Refused
 from visa.session.handlers import Small
@@ -47,7 +47,7 @@ async def take(path: str) -> bytes:
     """A PNG of the desktop on a socket; raise `NoPicture`."""
     try:
         async with asyncio.timeout(_PATIENCE):
-            stream = await connect(path)
+            stream = await run.connect(path)
             with contextlib.closing(stream):
                 return await _take(stream)
     except (upstream.NotListening, StreamClosedError, Violation, TimeoutError) as error:

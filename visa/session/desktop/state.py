@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import stat
 import time
 from dataclasses import asdict
 from typing import Any
 
 from visa.instances.access import desktop_rights
-from visa.session import headers
-from visa.session.asking import ask
+from visa.session import headers, run
 from visa.session.gateway import Gateway
 from visa.session.guard import Admitted, Refused
 from visa.session.handlers import PATIENCE, Small
@@ -22,7 +20,6 @@ ENDED = "desktop-ended"
 REASONS = frozenset({"logged-out", "server", "missing", "no-session", "killed"})
 """Words that the launcher may leave; any other is taken for ``server``."""
 _LOOK = 0.05
-_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def people(gateway: Gateway) -> list[dict[str, str]]:
@@ -36,56 +33,31 @@ def measured(gateway: Gateway, sessions: list[str]) -> dict[str, float | None]:
     return own[-1].measure if own else {}
 
 
-def exists(run: str) -> bool:
+def exists(folder: str) -> bool:
     """Whether the desktop's socket is in the run folder."""
     try:
-        return stat.S_ISSOCK(os.lstat(f"{run}/{SOCKET}").st_mode)
+        return stat.S_ISSOCK(os.lstat(f"{folder}/{SOCKET}").st_mode)
     except OSError:
         return False
 
 
-def ended(run: str) -> str | None:
+def ended(folder: str) -> str | None:
     """Why the desktop does not run any more; None when it never ran, or runs."""
     try:
-        descriptor = os.open(f"{run}/{ENDED}", os.O_RDONLY | _FLAGS)
+        word = run.read(f"{folder}/{ENDED}", 32)
     except FileNotFoundError:
         return None
     except OSError:
         return "server"
-    try:
-        word = os.read(descriptor, 32) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-    finally:
-        os.close(descriptor)
     text = word.decode("ascii", "replace").strip()
     return text if text in REASONS else "server"
 
 
-def listens(run: str) -> bool:
-    """Whether the X server takes connections. Links are not followed: the environment may put anything there."""
-    try:
-        descriptor = os.open(f"{run}/{SOCKET}", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
-    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-            return False
-        one.connect(f"/proc/self/fd/{descriptor}")
-    except BlockingIOError:
-        return True  # its queue is full: it is there, and busy
-    except OSError:
-        return False
-    finally:
-        one.close()
-        os.close(descriptor)
-    return True
-
-
-async def wait(run: str, seconds: float) -> bool:
+async def wait(folder: str, seconds: float) -> bool:
     """Until it takes connections, or ended, or ``seconds`` are over."""
     end = time.monotonic() + seconds
-    while not listens(run):
-        if time.monotonic() > end or ended(run) is not None:
+    while not run.listens(f"{folder}/{SOCKET}"):
+        if time.monotonic() > end or ended(folder) is not None:
             return False
         await asyncio.sleep(_LOOK)
     return True
@@ -101,9 +73,9 @@ class State(Small):
         except Refused as error:
             self.refuse(error)
             return
-        run = self.gateway.settings.run
+        folder = self.gateway.settings.run
         waits = self.get_query_argument("wait", "") == "1"
-        ready = await wait(run, PATIENCE) if waits else listens(run)
+        ready = await wait(folder, PATIENCE) if waits else run.listens(f"{folder}/{SOCKET}")
         self.set_header("Cache-Control", "no-store")
         viewer = measured(self.gateway, self.values_of(headers.OWN_COOKIE))
         self.finish({**described(self.gateway, admitted, ready), "viewer": viewer})
@@ -111,11 +83,11 @@ class State(Small):
 
 def described(gateway: Gateway, admitted: Admitted, ready: bool) -> dict[str, Any]:
     """What the page is told."""
-    run = gateway.settings.run
+    folder = gateway.settings.run
     rights = desktop_rights(admitted.visitor.role, gateway.settings.desktop)
     return {
-        "running": ready or exists(run),
-        "ended": None if ready else ended(run),
+        "running": ready or exists(folder),
+        "ended": None if ready else ended(folder),
         "ready": ready,
         "ends": gateway.settings.ends or None,
         "people": people(gateway),
@@ -133,7 +105,7 @@ class Start(Small):
             rights = desktop_rights(admitted.visitor.role, self.gateway.settings.desktop)
             if rights is None or not rights.restart:
                 raise Refused(403, "Your role does not allow this.")
-            if not ask(self.gateway.settings.run, "desktop"):
+            if not run.ask(self.gateway.settings.run, "desktop"):
                 raise Refused(503, "The environment does not take requests: it is starting, or too old for desktops.")
         except Refused as error:
             self.refuse(error)

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import stat
 from datetime import UTC, datetime
 
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from visa.instances.access import DesktopRights, desktop_rights
-from visa.session import upstream
+from visa.session import run, upstream
 from visa.session.desktop.meter import Meter
 from visa.session.guard import Refused
 from visa.session.hub import Visitor
@@ -97,7 +95,7 @@ class Viewer(Watched):
         self.watch()
         try:
             async with asyncio.timeout(BEGINNING):
-                self._stream = await connect(f"{self.gateway.settings.run}/desktop.sock")
+                self._stream = await run.connect(f"{self.gateway.settings.run}/desktop.sock")
                 start = await shake_hands(self._stream)
         except (upstream.NotListening, StreamClosedError, TimeoutError):
             self.end(_LATER, "The desktop does not run, or not yet.")
@@ -221,20 +219,6 @@ class Viewer(Watched):
 def _allowed(rights: DesktopRights) -> Allowed:
     way = rights.clipboard
     return Allowed(rights.act, rights.resize, way.into, way.out, rights.clipboard_limit)
-
-
-async def connect(path: str) -> IOStream:
-    """A stream to a socket in the run folder, where the environment may put anything: links are not followed."""
-    try:
-        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise upstream.NotListening(str(error)) from None
-    try:
-        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-            raise upstream.NotListening("it is no socket")
-        return await upstream.connect(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
 
 
 async def shake_hands(stream: IOStream) -> Start:
