@@ -20,7 +20,7 @@ from visa.session import report, upstream
 from visa.session.desktop.assets import Static
 from visa.session.desktop.files import Files
 from visa.session.desktop.page import Page
-from visa.session.desktop.preview import Preview
+from visa.session.desktop.preview import Kept, Preview
 from visa.session.desktop.state import Start, State
 from visa.session.desktop.viewer import Viewer
 from visa.session.gateway import Gateway
@@ -64,7 +64,7 @@ def make_app(gateway: Gateway) -> web.Application:
         Rule(PathMatches(f"{own}desktop/static/([0-9a-f]{{12}})/(.+)$"), Static),
         Rule(PathMatches(f"{own}desktop/state$"), State),
         Rule(PathMatches(f"{own}desktop/start$"), Start),
-        Rule(PathMatches(f"{own}desktop/preview\\.png$"), Preview),
+        Rule(PathMatches(f"{own}desktop/preview\\.png$"), Preview, {"kept": Kept()}),
         Rule(PathMatches(f"{own}desktop/files/.+$"), Files),
         Rule(PathMatches(f"{own}.*"), Session),
     ]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import wraps
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from tornado import web
@@ -219,6 +221,22 @@ class Guard(web.RequestHandler):
             samesite="Lax",
             expires_days=None,
         )
+
+
+G = TypeVar("G", bound=Guard)
+
+
+def refusing(handle: Callable[[G], Awaitable[None]]) -> Callable[[G], Coroutine[Any, Any, None]]:
+    """A handler's method that may raise `Refused`: that is then the answer."""
+
+    @wraps(handle)
+    async def answered(self: G) -> None:
+        try:
+            await handle(self)
+        except Refused as error:
+            self.refuse(error)
+
+    return answered
 
 
 _SENTENCES = {

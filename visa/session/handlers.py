@@ -7,7 +7,7 @@ import logging
 from tornado import web
 
 from visa.session import headers
-from visa.session.guard import Guard, Refused
+from visa.session.guard import Guard, Refused, refusing
 from visa.session.hub import HubUnavailable
 
 log = logging.getLogger(__name__)
@@ -34,13 +34,10 @@ class Small(Guard):
 class Callback(Small):
     """Back from the hub with a login code."""
 
+    @refusing
     async def get(self) -> None:
         """Exchange it for a session."""
-        try:
-            token, target = await self._log_in()
-        except Refused as error:
-            self.refuse(error)
-            return
+        token, target = await self._log_in()
         self.own_cookie(headers.OWN_COOKIE, self.gateway.sessions.open(token))
         self.set_header("Cache-Control", "no-store")
         self.redirect(target)
@@ -81,13 +78,10 @@ class Health(Small):
 class Ready(Small):
     """Waits a while until Jupyter accepts connections."""
 
+    @refusing
     async def get(self) -> None:
         """``{"ready": true or false}``."""
-        try:
-            await self.admit()
-        except Refused as error:
-            self.refuse(error)
-            return
+        await self.admit()
         self.set_header("Cache-Control", "no-store")
         self.finish({"ready": await self.gateway.wait_for_jupyter(PATIENCE)})
 
@@ -95,26 +89,21 @@ class Ready(Small):
 class Root(Small):
     """The instance's own address leads to its session."""
 
+    @refusing
     async def get(self) -> None:
         """To the session asked for."""
-        try:
-            await self.admit()
-        except Refused as error:
-            self.refuse(error)
-            return
+        await self.admit()
         self.redirect(self.gateway.settings.prefix + self.gateway.settings.open_path)
 
 
 class Elsewhere(Small):
     """A path that is not this instance's, or not the gateway's to have."""
 
+    @refusing
     async def get(self) -> None:
         """Nothing is there; who is not logged in is not told even that."""
-        try:
-            if self.request.path.startswith(self.gateway.settings.prefix):
-                await self.admit()
-            raise Refused(404, "There is nothing at this address.")
-        except Refused as error:
-            self.refuse(error)
+        if self.request.path.startswith(self.gateway.settings.prefix):
+            await self.admit()
+        raise Refused(404, "There is nothing at this address.")
 
     head = post = delete = patch = put = options = get

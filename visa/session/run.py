@@ -13,6 +13,7 @@ from tornado.iostream import IOStream
 
 from visa.session import upstream
 
+DESKTOP = "desktop.sock"
 _ASK = "ask"
 _CAREFUL = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 

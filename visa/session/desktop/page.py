@@ -12,7 +12,7 @@ from string import Template
 from visa.instances.access import desktop_rights
 from visa.session import pages
 from visa.session.desktop import assets
-from visa.session.guard import Refused
+from visa.session.guard import refusing
 from visa.session.handlers import Small
 
 WITHOUT_NOVNC = (
@@ -58,13 +58,10 @@ def _preload(nonce: str, address: str) -> str:
 class Page(Small):
     """``desktop/``; without the slash, on to it."""
 
+    @refusing
     async def get(self) -> None:
         """The page, or why there is none."""
-        try:
-            admitted = await self.admit()
-        except Refused as error:
-            self.refuse(error)
-            return
+        admitted = await self.admit()
         settings = self.gateway.settings
         if not admitted.path.endswith("/"):
             self.redirect(f"{settings.prefix}desktop/")

@@ -8,17 +8,15 @@ import struct
 import time
 import zlib
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from tornado.iostream import IOStream, StreamClosedError
 
 from visa.instances.access import Role
 from visa.session import run, upstream
 from visa.session.desktop.viewer import shake_hands
-from visa.session.gateway import Gateway
-from visa.session.guard import Refused
+from visa.session.guard import Refused, refusing
 from visa.session.handlers import Small
-from visa.session.rfb.names import Violation
+from visa.session.rfb.names import BELL, COLOURS, CUT_TEXT, RAW, UPDATE, Violation
 
 FRESH = 10.0
 """Seconds for which a picture is given again."""
@@ -28,7 +26,6 @@ _STRIP = 2**20
 """Bytes of the screen that are held at a time."""
 _PATIENCE = 10.0
 _TEXT = 2**26
-_UPDATE, _COLOURS, _BELL, _CUT_TEXT = 0, 1, 2, 3
 
 
 class NoPicture(Exception):
@@ -75,15 +72,15 @@ async def _strip(stream: IOStream, width: int, top: int, rows: int) -> bytearray
     strip, missing = bytearray(4 * width * rows), width * rows
     while missing > 0:
         (kind,) = await stream.read_bytes(1)
-        if kind == _UPDATE:
+        if kind == UPDATE:
             (count,) = struct.unpack(">xH", await stream.read_bytes(3))
             for _ in range(count):
                 missing -= await _rectangle(stream, strip, width, top)
-        elif kind == _CUT_TEXT:
+        elif kind == CUT_TEXT:
             await _pass_over(stream, struct.unpack(">3xI", await stream.read_bytes(7))[0])
-        elif kind == _COLOURS:
+        elif kind == COLOURS:
             await _pass_over(stream, 6 * struct.unpack(">3xH", await stream.read_bytes(5))[0])
-        elif kind != _BELL:
+        elif kind != BELL:
             raise NoPicture("The desktop sends what was not asked for.")
     return strip
 
@@ -92,7 +89,7 @@ async def _rectangle(stream: IOStream, strip: bytearray, width: int, top: int) -
     """Put it in its place; how many pixels it has."""
     x, y, wide, high, encoding = struct.unpack(">HHHHi", await stream.read_bytes(12))
     rows = len(strip) // (4 * width)
-    if encoding or not wide or not high or x + wide > width or not top <= y <= top + rows - high:
+    if encoding != RAW or not wide or not high or x + wide > width or not top <= y <= top + rows - high:
         raise NoPicture("The desktop sends what was not asked for.")
     for row in range(y - top, y - top + high):
         at = 4 * (row * width + x)
@@ -144,32 +141,31 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 class Preview(Small):
-    """For the owner, unless the facility has no previews."""
+    """For the owner, unless the facility has no previews. ``kept``: of this gateway's desktop."""
 
+    def initialize(self, kept: Kept) -> None:
+        """The same for every request."""
+        self._kept = kept
+
+    @refusing
     async def get(self) -> None:
         """The picture."""
-        try:
-            admitted = await self.admit()
-            if admitted.visitor.role is not Role.OWNER:
-                raise Refused(403, "Your role does not allow this.")
-            if not self.gateway.settings.desktop.preview:
-                raise Refused(404, "The facility shows no pictures of desktops.")
-            picture = await self._picture(self.gateway)
-        except Refused as error:
-            self.refuse(error)
-            return
+        admitted = await self.admit()
+        if admitted.visitor.role is not Role.OWNER:
+            raise Refused(403, "Your role does not allow this.")
+        if not self.gateway.settings.desktop.preview:
+            raise Refused(404, "The facility shows no pictures of desktops.")
+        picture = await self._picture()
         self.set_header("Content-Type", "image/png")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cross-Origin-Resource-Policy", "same-site")
         self.finish(picture)
 
-    @staticmethod
-    async def _picture(gateway: Gateway) -> bytes:
+    async def _picture(self) -> bytes:
         """The last one, or a new one: one at a time."""
-        kept = _KEPT.setdefault(gateway, Kept())
         try:
-            return await kept.picture(f"{gateway.settings.run}/desktop.sock")
+            return await self._kept.picture(f"{self.gateway.settings.run}/{run.DESKTOP}")
         except NoPicture:
             raise Refused(404, "The desktop does not run.") from None
 
@@ -188,6 +184,3 @@ class Kept:
                 self._last = None
                 self._last = Picture(await take(path), time.monotonic())
             return self._last.png
-
-
-_KEPT: WeakKeyDictionary[Gateway, Kept] = WeakKeyDictionary()

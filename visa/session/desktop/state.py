@@ -12,10 +12,9 @@ from typing import Any
 from visa.instances.access import desktop_rights
 from visa.session import headers, run
 from visa.session.gateway import Gateway
-from visa.session.guard import Admitted, Refused
+from visa.session.guard import Admitted, Refused, refusing
 from visa.session.handlers import PATIENCE, Small
 
-SOCKET = "desktop.sock"
 ENDED = "desktop-ended"
 REASONS = frozenset({"logged-out", "server", "missing", "no-session", "killed"})
 """Words that the launcher may leave; any other is taken for ``server``."""
@@ -36,7 +35,7 @@ def measured(gateway: Gateway, sessions: list[str]) -> dict[str, float | None]:
 def exists(folder: str) -> bool:
     """Whether the desktop's socket is in the run folder."""
     try:
-        return stat.S_ISSOCK(os.lstat(f"{folder}/{SOCKET}").st_mode)
+        return stat.S_ISSOCK(os.lstat(f"{folder}/{run.DESKTOP}").st_mode)
     except OSError:
         return False
 
@@ -56,7 +55,7 @@ def ended(folder: str) -> str | None:
 async def wait(folder: str, seconds: float) -> bool:
     """Until it takes connections, or ended, or ``seconds`` are over."""
     end = time.monotonic() + seconds
-    while not run.listens(f"{folder}/{SOCKET}"):
+    while not run.listens(f"{folder}/{run.DESKTOP}"):
         if time.monotonic() > end or ended(folder) is not None:
             return False
         await asyncio.sleep(_LOOK)
@@ -66,16 +65,13 @@ async def wait(folder: str, seconds: float) -> bool:
 class State(Small):
     """``desktop/state``: asked for by the page every few seconds."""
 
+    @refusing
     async def get(self) -> None:
         """JSON; with ``?wait=1`` as soon as the desktop takes connections."""
-        try:
-            admitted = await self.admit()
-        except Refused as error:
-            self.refuse(error)
-            return
+        admitted = await self.admit()
         folder = self.gateway.settings.run
         waits = self.get_query_argument("wait", "") == "1"
-        ready = await wait(folder, PATIENCE) if waits else run.listens(f"{folder}/{SOCKET}")
+        ready = await wait(folder, PATIENCE) if waits else run.listens(f"{folder}/{run.DESKTOP}")
         self.set_header("Cache-Control", "no-store")
         viewer = measured(self.gateway, self.values_of(headers.OWN_COOKIE))
         self.finish({**described(self.gateway, admitted, ready), "viewer": viewer})
@@ -98,18 +94,15 @@ def described(gateway: Gateway, admitted: Admitted, ready: bool) -> dict[str, An
 class Start(Small):
     """``desktop/start``: for who may act."""
 
+    @refusing
     async def post(self) -> None:
         """202 when the launcher was told."""
-        try:
-            admitted = await self.admit()
-            rights = desktop_rights(admitted.visitor.role, self.gateway.settings.desktop)
-            if rights is None or not rights.restart:
-                raise Refused(403, "Your role does not allow this.")
-            if not run.ask(self.gateway.settings.run, "desktop"):
-                raise Refused(503, "The environment does not take requests: it is starting, or too old for desktops.")
-        except Refused as error:
-            self.refuse(error)
-            return
+        admitted = await self.admit()
+        rights = desktop_rights(admitted.visitor.role, self.gateway.settings.desktop)
+        if rights is None or not rights.restart:
+            raise Refused(403, "Your role does not allow this.")
+        if not run.ask(self.gateway.settings.run, "desktop"):
+            raise Refused(503, "The environment does not take requests: it is starting, or too old for desktops.")
         self.gateway.activity.happened()
         self.set_status(202)
         self.finish({"asked": True})

@@ -95,7 +95,7 @@ class Viewer(Watched):
         self.watch()
         try:
             async with asyncio.timeout(BEGINNING):
-                self._stream = await run.connect(f"{self.gateway.settings.run}/desktop.sock")
+                self._stream = await run.connect(f"{self.gateway.settings.run}/{run.DESKTOP}")
                 start = await shake_hands(self._stream)
         except (upstream.NotListening, StreamClosedError, TimeoutError):
             self.end(_LATER, "The desktop does not run, or not yet.")

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 VERSION = b"RFB 003.008\n"
 
+UPDATE, COLOURS, BELL, CUT_TEXT = 0, 1, 2, 3
+"""Messages of a server."""
+
 RAW, COPY_RECT, RRE, HEXTILE, ZLIB, TIGHT, ZRLE = 0, 1, 2, 5, 6, 7, 16
 TIGHT_PNG = -260
 DESKTOP_SIZE, LAST_RECT, CURSOR, X_CURSOR = -223, -224, -239, -240

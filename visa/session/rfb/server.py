@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping
 
 from visa.session.rfb import clipboard, tight
 from visa.session.rfb.names import (
+    BELL,
+    COLOURS,
     CONTINUOUS_UPDATES,
     COPY_RECT,
     CURSOR,
     CURSOR_WITH_ALPHA,
+    CUT_TEXT,
     DESKTOP_NAME,
     DESKTOP_SIZE,
     EXTENDED_DESKTOP_SIZE,
@@ -29,6 +32,7 @@ from visa.session.rfb.names import (
     RRE,
     TIGHT,
     TIGHT_PNG,
+    UPDATE,
     VMWARE_CURSOR,
     VMWARE_CURSOR_POSITION,
     VMWARE_LED,
@@ -47,7 +51,7 @@ LONGEST = 2**28
 LARGEST_PICTURE = 2**26
 """Pixels of one rectangle."""
 _UNTIL_LAST = 0xFFFF
-_UPDATE, _COLOURS, _BELL, _CUT_TEXT, _END_OF_CONTINUOUS, _FENCE = 0, 1, 2, 3, 150, 248
+_END_OF_CONTINUOUS, _FENCE = 150, 248
 _CONFIRM = frozenset({EXTENDED_DESKTOP_SIZE, QEMU_KEY, MOUSE_BUTTONS})
 _LENGTH = struct.Struct(">I").unpack_from
 _RECTANGLE = struct.Struct(">HHHHi").unpack_from
@@ -93,7 +97,7 @@ class FromServer:
         return b"".join([*out, view[begin:]])
 
     def _at_cut_text(self, data: bytes, at: int) -> bool:
-        return not self._head and not self._rectangles and not self._tiles and data[at] == _CUT_TEXT
+        return not self._head and not self._rectangles and not self._tiles and data[at] == CUT_TEXT
 
     def _hold(self, view: memoryview, out: list[bytes | memoryview]) -> int:
         """Take bytes of a clipboard message; once it is whole, let it pass or not. How many were taken."""
@@ -143,11 +147,11 @@ class FromServer:
     def _message(self, data: bytes, at: int) -> int:
         """RFC 6143 7.6, and fences and continuous updates of rfbproto."""
         kind = data[at]
-        if kind == _UPDATE:
+        if kind == UPDATE:
             self._rectangles = data[at + 2] << 8 | data[at + 3]
             self._picture = False
             return 4
-        if kind == _COLOURS:
+        if kind == COLOURS:
             return 6 + 6 * int.from_bytes(_exactly(data, at + 4, 2), "big")
         if kind == _FENCE:
             size = 9 + data[at + 8]
@@ -155,7 +159,7 @@ class FromServer:
             return size
         if kind == _END_OF_CONTINUOUS:
             self._agreed.confirmed.add(CONTINUOUS_UPDATES)
-        elif kind != _BELL:
+        elif kind != BELL:
             raise Violation(f"The desktop sent a message of type {kind}, which is not known here.")
         return 1
 
