@@ -62,11 +62,11 @@ def roots() -> dict[str, str]:
 
 def place(raw: str) -> Place:
     """Where an address leads; raise `Problem`."""
+    # Parts first: a coded slash is none that divides.
     try:
-        path = unquote_to_bytes(raw).decode("utf-8")
+        root, *parts = [unquote_to_bytes(part).decode("utf-8") for part in raw.strip("/").split("/")]
     except UnicodeDecodeError:
         raise Problem(400, "The address is not UTF-8.") from None
-    root, *parts = path.strip("/").split("/")
     folder = roots().get(root)
     if not folder:
         raise Problem(404, "An address begins with home, shared or data.")
