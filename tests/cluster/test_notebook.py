@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.end_to_end import test_notebook as on_one_machine
 from tests.end_to_end.test_notebook import run
+from tests.services.browser import start_new
 from tests.services.release import Release
 
 
@@ -25,10 +26,7 @@ def lab(browser: Browser, release: Release) -> Iterator[Page]:
     page.fill("#password", "marie")
     page.click("#kc-login")
     page.wait_for_url("**/services/visa/**")
-    page.get_by_role("link", name="New instance").first.click()
-    page.get_by_label("Search").fill("wormlike")
-    page.locator("#found input[type=checkbox]").first.check()
-    page.get_by_role("button", name="Start").click()
+    start_new(page, "wormlike", "4 experiments")
     page.wait_for_url("**/lab/**", timeout=60_000)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.services.browser import log_in
+from tests.services.browser import log_in, start_new
 from tests.services.hub import until
 
 pytestmark = pytest.mark.timeout(300)
@@ -21,11 +21,7 @@ def desktop(browser: Browser, demo: tuple[str, Path]) -> Iterator[Page]:
     url, _ = demo
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = log_in(context, url, "marie")
-    page.get_by_role("link", name="New instance").first.click()
-    page.get_by_label("Search").fill("wormlike")
-    page.locator("#found input[type=checkbox]").first.check()
-    page.get_by_role("radio", name="desktop").check()
-    page.get_by_role("button", name="Start").click()
+    start_new(page, "wormlike", "4 experiments", "desktop")
     page.wait_for_url("**/desktop/", timeout=30_000)
     expect(page.locator("#screen canvas")).to_be_visible(timeout=60_000)
     expect(page.locator("#words")).to_be_hidden(timeout=30_000)
@@ -121,6 +117,7 @@ def test_the_notebook_starts_on_its_first_open(desktop: Page, demo: tuple[str, P
     page.goto(desktop.url.replace("/desktop/", "/lab"))
     page.wait_for_selector("#jp-main-dock-panel", timeout=60_000)
     page.close()
+    desktop.bring_to_front()
     expect(desktop.locator("#words")).to_be_hidden()
 
 

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from tests.services.browser import log_in
+from tests.services.browser import log_in, start_new
 from tests.services.hub import until
 from visa.cli.demo.leftovers import of
 
@@ -26,11 +26,7 @@ def lab(browser: Browser, demo: tuple[str, Path]) -> Iterator[Page]:
     url, _ = demo
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = log_in(context, url, "marie")
-    page.get_by_role("link", name="New instance").first.click()
-    page.get_by_label("Search").fill("wormlike")
-    expect(page.get_by_text("4 experiments")).to_be_visible()
-    page.locator("#found input[type=checkbox]").first.check()
-    page.get_by_role("button", name="Start").click()
+    start_new(page, "wormlike", "4 experiments")
     page.wait_for_url("**/lab/**", timeout=30_000)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
@@ -144,6 +140,7 @@ def test_h5web_shows_the_file(lab: Page) -> None:
     """By a double click in the file browser, which stands in the experiment's folder."""
     lab.locator(".jp-DirListing-item", has_text=".nxs").first.dblclick()
     entry = lab.get_by_role("treeitem", name="entry", exact=True)
+    expect(entry).to_be_visible(timeout=60_000)
     picture = lab.locator(".jp-MainAreaWidget:not(.lm-mod-hidden) canvas")
 
     def opened() -> bool:
@@ -162,9 +159,7 @@ def test_stopped_and_started_again_from_its_card(browser: Browser, demo: tuple[s
     url, _ = demo
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page = log_in(context, url, "lise")
-    page.get_by_role("link", name="New instance").first.click()
-    page.locator("#found input[type=checkbox]").first.check()
-    page.get_by_role("button", name="Start").click()
+    start_new(page)
     page.wait_for_url("**/lab/**", timeout=30_000)
     page.goto(f"{url}/services/visa/")
     card = page.locator(".card").first

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.services.browser import log_in
+from tests.services.browser import log_in, start_new
 from tests.services.hub import Backend, RunningHub, started
 
 pytestmark = pytest.mark.timeout(300)
@@ -32,9 +32,7 @@ def test_a_notebook_opens_on_its_owners_own_host(hub: RunningHub, browser: Brows
     assert page.url.startswith(f"http://visa--service.visa.localhost:{port}/services/visa/")
     colour = page.locator("nav, header").first.evaluate("element => getComputedStyle(element).display")
     assert colour != "inline", "the hub's stylesheet of another host is taken"
-    page.get_by_role("link", name="New instance").first.click()
-    page.locator("#found input[type=checkbox]").first.check()
-    page.get_by_role("button", name="Start").click()
+    start_new(page)
     page.wait_for_url(f"http://marie.visa.localhost:{port}/user/marie/**/lab/**", timeout=60_000)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 ARGUMENTS = [
     "--headless=new",
@@ -42,3 +42,15 @@ def log_in(context: BrowserContext, url: str, username: str, path: str = "/") ->
     page.click("#login_submit")
     page.wait_for_url("**/services/visa/**")
     return page
+
+
+def start_new(page: Page, search: str = "", shows: str = "", session: str = "") -> None:
+    """A new instance on the first experiment found by ``search``, that ``shows`` a text; ``session``: which kind."""
+    page.get_by_role("link", name="New instance").first.click()
+    if search:
+        page.get_by_label("Search").fill(search)
+        expect(page.get_by_text(shows)).to_be_visible()
+    page.locator("#found input[type=checkbox]").first.check()
+    if session:
+        page.get_by_role("radio", name=session).check()
+    page.get_by_role("button", name="Start").click()

@@ -106,10 +106,7 @@ class Namespace:
     def environment_files(self, name: str = "visa-environment") -> None:
         """The ConfigMap that the chart makes."""
         source = REPOSITORY / "visa" / "session" / "environment"
-        data = {
-            file: (source / file).read_text()
-            for file in ("launch", "sessions", "desktop", "jupyter_server_config.py", "files.py")
-        }
+        data = {file.name: file.read_text() for file in source.iterdir() if file.is_file()}
         self.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from visa.catalogue.base import Answer, CatalogueHealth, CatalogueUnavailable, Experiment, Found, Search
 from visa.facility.model import Environment, Facility
 from visa.facility.watch import FacilitySource
-from visa.identifiers import instance_id
+from visa.identifiers import EnvironmentId, instance_id
 from visa.instances import choices, quotas
 from visa.instances.admission import entitled
 from visa.instances.lifetimes import time_left
@@ -193,7 +193,7 @@ class PortalService:
                 ends, because = now() + left.left, left.because
         url = f"{self._base}user/{known.owner}/{known.name}/"
         ways = ways_in(known.session, self._offered(known.environment), url)
-        shows = state == "running" and any(way.session == "desktop" for way in ways) and self._previews()
+        shows = state == "running" and any(way.session == "desktop" for way in ways) and self.facility.desktop.preview
         return models.InstanceOut(
             id=known.id,
             name=known.name,
@@ -216,12 +216,8 @@ class PortalService:
 
     def _offered(self, environment: str) -> tuple[str, ...]:
         """Session kinds; none when the environment is not in facility.yaml any more."""
-        known = {str(key): value for key, value in self.facility.environments.items()}.get(environment)
+        known = self.facility.environments.get(EnvironmentId(environment))
         return known.sessions if known else ()
-
-    def _previews(self) -> bool:
-        """Whether the facility shows people pictures of their desktops."""
-        return self.facility.desktop.preview
 
     async def start_new(self, caller: Caller, wanted: models.StartIn) -> models.InstanceOut:
         """Start a new instance; raise `Problem` when admission says no."""

@@ -11,10 +11,7 @@ for name in jupyter bash git tini; do fact "$name" "$(has "$name")"; done
 fact xvnc "$(has Xvnc)"
 # Another Xvnc than TigerVNC's cannot listen on a unix socket.
 case "$(Xvnc -help 2>&1 </dev/null)" in *[Rr][Ff][Bb][Uu]nix[Pp]ath*) fact xvnc-kind tigervnc ;; esac
-session=''
-for name in /opt/visa/desktop startxfce4 mate-session startlxqt openbox-session icewm-session x-session-manager; do
-    session=$(has "$name") && break
-done
+session=$(sh "$VISA_RUN/desktop" session)
 fact xsession "$session"
 fact bus "$(has dbus-run-session)"
 fact python3 "$(has python3)"

@@ -73,13 +73,11 @@ class Facts:
         return self.values.get(key, [])
 
 
-_GIVEN = ("launch", "sessions", "desktop", "jupyter_server_config.py", "files.py")
-
-
 def script() -> str:
     """For ``/bin/sh -c``: writes the files that VISA would mount, and looks around."""
     here, given = resources.files("visa.cli.check_image"), resources.files("visa") / "session" / "environment"
-    files = {name: (given / name).read_text() for name in _GIVEN} | {"probe.py": (here / "probe.py").read_text()}
+    texts = [file for file in (*given.iterdir(), here / "probe.py") if file.is_file()]
+    files = {file.name: file.read_text() for file in texts}
     written = "".join(f"cat >{RUN}/{name} <<'VISA-END'\n{text}VISA-END\n" for name, text in files.items())
     return written + (here / "probe.sh").read_text()
 
