@@ -166,7 +166,7 @@ def heard(desktop: xvnc.Desktop) -> Iterator[Path]:
     with tempfile.NamedTemporaryFile() as file:
         command = ["stdbuf", "-oL", "xev", "-geometry", "600x600+0+0", "-event", "keyboard", "-event", "button"]
         program = subprocess.Popen(command, env=desktop.variables, stdout=file, start_new_session=True)
-        rig.wait_until(lambda: "IsViewable" in desktop.ask("xwininfo", "-name", "Event Tester"), 10, "xev")
+        rig.wait_until(lambda: "IsViewable" in desktop.ask("xwininfo", "-name", "Event Tester"), 30, "xev", program)
         yield Path(file.name)
         rig.end(program)
 

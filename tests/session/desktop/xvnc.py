@@ -95,6 +95,8 @@ def running(run: Path, *options: str) -> Iterator[Desktop]:
     try:
         rig.wait_until(lambda: rig.answers(str(run / "desktop.sock")), 20, "Xvnc listens", server)
         desktop.start("openbox")
+        # Windows that come while it takes over may be withdrawn and never shown again.
+        rig.wait_until(lambda: "window id" in desktop.ask("xprop", "-root", "_NET_SUPPORTING_WM_CHECK"), 30, "openbox")
         yield desktop
     finally:
         desktop.end()
