@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.services.hub import until
+from tests.services.hub import page_headers, until
 from visa.cli.demo.facility.write import write_facility
 from visa.cli.demo.leftovers import of
 from visa.cli.demo.runner import free_ports
@@ -69,9 +69,10 @@ def start_instance(url: str, *, wait: bool = True) -> None:
         xsrf = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
         assert xsrf
         client.post("/hub/login?next=/services/visa/", data={"username": "marie", "password": "visa", "_xsrf": xsrf[1]})
-        experiment = client.get("/services/visa/api/v1/experiments?limit=1").json()["experiments"][0]["id"]
+        headers = page_headers(client)
+        found = client.get("/services/visa/api/v1/experiments?limit=1", headers=headers).json()
+        experiment = found["experiments"][0]["id"]
         options = {"experiments": [experiment], "environment": "imaging", "flavour": "small"}
-        headers = {"Origin": url, "X-Visa-Request": "1"}
         client.timeout = httpx.Timeout(60 if wait else 0.3)
         try:
             answer = client.post("/services/visa/api/v1/instances", json=options, headers=headers)

@@ -13,7 +13,7 @@ import yaml
 
 from tests.services import cluster, facility
 from tests.services.cluster_hub import ClusterBackend
-from tests.services.hub import RunningHub, run_in, until
+from tests.services.hub import RunningHub, page_headers, run_in, until
 from visa.identifiers import instance_id
 
 TOLD_WITHIN = 10.0
@@ -92,7 +92,7 @@ def _failed(hub: RunningHub, owner: str, name: str) -> str | None:
 def on_the_page(hub: RunningHub, sentence: str, owner: str = "marie") -> bool:
     """Whether the portal's home page has the sentence."""
     with hub.login(owner) as browser:
-        shown = " ".join(browser.get("/services/visa/cards").text.split())
+        shown = " ".join(browser.get("/services/visa/cards", headers=page_headers(browser)).text.split())
     plain = shown.replace("&#39;", "'").replace("&#34;", '"').replace("&amp;", "&")
     return " ".join(sentence.split()) in plain
 

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from tests.services.hub import RunningHub, until
+from tests.services.hub import RunningHub, page_headers, until
 from visa.portal import api, openapi
 from visa.portal.problems import REASONS
 
@@ -137,20 +137,45 @@ def test_a_cookie_works_for_the_portals_own_pages_only(shared_hub: RunningHub) -
     with shared_hub.login("marie") as browser:
         assert browser.get("/services/visa/").status_code == 200
         address = "/services/visa/api/v1/instances"
-        own = {"Origin": shared_hub.url, "X-Visa-Request": "1"}
+        own = page_headers(browser)
+        page = {"X-Visa-Page": own["X-Visa-Page"]}
         cases: list[dict[str, str]] = [
             {},
-            {"X-Visa-Request": "1"},
-            {"Origin": "http://evil.example", "X-Visa-Request": "1"},
-            {"Origin": "null", "X-Visa-Request": "1"},
-            {"Sec-Fetch-Site": "cross-site", "X-Visa-Request": "1"},
-            {"Sec-Fetch-Site": "same-site", "X-Visa-Request": "1"},
-            {"Origin": shared_hub.url},
+            {**page, "X-Visa-Request": "1"},
+            {**page, "Origin": "http://evil.example", "X-Visa-Request": "1"},
+            {**page, "Origin": "null", "X-Visa-Request": "1"},
+            {**page, "Sec-Fetch-Site": "cross-site", "X-Visa-Request": "1"},
+            {**page, "Sec-Fetch-Site": "same-site", "X-Visa-Request": "1"},
+            {**page, "Origin": shared_hub.url},
+            {"Origin": shared_hub.url, "X-Visa-Request": "1"},
+            {**own, "X-Visa-Page": "0" * 64},
+            {**own, "X-Visa-Page": "0" * 64, "Authorization": "token nonsense"},
         ]
         for headers in cases:
             answer = browser.post(address, json={}, headers=headers)
             assert answer.json()["reason"] == "cross-site", headers
+        with shared_hub.login("lise") as other:
+            another = {**own, "X-Visa-Page": page_headers(other)["X-Visa-Page"]}
+        assert browser.post(address, json={}, headers=another).json()["reason"] == "cross-site"
+        for piece in ("cards", "experiments", "changes", "api/v1/me"):
+            assert browser.get(f"/services/visa/{piece}").status_code == 403
+        assert browser.get("/services/visa/cards", headers=own).status_code == 200
+        assert browser.get("/services/visa/api/v1/me", headers=own).json()["username"] == "marie"
         assert browser.post(address, json={}, headers=own).json()["reason"] == "bad-request"
+
+
+@pytest.mark.parametrize("mode", ["cors", "no-cors", "same-origin", "websocket"])
+@pytest.mark.parametrize("path", ["", "new", "instances/0123456789abcdef", "nowhere", "logout"])
+def test_scripts_do_not_read_pages(shared_hub: RunningHub, path: str, mode: str) -> None:
+    with shared_hub.login("marie") as browser:
+        assert browser.get("/services/visa/").status_code == 200
+        script = {"Sec-Fetch-Mode": mode, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"}
+        frame = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
+        for headers in (script, frame, {**script, "X-Visa-Request": "1", "Origin": shared_hub.url}):
+            answer = browser.get(f"/services/visa/{path}", headers=headers)
+            assert (answer.status_code, answer.text) == (403, "")
+        person = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+        assert "visa-page" in browser.get("/services/visa/new", headers=person).text, "she is still logged in"
 
 
 def test_another_persons_instance_is_not_there(shared_hub: RunningHub, rest: httpx.Client) -> None:

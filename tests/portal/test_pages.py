@@ -225,4 +225,6 @@ def test_strict_headers_everywhere(hub: RunningHub) -> None:
             policy = headers["content-security-policy"]
             assert "default-src 'none'" in policy
             assert "unsafe" not in policy
+            assert f"script-src {hub.portal.removeprefix('http://')}static/;" in policy, "not an instance's scripts"
+            assert headers["cross-origin-opener-policy"] == "same-origin"
             assert headers["x-content-type-options"] == "nosniff"

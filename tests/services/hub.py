@@ -51,6 +51,14 @@ class Browser(httpx.Client):
         self.close()
 
 
+def page_headers(browser: httpx.Client) -> dict[str, str]:
+    """What scripts of the portal's pages send: the token that stands in the page where ``browser`` is logged in."""
+    page = browser.get("/services/visa/")
+    found = re.search(r'name="visa-page" content="([0-9a-f]{64})"', page.text)
+    assert found, page.text[:500]
+    return {"Origin": str(browser.base_url).rstrip("/"), "X-Visa-Request": "1", "X-Visa-Page": found[1]}
+
+
 class RunningHub:
     """One hub. `start` may be called again after `kill`."""
 

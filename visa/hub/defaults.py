@@ -133,7 +133,7 @@ def hub_settings(c: Any, *, cookie: str, crypt: str) -> None:
     hub.default_url = _portal_url
     hub.last_activity_interval = 60
     hub.template_paths = [str(Path(__file__).parent / "templates")]
-    hub.tornado_settings = {"slow_spawn_timeout": 20}
+    hub.tornado_settings = {"slow_spawn_timeout": 20, "headers": {"Cross-Origin-Opener-Policy": "same-origin"}}
 
 
 def _portal_url(handler: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import re
@@ -17,6 +18,7 @@ from tornado.iostream import StreamClosedError
 from visa.portal import api, openapi
 from visa.portal.api import Call, Operation
 from visa.portal.models import plain
+from visa.portal.origin import PAGE_HEADER, page_token
 from visa.portal.problems import Problem
 from visa.portal.service import Caller, PortalService
 
@@ -24,15 +26,19 @@ log = logging.getLogger(__name__)
 
 LARGEST_BODY = 64 * 1024
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
 
 
-def policy(base: str) -> str:
-    """Content security policy; ``base`` is the hub's, whose stylesheet is on another host with subdomains."""
+def policy(base: str, scripts: str = "'self'") -> str:
+    """Content security policy; ``base`` is the hub's, whose stylesheet is on another host with subdomains.
+
+    ``scripts``: where the portal's own are. Instances may share its host, so ``'self'`` would take theirs too.
+    """
     parts = urlsplit(base)
     hub = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
     instances = f"{hub} {parts.scheme}://*.{parts.netloc}" if parts.netloc else ""
     return (
-        f"default-src 'none'; script-src 'self'; style-src 'self'{hub}; connect-src 'self'; "
+        f"default-src 'none'; script-src {scripts}; style-src 'self'{hub}; connect-src 'self'; "
         f"img-src 'self' data:{instances}; font-src 'self'{hub}; "
         "frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
     )
@@ -50,9 +56,13 @@ class Guard(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc]
     def set_default_headers(self) -> None:
         """Strict, for pages and API alike."""
         self.clear_header("Server")
-        self.set_header("Content-Security-Policy", policy(self.settings["base"]))
+        host = self.request.host if _HOST.fullmatch(self.request.host) else ""
+        scripts = f"{host}{self.settings['prefix']}static/" if host else "'self'"
+        self.set_header("Content-Security-Policy", policy(self.settings["base"], scripts))
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
+        self.set_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.set_header("Cross-Origin-Resource-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
 
     async def prepare(self) -> None:
@@ -74,14 +84,32 @@ class Guard(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc]
 
     @property
     def by_token(self) -> bool:
-        """Whether the request brought its own token: then no other site can have made the browser send it."""
-        return "Authorization" in self.request.headers
+        """Whether the request brought its own token: then no page can have made the browser send it.
+
+        A header with a token that is not valid does not count: the cookie is what let the request in.
+        """
+        return bool(getattr(self, "_token_authenticated", False))
+
+    @property
+    def page_token(self) -> str:
+        """What the portal's pages carry and their requests bring; empty without a login by cookie."""
+        login = self.hub_auth.get_token(self) if self.current_user and not self.by_token else None
+        return page_token(self.settings["cookie_secret"], login) if login else ""
 
     def check_xsrf_cookie(self) -> None:
         """Replaced by `same_site`, which also looks at what the browser says of the request's origin."""
 
+    def own_page(self) -> None:
+        """A cookie works for the portal's own pages only; raise `Problem`."""
+        self.same_site()
+        if self.by_token or self.current_user is None:
+            return
+        if not hmac.compare_digest(self.request.headers.get(PAGE_HEADER, "").encode(), self.page_token.encode()):
+            remedy = "Load the page again. A program sends a token instead of a cookie."
+            raise Problem(403, "cross-site", "The request does not come from one of VISA's pages.", remedy)
+
     def same_site(self) -> None:
-        """A cookie works for this very site's pages only; raise `Problem`."""
+        """What changes something comes from this very host; raise `Problem`."""
         if self.by_token or self.request.method in _SAFE:
             return
         origin = self.request.headers.get("Origin")
@@ -94,16 +122,23 @@ class Guard(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc]
 class Callback(HubOAuthCallbackHandler):  # type: ignore[misc]
     """Back from the hub's login."""
 
+    def set_default_headers(self) -> None:
+        """No window that opened it sees the address, which holds the login's code."""
+        self.clear_header("Server")
+        self.set_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("Cache-Control", "no-store")
+
 
 class Api(Guard):
     """Every operation of the REST API."""
 
     async def _serve(self, path: str) -> None:
         try:
-            self.same_site()
             if path == "openapi.json" and self.request.method == "GET":
                 self.finish(openapi.document(f"{self.settings['prefix']}api/v1"))
                 return
+            self.own_page()
             operation, parts = _find(self.request.method or "", path)
             caller = self._allowed(operation)
             given = self._given(operation)

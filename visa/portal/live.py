@@ -69,6 +69,11 @@ class Changes(Guard):
         if caller is None:
             self.set_status(401)
             return
+        try:
+            self.own_page()
+        except Problem as problem:
+            self.set_status(problem.status)
+            return
         watchers: dict[str, Watcher] = self.settings["watchers"]
         watcher = watchers.setdefault(caller.username, Watcher(self.service, caller))
         try:

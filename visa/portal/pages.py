@@ -12,6 +12,7 @@ from visa.catalogue.base import Experiment, Search
 from visa.portal import views
 from visa.portal.handlers import Guard
 from visa.portal.models import ExperimentQuery, InstanceOut
+from visa.portal.origin import navigated
 from visa.portal.problems import Problem
 from visa.portal.service import Caller
 from visa.store.store import now
@@ -25,18 +26,27 @@ _SHOWN_PROBLEMS = 20
 class Page(Guard):
     """A page for a person who is logged in; problems become pages too."""
 
+    piece = False
+    """Whether it is a part that the portal's own pages fetch."""
+
     async def get(self, *args: str) -> None:
         """Show it."""
+        if not self.piece and not navigated(self.request.headers):
+            self.set_status(403)
+            self.finish()
+            return
         caller = self.caller
         if caller is None:
             outsider = self.kept_out or self.current_user is not None
-            if outsider or self.request.headers.get("X-Visa-Request"):
+            if outsider or self.piece:
                 self.set_status(403 if outsider else 401)
                 self.finish()
                 return
             self.redirect(self.get_login_url())
             return
         try:
+            if self.piece:
+                self.own_page()
             await self.show(caller, *args)
         except Problem as problem:
             self.set_status(problem.status)
@@ -55,6 +65,7 @@ class Page(Guard):
                 facility=facility,
                 prefix=self.settings["prefix"],
                 base=self.settings["base"],
+                page_token=self.page_token,
                 views=views,
                 now=now(),
                 **values,
@@ -89,6 +100,8 @@ class Home(Page):
 
 class Cards(Page):
     """The cards alone, when something changed."""
+
+    piece = True
 
     async def show(self, caller: Caller, *args: str) -> None:
         """A piece of HTML."""
@@ -127,6 +140,8 @@ class New(Page):
 
 class Experiments(Page):
     """Rows of a search, for the new-instance page."""
+
+    piece = True
 
     async def show(self, caller: Caller, *args: str) -> None:
         """A piece of HTML."""
@@ -175,6 +190,9 @@ class Logout(Guard):
 
     async def get(self) -> None:
         """Forget the portal's own cookie."""
+        if not navigated(self.request.headers):
+            self.set_status(403)
+            return
         self.hub_auth.clear_cookie(self)
         self.redirect(f"{self.settings['base']}hub/logout")
 

@@ -32,6 +32,9 @@ _NOT_OUTWARD = _HOP_BY_HOP | {
     "set-cookie",
     "clear-site-data",
     "service-worker-allowed",
+    # The portal's pages share no window with a page whose policy differs; an instance must not send theirs.
+    "cross-origin-opener-policy",
+    "cross-origin-opener-policy-report-only",
     "strict-transport-security",
     "public-key-pins",
     "access-control-allow-origin",

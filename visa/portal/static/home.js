@@ -1,4 +1,5 @@
 import { api, piece, prefix, tell } from "./api.js";
+import { on } from "./live.js";
 
 const live = document.getElementById("live");
 const said = document.getElementById("said");
@@ -93,9 +94,6 @@ for (const picture of live.querySelectorAll(".preview")) {
   if (picture.complete) picture.naturalWidth ? (picture.hidden = false) : picture.remove();
 }
 
-const changes = new EventSource(prefix + "changes");
-changes.addEventListener("changed", () => update().catch((problem) => tell(trouble, problem.message)));
-changes.addEventListener("hello", () => tell(trouble, ""));
-changes.addEventListener("error", () => {
-  if (changes.readyState === EventSource.CLOSED) tell(trouble, "This page is not kept up to date any more. Load it again.");
-});
+on("changed", () => update().catch((problem) => tell(trouble, problem.message)));
+on("hello", () => tell(trouble, ""));
+on("lost", (message) => tell(trouble, `This page is not kept up to date any more. ${message}`));

@@ -1,4 +1,4 @@
-import { api, prefix, tell } from "./api.js";
+import { api, prefix, stream, tell } from "./api.js";
 
 const page = document.getElementById("instance");
 const { id, url } = page.dataset;
@@ -30,27 +30,39 @@ function watch() {
   clock = setInterval(() => {
     part("time").textContent = `${Math.round((Date.now() - began) / 1000)} seconds so far.`;
   }, 1000);
-  const events = new EventSource(`${prefix}api/v1/instances/${id}/events`);
-  events.onmessage = (message) => {
-    const event = JSON.parse(message.data);
-    if (event.progress) part("bar").value = event.progress;
-    if (event.state === "starting") {
-      step(event.message);
+  follow(0);
+}
+
+// The stream ends with the start; one that broke before is taken up again, a few times.
+async function follow(broken) {
+  let over = false;
+  try {
+    await stream(`api/v1/instances/${id}/events`, (name, event) => {
+      over ||= name === "problem" || event.state !== "starting";
+      if (name === "problem") tell(part("trouble"), `${event.detail} ${event.remedy}`);
+      else told(event);
+    });
+  } catch (problem) {
+    if (problem.status === 403) {
+      tell(part("trouble"), problem.message);
       return;
     }
-    events.close();
-    show(event.state);
-    if (event.state === "running") location.replace(event.url);
-    else tell(part("trouble"), event.message ?? "The start was cancelled.");
-  };
-  events.addEventListener("problem", (message) => {
-    events.close();
-    const problem = JSON.parse(message.data);
-    tell(part("trouble"), `${problem.detail} ${problem.remedy}`);
-  });
-  events.onerror = () => {
-    if (events.readyState === EventSource.CLOSED) location.reload();
-  };
+  }
+  if (over) return;
+  await new Promise((done) => setTimeout(done, 1000));
+  if (broken < 5) follow(broken + 1);
+  else location.reload();
+}
+
+function told(event) {
+  if (event.progress) part("bar").value = event.progress;
+  if (event.state === "starting") {
+    step(event.message);
+    return;
+  }
+  show(event.state);
+  if (event.state === "running") location.replace(event.url);
+  else tell(part("trouble"), event.message ?? "The start was cancelled.");
 }
 
 part("cancel").addEventListener("click", async () => {
