@@ -34,6 +34,9 @@ def test_built_in_roles_are_known(tmp_path: Path, role: str) -> None:
         ),
         (_added("people: {allow: ['group:any', boss]}"), "people.allow.1"),
         (_added("people: {without_experiment: [boss]}"), "people.without_experiment.0"),
+        (_added("support: {everywhere: [boss]}"), "support.everywhere.0"),
+        (_added("support: {break_glass: [boss]}"), "support.break_glass.0"),
+        (_added("support: {window: {roles: [boss]}}"), "support.window.roles.0"),
     ],
 )
 def test_roles_must_be_known_everywhere(tmp_path: Path, text: str, field: str) -> None:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visa.instances import access
 from visa.instances.access import (
     PERMISSIONS,
     Action,
@@ -64,19 +63,53 @@ def test_what_a_request_does(method: str, path: str, action: Action | None) -> N
     assert action_of(method, path) is action
 
 
-def test_the_owner_may_do_all_and_nobody_else_anything_yet() -> None:
-    for role in Role:
-        allowed = frozenset(Action) if role is Role.OWNER else frozenset()
-        assert PERMISSIONS[role] == allowed
+LOOKS = {Action.VIEW, Action.READ}
+ACTS = LOOKS | {Action.WRITE, Action.EXECUTE}
+
+
+def test_the_table() -> None:
+    assert {
+        Role.OWNER: set(Action),
+        Role.COLLABORATOR: ACTS,
+        Role.SUPPORT: ACTS,
+        Role.OBSERVER: LOOKS,
+        Role.SUPPORT_VIEW: LOOKS,
+        Role.NONE: set(),
+    } == PERMISSIONS
     assert may(Role.OWNER, "PUT", "api/contents/x")
     assert not may(Role.OWNER, "TRACE", "api/contents/x")
-    for role in (Role.NONE, Role.SUPPORT, Role.OBSERVER, Role.COLLABORATOR):
-        assert not may(role, "GET", "lab")
+
+
+@pytest.mark.parametrize("role", [Role.OBSERVER, Role.SUPPORT_VIEW])
+def test_who_looks_changes_nothing(role: Role) -> None:
+    assert may(role, "GET", "lab")
+    for method, path in (
+        ("PUT", "api/contents/x.ipynb"),
+        ("POST", "api/kernels"),
+        ("GET", "api/kernels/1/channels"),
+        ("GET", "terminals/websocket/1"),
+        ("PUT", "lab/api/settings/x"),
+        ("POST", "api/shutdown"),
+        ("POST", "desktop/start"),
+        ("PUT", "desktop/files/home/x"),
+    ):
+        assert not may(role, method, path), path
+
+
+@pytest.mark.parametrize("role", [Role.COLLABORATOR, Role.SUPPORT])
+def test_who_acts_does_not_stop_the_server_nor_what_nobody_knows(role: Role) -> None:
+    assert may(role, "POST", "api/kernels")
+    assert not may(role, "POST", "api/shutdown")
+    assert not may(role, "POST", "an/extension/nobody/knows")
 
 
 @given(st.sampled_from(list(Role)), st.text(max_size=12), st.text(max_size=60))
-def test_no_method_and_path_lets_anybody_but_the_owner_in(role: Role, method: str, path: str) -> None:
-    assert role is Role.OWNER or not may(role, method, path)
+def test_nobody_but_the_owner_does_what_is_on_no_list(role: Role, method: str, path: str) -> None:
+    action = action_of(method, path)
+    if role is not Role.OWNER and (action in (None, Action.EXTEND) or role is Role.NONE):
+        assert not may(role, method, path)
+    if role in (Role.OBSERVER, Role.SUPPORT_VIEW) and may(role, method, path):
+        assert method in ("GET", "HEAD", "OPTIONS")
 
 
 @pytest.mark.parametrize(
@@ -152,13 +185,12 @@ def test_no_percent_coding_changes_the_action(path: str, which: list[bool], meth
     assert action_of(method, below) is action_of(method, path)
 
 
-def test_only_who_may_execute_acts_on_the_desktop_and_the_facility_s_rules_bind_her(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    rules = DesktopRules({Role.OWNER: Way.OUT, Role.OBSERVER: Way.BOTH}, 5, Way.BOTH)
+def test_only_who_may_execute_acts_on_the_desktop_and_the_facility_s_rules_bind_all() -> None:
+    rules = DesktopRules({Role.OWNER: Way.OUT, Role.SUPPORT: Way.IN, Role.OBSERVER: Way.BOTH}, 5, Way.BOTH)
     assert desktop_rights(Role.OWNER, rules) == DesktopRights(True, True, True, Way.OUT, 5, Way.BOTH)
-    assert all(desktop_rights(role, rules) is None for role in Role if role is not Role.OWNER)
-    looks = frozenset({Action.VIEW, Action.READ})
-    monkeypatch.setattr(access, "PERMISSIONS", {**PERMISSIONS, Role.OBSERVER: looks})
-    assert desktop_rights(Role.OBSERVER, rules) == DesktopRights(False, False, False, Way.NONE, 5, Way.OUT)
-    assert may(Role.OBSERVER, "GET", "desktop/websocket")
+    assert desktop_rights(Role.COLLABORATOR, rules) == DesktopRights(True, True, True, Way.NONE, 5, Way.BOTH)
+    assert desktop_rights(Role.SUPPORT, rules) == DesktopRights(True, True, True, Way.IN, 5, Way.BOTH)
+    for role in (Role.OBSERVER, Role.SUPPORT_VIEW):
+        assert desktop_rights(role, rules) == DesktopRights(False, False, False, Way.NONE, 5, Way.OUT)
+        assert may(role, "GET", "desktop/websocket")
+    assert desktop_rights(Role.NONE, rules) is None

@@ -76,7 +76,6 @@ async def running(run: Path, monkeypatch: pytest.MonkeyPatch, **more: str) -> As
         return replace(found, role=Role.OBSERVER) if found is not None and found.name == "oscar" else found
 
     monkeypatch.setattr(gateway_hub.Hub, "_visitor", visitor)
-    monkeypatch.setattr(access, "PERMISSIONS", {**PERMISSIONS, Role.OBSERVER: frozenset({Action.VIEW})})
     fake = rig.FakeHub()
     fake.let_in("oscar's", "oscar", display_name="Oscar O.")
     fake.let_in("pierre's", "pierre")

@@ -162,6 +162,18 @@ def _named_roles(document: Mapping[str, Any], people: dict[str, Any]) -> Iterato
         for i, role in enumerate(_list(people.get(key))):
             if not (key == "allow" and isinstance(role, str) and role.startswith("group:")):
                 yield ("people", key, i), role
+    support = document.get("support")
+    yield from _support_roles(support if isinstance(support, dict) else {})
+
+
+def _support_roles(support: dict[str, Any]) -> Iterator[tuple[Keys, Any]]:
+    window = support.get("window")
+    for keys, names in (
+        (("support", "everywhere"), support.get("everywhere")),
+        (("support", "break_glass"), support.get("break_glass")),
+        (("support", "window", "roles"), window.get("roles") if isinstance(window, dict) else None),
+    ):
+        yield from (((*keys, i), role) for i, role in enumerate(_list(names)))
 
 
 def _data(document: Mapping[str, Any]) -> Iterator[Finding]:

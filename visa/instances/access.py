@@ -20,6 +20,7 @@ class Role(StrEnum):
     COLLABORATOR = "collaborator"
     OBSERVER = "observer"
     SUPPORT = "support"
+    SUPPORT_VIEW = "support-view"
     NONE = "none"
 
 
@@ -33,14 +34,18 @@ class Action(StrEnum):
     EXTEND = "extend"  # whatever an extension offers: nobody knows what it does
 
 
+_LOOKS = frozenset({Action.VIEW, Action.READ})
+_ACTS = frozenset({Action.VIEW, Action.READ, Action.WRITE, Action.EXECUTE})
+
 PERMISSIONS: Mapping[Role, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
-    Role.COLLABORATOR: frozenset(),
-    Role.OBSERVER: frozenset(),
-    Role.SUPPORT: frozenset(),
+    Role.COLLABORATOR: _ACTS,
+    Role.OBSERVER: _LOOKS,
+    Role.SUPPORT: _ACTS,
+    Role.SUPPORT_VIEW: _LOOKS,
     Role.NONE: frozenset(),
 }
-"""The table. Roles other than the owner's come with membership; until then they may do nothing."""
+"""The table (docs/developers/people.md). What is on no list (`Action.EXTEND`) is the owner's alone."""
 
 
 class Way(StrEnum):

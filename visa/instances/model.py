@@ -65,6 +65,29 @@ class Reason(StrEnum):
     CATALOGUE_UNAVAILABLE = "catalogue-unavailable"
     DATA_UNSAFE = "data-path-unsafe"
 
+    # of people in one instance
+    NO_INSTANCE = "no-such-instance"
+    NOT_RUNNING = "not-running"
+    NOT_THE_OWNER = "not-the-owner"
+    IS_THE_OWNER = "is-the-owner"
+    NO_SUCH_PERSON = "no-such-person"
+    NOT_A_MEMBER = "not-a-member"
+    ALREADY_MEMBER = "already-a-member"
+    ROLE_NOT_GIVEN = "role-not-given"
+    SHARING_OFF = "sharing-off"
+    OUTSIDE_THE_TEAM = "outside-the-team"
+    UNDER_EMBARGO = "under-embargo"
+    BAD_TIME = "bad-time"
+    LINK_NOT_VALID = "link-not-valid"
+    LINK_FOR_ANOTHER = "link-for-another"
+    NO_REQUEST = "no-such-request"
+    REQUEST_OVER = "request-over"
+    REQUEST_PENDING = "request-pending"
+    NO_REASON = "no-reason"
+    NOT_SUPPORT = "not-support"
+    BREAK_GLASS_STAYS = "break-glass-stays"
+    HELP_TAKEN = "help-taken"
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:

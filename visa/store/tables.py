@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, ForeignKey, Integer, MetaData, String, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, ForeignKey, Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -25,6 +25,15 @@ class UTCDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""Of rows that count themselves."""
+
+
+def _of_instance(*, key: bool = False, index: bool = False) -> Mapped[str]:
+    """The instance that the row goes with."""
+    return mapped_column(ForeignKey("instances.id", ondelete="CASCADE"), primary_key=key, index=index)
 
 
 class Base(DeclarativeBase):
@@ -108,12 +117,121 @@ class QuotaUseRow(Base):
     gpu: Mapped[int] = mapped_column(BigInteger)
 
 
+class MemberRow(Base):
+    """Another person on an instance. ``invitation``: the link that made her one."""
+
+    __tablename__ = "members"
+
+    instance_id: Mapped[str] = _of_instance(key=True)
+    username: Mapped[str] = mapped_column(String(128), primary_key=True, index=True)
+    role: Mapped[str] = mapped_column(String(16))
+    way: Mapped[str] = mapped_column(String(16))
+    granted_by: Mapped[str] = mapped_column(String(128))
+    since: Mapped[datetime] = mapped_column(UTCDateTime)
+    until: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
+    with_owner: Mapped[bool]
+    invitation: Mapped[int | None] = mapped_column(_NUMBER)
+
+
+class SharingRow(Base):
+    """How an owner shares one instance, where she changed it."""
+
+    __tablename__ = "sharing"
+
+    instance_id: Mapped[str] = _of_instance(key=True)
+    presence: Mapped[str] = mapped_column(String(16))
+    on_leave: Mapped[str] = mapped_column(String(16))
+    folders: Mapped[list[str]] = mapped_column(JSON)
+    support: Mapped[str] = mapped_column(String(16))
+    approvers: Mapped[str] = mapped_column(String(16))
+
+
+class InvitationRow(Base):
+    """A link. The token itself is nowhere, only its SHA-256."""
+
+    __tablename__ = "invitations"
+
+    id: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=True)
+    instance_id: Mapped[str] = _of_instance(index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    token: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[str] = mapped_column(String(16))
+    email: Mapped[str | None] = mapped_column(Text)
+    expires: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+    created_by: Mapped[str] = mapped_column(String(128))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    redeemed_by: Mapped[str | None] = mapped_column(String(128))
+    redeemed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    withdrawn_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class AccessRequestRow(Base):
+    """Somebody asks to come in: a guest, or staff."""
+
+    __tablename__ = "access_requests"
+    __table_args__ = (Index(None, "state", "expires"),)
+
+    id: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=True)
+    instance_id: Mapped[str] = _of_instance(index=True)
+    requester: Mapped[str] = mapped_column(String(128), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    wanted: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))
+    asked_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires: Mapped[datetime] = mapped_column(UTCDateTime)
+    answered_by: Mapped[str | None] = mapped_column(String(128))
+    answered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    given: Mapped[str | None] = mapped_column(String(16))
+    ended_why: Mapped[str | None] = mapped_column(String(32))
+
+
+class HelpRow(Base):
+    """Somebody on the instance asks support for help."""
+
+    __tablename__ = "help_requests"
+
+    id: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=True)
+    instance_id: Mapped[str] = _of_instance(index=True)
+    asked_by: Mapped[str] = mapped_column(String(128))
+    message: Mapped[str] = mapped_column(Text)
+    asked_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    taken_by: Mapped[str | None] = mapped_column(String(128))
+    taken_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
+
+
+class VisitRow(Base):
+    """Somebody was on the instance, in one session and one role."""
+
+    __tablename__ = "visits"
+    __table_args__ = (Index(None, "instance_id", "ended"),)
+
+    id: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=True)
+    instance_id: Mapped[str] = _of_instance()
+    username: Mapped[str] = mapped_column(String(128))
+    role: Mapped[str] = mapped_column(String(16))
+    session: Mapped[str] = mapped_column(String(16))
+    began: Mapped[datetime] = mapped_column(UTCDateTime)
+    seen: Mapped[datetime] = mapped_column(UTCDateTime)
+    ended: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class ChangeRow(Base):
+    """How often something changed that the instance's gateway must know."""
+
+    __tablename__ = "changes"
+
+    instance_id: Mapped[str] = _of_instance(key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
+
+
 class AuditRow(Base):
     """One decision: who, what, on whose behalf, allowed or refused, why. Rows are only ever added."""
 
     __tablename__ = "audit"
 
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     actor: Mapped[str] = mapped_column(String(128), index=True)
     owner: Mapped[str] = mapped_column(String(128), index=True)
