@@ -20,6 +20,10 @@ from tests.services import cluster
 from visa.hub.pods import manifest
 from visa.hub.pods.certificates import Authority
 
+ENVIRONMENT_FILES = sorted(
+    file.name for file in (cluster.REPOSITORY / "visa" / "session" / "environment").iterdir() if file.is_file()
+)
+
 EVERYTHING: Object = {
     "portal": {"replicas": 2},
     "store": {"type": "postgres", "url": "postgresql://visa@db.example.org/visa", "password": "one"},
@@ -151,7 +155,7 @@ def test_the_package_holds_the_environment_files_themselves(tmp_path: Path) -> N
     (archive,) = tmp_path.glob("visa-*.tgz")
     source = cluster.REPOSITORY / "visa" / "session" / "environment"
     with tarfile.open(archive) as packed:
-        for name in ("launch", "sessions", "desktop", "jupyter_server_config.py", "files.py"):
+        for name in ENVIRONMENT_FILES:
             member = packed.getmember(f"visa/files/{name}")
             assert member.isfile()
             file = packed.extractfile(member)
@@ -163,8 +167,7 @@ def test_environment_files_arrive_unchanged() -> None:
     data = one(rendered(minimal()), "ConfigMap", "visa-environment")["data"]
     source = cluster.REPOSITORY / "visa" / "session" / "environment"
     assert {name: text.rstrip("\n") for name, text in data.items()} == {
-        name: (source / name).read_text().rstrip("\n")
-        for name in ("launch", "sessions", "desktop", "jupyter_server_config.py", "files.py")
+        name: (source / name).read_text().rstrip("\n") for name in ENVIRONMENT_FILES
     }
 
 

@@ -3,9 +3,13 @@
 Nothing here is of JupyterHub: Jupyter is plain and reachable by the gateway's unix socket only.
 """
 
+import atexit
 import base64
+import hashlib
 import json
 import os
+import shutil
+import tempfile
 
 from jupyter_server.auth.identity import IdentityProvider, User
 
@@ -73,3 +77,40 @@ c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
 c.FileContentsManager.delete_to_trash = False
 c.ContentsManager.allow_hidden = False
+
+
+def lab_extension():
+    """A folder with the extension that shows who is here; None when it cannot be made.
+
+    The files lie beside this one, in one folder as a ConfigMap has them; JupyterLab wants a tree.
+    """
+    here = os.path.dirname(os.path.abspath(__file__))
+    try:
+        found = {}
+        for name in sorted(os.listdir(here)):
+            if name.startswith("lab") and name.endswith((".js", ".css")):
+                with open(os.path.join(here, name), "rb") as file:
+                    found[name] = file.read()
+        # In the address, so that no browser keeps an older version.
+        version = hashlib.sha256(b"".join(found.values())).hexdigest()[:12]
+        folder = tempfile.mkdtemp(prefix="visa-lab-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        static = os.path.join(folder, "visa", "static", version)
+        os.makedirs(static)
+        for name, content in found.items():
+            with open(os.path.join(static, name), "wb") as file:
+                file.write(content)
+        about = {"_build": {"load": f"static/{version}/lab.js", "extension": "./extension"}}
+        # Its links hold a token that there is none of here; sharing is the portal's.
+        about["disabledExtensions"] = ["@jupyter/collaboration-extension:sharedLink"]
+        with open(os.path.join(folder, "visa", "package.json"), "w") as file:
+            json.dump({"name": "visa", "version": "1.0.0", "description": "Who is here.", "jupyterlab": about}, file)
+    except OSError as error:
+        print(f"visa: who is here cannot be shown in JupyterLab: {error}", flush=True)
+        return None
+    return folder
+
+
+extension = lab_extension()
+if extension:
+    c.LabApp.extra_labextensions_path = [extension]
