@@ -37,6 +37,7 @@ ASKS = {
     "wanted": "observer",
     "reason": "the peak at 0.3",
 }
+PORTAL = "/services/visa/instances/0123456789abcdef"
 
 
 class Word:
@@ -72,4 +73,4 @@ class Word:
         if self.refused:
             await route.fulfill(status=403, json={"detail": self.refused}, content_type="application/problem+json")
         else:
-            await route.fulfill(json={**self.now, "number": self._number, "portal": "/services/visa/instances/0123456789abcdef"})
+            await route.fulfill(json={**self.now, "number": self._number, "portal": PORTAL})
