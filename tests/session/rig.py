@@ -273,12 +273,52 @@ class FakeHub:
         self.asked = 0
         self.activity: list[dict[str, Any]] = []
         self.people: dict[str, dict[str, Any]] = {}
+        self.number = 1
+        self.members: dict[str, dict[str, Any]] = {}
+        self.sharing: dict[str, Any] = {"presence": "any"}
+        self.requests: list[dict[str, Any]] = []
+        self.told: list[dict[str, Any]] = []
+        self.held = 0
         self.let_in("marie's", "marie")
 
     def let_in(self, token: str, name: str, **info: Any) -> None:
         """``token`` is ``name``'s and opens this server."""
         scopes = ["access:servers!server=marie/work"]
         self.people[token] = {"kind": "user", "name": name, "scopes": scopes, "user_info": info}
+
+    def share(self, name: str, role: str | None, **more: Any) -> None:
+        """``name`` is a member from now on, or with None no longer."""
+        self.members.pop(name, None)
+        if role is not None:
+            usual = {"way": "team", "since": "2026-01-01T00:00:00+00:00", "until": None, "with_owner": False}
+            self.members[name] = {"username": name, "name": name.title(), "role": role, **usual, **more}
+        self.number += 1
+
+    def share_as(self, **sharing: Any) -> None:
+        """What the owner sets."""
+        self.sharing |= sharing
+        self.number += 1
+
+    async def _people(self, request: web.Request) -> web.Response:
+        after, end = request.query.get("after"), time.monotonic() + 50
+        self.held += 1
+        try:
+            while not self.down and after == str(self.number) and time.monotonic() < end:
+                await asyncio.sleep(0.02)
+        finally:
+            self.held -= 1
+        if self.down:
+            raise web.HTTPServiceUnavailable
+        if after == str(self.number):
+            return web.Response(status=204)
+        word = {"number": self.number, "members": list(self.members.values()), "sharing": self.sharing}
+        return web.json_response({**word, "requests": self.requests, "help": False})
+
+    async def _here(self, request: web.Request) -> web.Response:
+        if self.down:
+            raise web.HTTPServiceUnavailable
+        self.told.append(await request.json())
+        return web.Response(status=204)
 
     async def _user(self, request: web.Request) -> web.Response:
         self.asked += 1
@@ -304,7 +344,9 @@ class FakeHub:
         app.router.add_get("/hub/api/user", self._user)
         app.router.add_post("/hub/api/oauth2/token", self._token)
         app.router.add_post("/hub/api/users/marie/activity", self._active)
-        runner = web.AppRunner(app)
+        app.router.add_get("/hub/api/visa/gateways/marie/work/people", self._people)
+        app.router.add_post("/hub/api/visa/gateways/marie/work/people", self._here)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

@@ -9,9 +9,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -21,9 +20,6 @@ from tests.session import rig
 from tests.session.desktop import xvnc
 from tests.session.rfb import messages as m
 from tests.session.test_pieces import GIVEN
-from visa.instances import access
-from visa.instances.access import PERMISSIONS, Action, Role
-from visa.session import hub as gateway_hub
 from visa.session.app import make_app
 from visa.session.desktop import viewer as viewer_module
 from visa.session.gateway import Gateway
@@ -60,34 +56,38 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(desktop: xvnc.Desktop, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+async def desk(desktop: xvnc.Desktop) -> AsyncIterator[Desk]:
     """In front of ``desktop``."""
-    async with running(desktop.run, monkeypatch) as one:
+    async with running(desktop.run) as one:
         yield one
 
 
 @contextlib.asynccontextmanager
-async def running(run: Path, monkeypatch: pytest.MonkeyPatch, **more: str) -> AsyncIterator[Desk]:
-    """A gateway that knows observers, as membership will bring them."""
-    plain = gateway_hub.Hub._visitor
-
-    def visitor(self: gateway_hub.Hub, model: dict[str, Any]) -> gateway_hub.Visitor | None:
-        found = plain(self, model)
-        return replace(found, role=Role.OBSERVER) if found is not None and found.name == "oscar" else found
-
-    monkeypatch.setattr(gateway_hub.Hub, "_visitor", visitor)
+async def running(run: Path, **more: str) -> AsyncIterator[Desk]:
+    """A gateway with oscar as an observer."""
     fake = rig.FakeHub()
+    fake.share("oscar", "observer")
     fake.let_in("oscar's", "oscar", display_name="Oscar O.")
     fake.let_in("pierre's", "pierre")
     async with fake.served() as api, aiohttp.ClientSession() as client:
-        variables = {**GIVEN, "JUPYTERHUB_API_URL": api, "VISA_RUN": str(run), "VISA_FRESH": "0.5", **more}
+        variables = {
+            **GIVEN,
+            "JUPYTERHUB_API_URL": api,
+            "VISA_RUN": str(run),
+            "VISA_FRESH": "0.5",
+            "JUPYTERHUB_SERVER_NAME": "work",
+            **more,
+        }
         gateway = Gateway(GatewaySettings.read(variables))
         server = HTTPServer(make_app(gateway))
         server.listen(0, "127.0.0.1")
         port = next(iter(server._sockets.values())).getsockname()[1]
+        following = asyncio.create_task(gateway.people.follow())
+        await gateway.people.wait(0, 10)
         try:
             yield Desk(f"http://127.0.0.1:{port}{rig.SERVER}", gateway, fake, client)
         finally:
+            following.cancel()
             server.stop()
             gateway.close_sockets()
             await server.close_all_connections()
@@ -230,9 +230,7 @@ async def test_the_other_versions_of_rfb_get_pictures_too(desk: Desk) -> None:
 ACTS = [m.KEY, m.POINTER, m.cut(b"taken"), m.provide(b"taken\0"), m.extended(1 << 27 | 1), m.QEMU, m.size(500, 400)]
 
 
-async def test_an_observer_sees_and_none_of_her_messages_reaches_x(
-    desk: Desk, desktop: xvnc.Desktop, heard: Path
-) -> None:
+async def test_an_obhubsees_and_none_of_her_messages_reaches_x(desk: Desk, desktop: xvnc.Desktop, heard: Path) -> None:
     before = desktop.size()
     desktop.copy("mine")
     active = desk.gateway.activity._last
@@ -251,7 +249,7 @@ async def test_an_observer_sees_and_none_of_her_messages_reaches_x(
     await nothing_heard(desk, heard)
 
 
-async def test_an_observer_s_acts_before_the_handshake_s_end_reach_nothing_either(desk: Desk, heard: Path) -> None:
+async def test_an_obhubs_acts_before_the_handshake_s_end_reach_nothing_either(desk: Desk, heard: Path) -> None:
     for early in ACTS:
         async with viewing(desk, "oscar", begun=False) as oscar:
             await oscar.send(early, HELLO, SHARED, early)
@@ -300,11 +298,9 @@ async def test_the_owner_resizes_while_others_look(desk: Desk, desktop: xvnc.Des
     assert desktop.server.poll() is None
 
 
-async def test_the_clipboard_passes_both_ways_within_its_limit(
-    desktop: xvnc.Desktop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_clipboard_passes_both_ways_within_its_limit(desktop: xvnc.Desktop) -> None:
     rules = '{"clipboard": {"owner": "both"}, "clipboard_limit": 100}'
-    async with running(desktop.run, monkeypatch, VISA_DESKTOP=rules) as desk, viewing(desk) as marie:
+    async with running(desktop.run, VISA_DESKTOP=rules) as desk, viewing(desk) as marie:
         await marie.send(m.encodings(0), WHOLE)
         await marie.update()
         await marie.send(m.cut(b"from marie"))
@@ -380,12 +376,20 @@ async def test_the_meter_measures(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
         assert (measured["frames_per_s"] or 0) > 0
 
 
-async def test_a_role_that_changes_or_ends_closes_the_socket(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with viewing(desk) as marie, viewing(desk, "oscar") as oscar:
-        allowed = {**PERMISSIONS, Role.OBSERVER: frozenset(), Role.OWNER: frozenset({Action.VIEW})}
-        monkeypatch.setattr(access, "PERMISSIONS", allowed)
+async def test_a_role_that_changes_or_ends_closes_the_socket_at_once(desk: Desk) -> None:
+    desk.hub.let_in("lise's", "lise")
+    desk.hub.share("lise", "collaborator")
+    await desk.gateway.people.wait(desk.gateway.people.number, 5)
+    async with viewing(desk) as marie, viewing(desk, "lise") as lise, viewing(desk, "oscar") as oscar:
+        desk.hub.share("lise", "observer")
+        assert await lise.closed() == 1012
+        desk.hub.share("oscar", None)
         assert await oscar.closed() == 4403
-        assert await marie.closed() == 1012
+        await marie.send(m.encodings(0), WHOLE)
+        assert await marie.update()
+    async with viewing(desk, "lise") as lise:
+        (one,) = desk.gateway.viewers
+        assert one.person["role"] == "observer"
 
 
 async def test_who_may_not_come_gets_no_byte_of_rfb(desk: Desk) -> None:
@@ -416,10 +420,8 @@ async def test_who_may_not_come_gets_no_byte_of_rfb(desk: Desk) -> None:
         assert (await socket.receive(5)).data == HELLO
 
 
-async def test_no_desktop_and_what_only_looks_like_one_is_said_in_words(
-    tmp_path: Path, desktop: xvnc.Desktop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with running(tmp_path, monkeypatch) as desk:
+async def test_no_desktop_and_what_only_looks_like_one_is_said_in_words(tmp_path: Path, desktop: xvnc.Desktop) -> None:
+    async with running(tmp_path) as desk:
         path = tmp_path / "desktop.sock"
         for make in (lambda: None, lambda: path.write_text(""), lambda: path.symlink_to(desktop.run / path.name)):
             path.unlink(missing_ok=True)

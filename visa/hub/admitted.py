@@ -12,6 +12,7 @@ from jupyterhub.spawner import Spawner, SpawnException
 from traitlets import default
 
 from visa.hub import settings
+from visa.hub.gateways import key_of
 from visa.identifiers import instance_id
 from visa.instances.model import InstanceSpec, Reason, Refusal
 from visa.store.admissions import HTTP_STATUS
@@ -44,7 +45,8 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
     """A backend implements `start_instance`, `stop_instance`, `poll` and, where it can, `sweep`.
 
     ``failure`` says why the instance ended although nobody asked for it, ``ending`` why the service ended it;
-    both are for people. ``stop_asked``: somebody pressed Stop.
+    both are for people. ``stop_asked``: somebody pressed Stop. ``gateway_key``: `key_of` its
+    gateway's token.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -53,6 +55,7 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         self.failure: str | None = None
         self.ending: str | None = None
         self.stop_asked = False
+        self.gateway_key = ""
         self._began = False
         self._steps: list[dict[str, Any]] = []
         self._step_added = asyncio.Event()
@@ -110,6 +113,7 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         self.spec = await self._admit()
         try:
             self._began = True
+            self.gateway_key = key_of(self.api_token)
             url = await self.start_instance(self.spec)
             await asyncio.to_thread(self.hub_settings.store.mark_running, self.instance_id)
         except BaseException as error:
@@ -198,10 +202,21 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
             return None
         return RESTARTED if before.state is State.STARTING else VANISHED
 
+    def get_state(self) -> dict[str, Any]:
+        """What a restarted hub needs."""
+        state: dict[str, Any] = super().get_state()
+        return {**state, "gateway_key": self.gateway_key} if self.gateway_key else state
+
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what a former hub process started."""
         super().load_state(state)
+        self.gateway_key = str(state.get("gateway_key", ""))
         self._began = bool(state)
+
+    def clear_state(self) -> None:
+        """Forget."""
+        super().clear_state()
+        self.gateway_key = ""
 
     async def delete_forever(self) -> None:
         """The server is removed: forget the instance."""

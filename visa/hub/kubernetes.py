@@ -21,7 +21,6 @@ from kubespawner import KubeSpawner
 from traitlets import Enum, Float, List, Unicode, default
 
 from visa.hub.admitted import AdmittedSpawner, StartFailed
-from visa.hub.gateways import key_of
 from visa.hub.pods import failures, folders, manifest, volumes
 from visa.hub.pods.certificates import Authority, BadAuthority
 from visa.hub.pods.cluster import Cluster, NoAnswer
@@ -85,7 +84,6 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.gateway_key = ""
         self.pod_name = manifest.pod_name(self.instance_id)
 
     @default("delete_grace_period")
@@ -103,7 +101,6 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
         """Make the pod; the gateway's URL as soon as it reports."""
         hub = self.hub_settings
         watch = await self._watch()
-        self.gateway_key = key_of(self.api_token)
         address = hub.gateways.expect(self.instance_id, self.api_token, self._authority())
         try:
             await self.load_user_options()
@@ -314,22 +311,16 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
         watch = await self._watch(wait=False)
         await self._cluster(watch).delete(self.pod_name, grace=0 if now else self.delete_grace_period)
 
-    def get_state(self) -> dict[str, Any]:
-        """What a restarted hub needs."""
-        return {**super().get_state(), "gateway_key": self.gateway_key}
-
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what a former hub started."""
         super().load_state(state)
         self.pod_name = manifest.pod_name(self.instance_id)
-        self.gateway_key = str(state.get("gateway_key", ""))
         self._began = bool(self.gateway_key)  # KubeSpawner keeps a state of stopped servers too
 
     def clear_state(self) -> None:
         """Forget."""
         super().clear_state()
         self.pod_name = manifest.pod_name(self.instance_id)
-        self.gateway_key = ""
 
     # trust
 

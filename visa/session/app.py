@@ -24,7 +24,7 @@ from visa.session.desktop.preview import Kept, Preview
 from visa.session.desktop.state import Start, State
 from visa.session.desktop.viewer import Viewer
 from visa.session.gateway import Gateway
-from visa.session.handlers import Callback, Elsewhere, Health, Logout, Ready, Root
+from visa.session.handlers import Callback, Elsewhere, Health, Logout, People, Ready, Root
 from visa.session.passing import Session
 from visa.session.settings import BadSettings, GatewaySettings
 from visa.session.sockets import Socket
@@ -59,6 +59,7 @@ def make_app(gateway: Gateway) -> web.Application:
         Rule(PathMatches(f"{own}(?:_visa/)?logout$"), Logout),
         Rule(PathMatches(f"{own}_visa/health$"), Health),
         Rule(PathMatches(f"{own}_visa/ready$"), Ready),
+        Rule(PathMatches(f"{own}_visa/people$"), People),
         Rule(PathMatches(f"{own}_visa/.*$"), Elsewhere),
         Rule(PathMatches(f"{own}desktop/?$"), Page),
         Rule(PathMatches(f"{own}desktop/static/([0-9a-f]{{12}})/(.+)$"), Static),
@@ -117,7 +118,8 @@ async def serve(settings: GatewaySettings) -> None:
     end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
-    tasks = [asyncio.create_task(gateway.activity.run())]
+    people = gateway.people
+    tasks = [asyncio.create_task(work) for work in (gateway.activity.run(), people.follow(), people.tell())]
     if settings.address:
         tasks.append(asyncio.create_task(report.tell_of_memory(gateway.hub, settings)))
     await end.wait()
@@ -126,6 +128,7 @@ async def serve(settings: GatewaySettings) -> None:
     server.stop()
     gateway.close_sockets()
     await _within(_FINISHING, gateway.idle.wait(), "some requests were still under way at the end")
+    await _within(2, people.tell_the_end(), "the hub was not told that nobody is here any more")
     await _within(2, server.close_all_connections(), "some connections were still busy at the end")
 
 

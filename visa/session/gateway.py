@@ -14,6 +14,7 @@ from visa.session.activity import Activity
 from visa.session.headers import IDENTITY
 from visa.session.hub import Hub
 from visa.session.login import Sessions
+from visa.session.people import People
 from visa.session.settings import GatewaySettings
 
 
@@ -40,11 +41,13 @@ class Seat(Protocol):
 
 
 class Gateway:
-    """Settings, hub, sessions, activity and open websockets of one instance. ``viewers``: as they came."""
+    """Settings, hub, people, sessions, activity and open websockets of one instance. ``viewers``: as they came."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.settings = settings
         self.hub = Hub(settings)
+        self.people = People(settings, self.hub)
+        self.hub.role_of = self.people.role
         self.sessions = Sessions()
         self.sockets: set[OpenSocket] = set()
         self.viewers: dict[Seat, None] = {}
@@ -59,6 +62,11 @@ class Gateway:
         """Where people go from here."""
         base = self.settings.hub_path.removesuffix("hub/")
         return f"{self.settings.public_hub}{base}services/visa/"
+
+    @property
+    def page(self) -> str:
+        """The instance's own page in the portal, where people ask to come in."""
+        return f"{self.portal}instances/{self.people.id}"
 
     async def _kernels(self) -> bytes:
         uri = f"{self.settings.prefix}api/kernels"

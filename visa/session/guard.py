@@ -30,11 +30,11 @@ _PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 
 
 class Refused(Exception):
-    """The request ends here: ``status`` and a sentence."""
+    """The request ends here: ``status`` and a sentence. ``ask``: the portal's page of the instance helps."""
 
-    def __init__(self, status: int, sentence: str) -> None:
+    def __init__(self, status: int, sentence: str, *, ask: bool = False) -> None:
         super().__init__(sentence)
-        self.status, self.sentence = status, sentence
+        self.status, self.sentence, self.ask = status, sentence, ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +147,22 @@ class Guard(web.RequestHandler):
         visitor = await self.visitor(token)
         if by_cookie and (self.websocket or self.request.method not in SAFE_METHODS):
             self.check_origin_header()
+        if visitor.role is Role.NONE:
+            raise self.stranger(visitor)
         if not may(visitor.role, self.request.method or "", path):
-            owner = self.gateway.settings.owner
-            who = f"This instance belongs to {owner}; you are logged in as {visitor.name}."
-            raise Refused(403, who if visitor.role is Role.NONE else "Your role does not allow this.")
+            raise Refused(403, "Your role does not allow this.")
         return Admitted(visitor, not by_cookie, path, uri)
+
+    def stranger(self, visitor: Visitor) -> Refused:
+        """What is said to somebody without a role: whose it is, and where to ask."""
+        people = self.gateway.people
+        who = f"This instance belongs to {people.owner}; you are logged in as {visitor.name}."
+        if people.is_member(visitor.name):
+            return Refused(403, f"{who} It is shared with you only while {people.owner} is there.", ask=True)
+        people.refused(visitor.name)
+        if not people.known:
+            return Refused(403, f"{who} With whom it is shared is not known at the moment; try again soon.")
+        return Refused(403, f"{who} It is not shared with you; you can ask to come in.", ask=True)
 
     @property
     def navigates(self) -> bool:
@@ -171,10 +182,12 @@ class Guard(web.RequestHandler):
         if error.status == 503:
             self.set_header("Retry-After", "2")
         if self.navigates:
-            self.show(*pages.message("Not possible", error.sentence, self.gateway.portal))
+            ask = self.gateway.page if error.ask else ""
+            self.show(*pages.message("Not possible", error.sentence, self.gateway.portal, ask))
         else:
+            told = {"status": error.status, "title": error.sentence, "detail": error.sentence}
             self.set_header("Content-Type", "application/problem+json")
-            self.finish(json.dumps({"status": error.status, "title": error.sentence, "detail": error.sentence}))
+            self.finish(json.dumps({**told, "ask": self.gateway.page} if error.ask else told))
 
     def show(self, content: str, policy: str) -> None:
         """A page of our own."""

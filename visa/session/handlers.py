@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 
 from tornado import web
 
+from visa.instances.access import may
 from visa.session import headers
 from visa.session.guard import Guard, Refused, refusing
 from visa.session.hub import HubUnavailable
@@ -84,6 +86,32 @@ class Ready(Small):
         await self.admit()
         self.set_header("Cache-Control", "no-store")
         self.finish({"ready": await self.gateway.wait_for_jupyter(PATIENCE)})
+
+
+class People(Small):
+    """``_visa/people``: who the visitor is here, who else is, who asks to come in."""
+
+    @refusing
+    async def get(self) -> None:
+        """JSON; with ``?after=N`` as soon as its number is another one."""
+        admitted = await self.admit()
+        people, after = self.gateway.people, self.get_query_argument("after", "")
+        if after.isascii() and after.isdigit() and len(after) < 16:
+            await people.wait(int(after), PATIENCE)
+        visitor = admitted.visitor.in_role(people.role(admitted.visitor.name))
+        if not may(visitor.role, "GET", admitted.path):
+            raise self.stranger(visitor)
+        self.set_header("Cache-Control", "no-store")
+        self.finish(
+            {
+                "number": people.number,
+                "you": {"username": visitor.name, "role": visitor.role.value},
+                "here": [{**asdict(one), "role": one.role.value} for one in people.here()],
+                "requests": people.requests(visitor.role),
+                "help": people.help,
+                "portal": self.gateway.page,
+            }
+        )
 
 
 class Root(Small):

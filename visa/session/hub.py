@@ -13,12 +13,14 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
+from tornado.simple_httpclient import HTTPStreamClosedError
 
 from visa.instances.access import Role
 from visa.session.settings import GatewaySettings
@@ -28,10 +30,15 @@ log = logging.getLogger(__name__)
 OUTAGE = 900.0
 """Seconds for which people who were let in stay while the hub does not answer."""
 _KEPT = 500
+_HELD = 58.0
 
 
 class HubUnavailable(Exception):
     """The hub does not answer."""
+
+
+class HubLost(HubUnavailable):
+    """The hub took a question and went away before it answered."""
 
 
 class HubRefused(Exception):
@@ -46,6 +53,10 @@ class Visitor:
     role: Role
     identity: dict[str, str]
 
+    def in_role(self, role: Role) -> Visitor:
+        """The same person in ``role``."""
+        return self if role is self.role else replace(self, role=role)
+
 
 @dataclass(slots=True)
 class _Word:
@@ -54,23 +65,28 @@ class _Word:
 
 
 class Hub:
-    """Asks the hub with this instance's token or a visitor's."""
+    """Asks the hub with this instance's token or a visitor's. ``role_of``: what a person is here, at this moment."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
+        self.role_of: Callable[[str], Role] = lambda name: Role.OWNER if name == settings.owner else Role.NONE
         # Kept apart, so that a flood of bad tokens does not make the gateway forget a good one.
         self._yes: OrderedDict[bytes, _Word] = OrderedDict()
         self._no: OrderedDict[bytes, _Word] = OrderedDict()
         self._asking: dict[bytes, asyncio.Task[Visitor | None]] = {}
 
     async def visitor(self, token: str) -> Visitor | None:
-        """Who holds ``token``, None when it is nobody who may come in; raise `HubUnavailable`.
+        """Who holds ``token`` and her role now, None when it is nobody who may come in; raise `HubUnavailable`.
 
         The hub is asked again when its word is older than the setting ``fresh``, once for all who wait. While it is
         down its last yes holds for `OUTAGE` seconds; who is not known yet is not let in.
         """
         if secrets.compare_digest(token.encode(), self._settings.token.encode()):
             return None  # this gateway's own: whoever shows it got it from the cluster, not from the hub
+        found = await self._holder(token)
+        return None if found is None else found.in_role(self.role_of(found.name))
+
+    async def _holder(self, token: str) -> Visitor | None:
         key = hashlib.sha256(token.encode()).digest()
         known = self._yes.get(key) or self._no.get(key)
         if known is not None and time.monotonic() - known.at <= self._settings.fresh:
@@ -111,12 +127,12 @@ class Hub:
         raise HubUnavailable(fault)
 
     def _visitor(self, model: dict[str, Any]) -> Visitor | None:
-        if not self._settings.access_scopes & set(model.get("scopes", [])):
+        person = model.get("kind") == "user"
+        if not person or not self._settings.access_scopes & set(model.get("scopes", [])):
             return None
+        # The right to open the server is needed and gives no role: not a share's, not an administrator's.
         name = str(model.get("name", ""))
-        # Owner only for now. An administrator's right to open servers gives no way in: design.md.
-        owns = model.get("kind") == "user" and name == self._settings.owner
-        return Visitor(name, Role.OWNER if owns else Role.NONE, _identity(name, model.get("user_info") or {}))
+        return Visitor(name, Role.NONE, _identity(name, model.get("user_info") or {}))
 
     def authorize_url(self, state: str, challenge: str) -> str:
         """Where a browser logs in."""
@@ -163,19 +179,39 @@ class Hub:
 
     async def report(self, body: dict[str, str]) -> dict[str, Any]:
         """Tell the hub something about this gateway; raise `HubUnavailable` or `HubRefused`."""
+        return await self._own("POST", "", body=json.dumps(body)) or {}
+
+    async def people(self, after: int | None) -> dict[str, Any] | None:
+        """The hub's word on who may be here, held until it is another one than number ``after``.
+
+        None: it is not. Raise `HubUnavailable` (`HubLost` when it ended while it held the question) or `HubRefused`.
+        """
+        return await self._own("GET", "/people" if after is None else f"/people?after={after}", seconds=_HELD)
+
+    async def here(self, body: dict[str, Any]) -> None:
+        """Tell the hub who is here; raise `HubUnavailable` or `HubRefused`."""
+        await self._own("POST", "/people", body=json.dumps(body))
+
+    async def _own(
+        self, method: str, path: str, *, body: str | None = None, seconds: float = 10
+    ) -> dict[str, Any] | None:
         names = f"{quote(self._settings.owner, safe='@')}/{quote(self._settings.server_name)}"
+        address, token = f"/visa/gateways/{names}{path}", self._settings.token
         try:
-            path = f"/visa/gateways/{names}"
-            answer = await self._ask("POST", path, token=self._settings.token, body=json.dumps(body))
+            answer = await self._ask(method, address, token=token, body=body, seconds=seconds)
+        except HTTPStreamClosedError as error:
+            raise HubLost(str(error)) from error
         except HTTPError as error:
             if 400 <= error.code < 500:
                 raise HubRefused(str(error)) from error
             raise HubUnavailable(str(error)) from error
         except (OSError, ValueError) as error:
             raise HubUnavailable(str(error)) from error
-        return answer if isinstance(answer, dict) else {}
+        return answer if isinstance(answer, dict) else None
 
-    async def _ask(self, method: str, path: str, *, token: str = "", body: str | None = None) -> Any:
+    async def _ask(
+        self, method: str, path: str, *, token: str = "", body: str | None = None, seconds: float = 10
+    ) -> Any:
         headers = {"Authorization": f"token {token}"} if token else {}
         request = HTTPRequest(
             self._settings.api_url + path,
@@ -183,7 +219,7 @@ class Hub:
             headers=headers,
             body=body,
             connect_timeout=3,
-            request_timeout=10,
+            request_timeout=seconds,
             follow_redirects=False,
         )
         answer = await AsyncHTTPClient().fetch(request)

@@ -77,6 +77,8 @@ def ended(prefix: str, portal: str) -> tuple[str, str]:
     return page("Jupyter has stopped", body, script=_WAIT, data=f'data-ready="{html.escape(prefix)}_visa/ready"')
 
 
-def message(title: str, sentence: str, portal: str) -> tuple[str, str]:
-    """A sentence and the way home."""
-    return page(title, f'<p>{html.escape(sentence)}</p><p><a href="{html.escape(portal)}">Your home page</a></p>')
+def message(title: str, sentence: str, portal: str, ask: str = "") -> tuple[str, str]:
+    """A sentence and the way home, or to the page where one can ask to come in."""
+    asking = f'<p><a href="{html.escape(ask)}">Ask to come in</a></p>' if ask else ""
+    home = f'<p><a href="{html.escape(portal)}">Your home page</a></p>'
+    return page(title, f"<p>{html.escape(sentence)}</p>{asking}{home}")

@@ -27,7 +27,7 @@ class Socket(Watched):
         """Decide, open Jupyter's end, and only then the browser's."""
         try:
             admitted = await self.admit()
-            self._path = admitted.path
+            self._path, self._visitor = admitted.path, admitted.visitor
             self._upstream = await self._connect(admitted)
         except Refused as error:
             self.refuse(error)
@@ -62,6 +62,8 @@ class Socket(Watched):
 
     async def on_message(self, message: str | bytes) -> None:
         """To Jupyter; the next is read when this one is written."""
+        if self._ending:
+            return
         if activity.is_work(self._path, message):
             self.gateway.activity.happened()
         if self._upstream is not None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 
 from tornado.websocket import WebSocketHandler
 
-from visa.instances.access import may
+from visa.instances.access import Role, may
 from visa.session import headers
 from visa.session.guard import Guard, Refused
 from visa.session.hub import Visitor
@@ -26,6 +27,11 @@ class Watched(Guard, WebSocketHandler):
         self._tasks: list[asyncio.Task[None]] = []
         self._path = ""
         self._over = False
+        self._ending = False
+        self._visitor: Visitor | None = None
+        self.since = datetime.now(UTC)
+
+    session_kind = "notebook"
 
     def check_origin(self, origin: str) -> bool:
         """`admit` looked at it already."""
@@ -36,11 +42,17 @@ class Watched(Guard, WebSocketHandler):
         """The browser sessions that opened it; none with a token."""
         return [] if "Authorization" in self.request.headers else self.values_of(headers.OWN_COOKIE)
 
+    @property
+    def visitor_here(self) -> Visitor:
+        """Who opened it, in her role as it was last seen."""
+        return self._visitor or Visitor("", Role.NONE, {})
+
     def watch(self, *work: Coroutine[None, None, None]) -> None:
         """Begin the work and look again at the visitor; all of it ends with the websocket."""
         self.set_nodelay(True)
         self.gateway.sockets.add(self)
         self._tasks += [asyncio.create_task(one) for one in (*work, self._look_again())]
+        self.gateway.people.came(self)
 
     async def _look_again(self) -> None:
         while True:
@@ -51,9 +63,14 @@ class Watched(Guard, WebSocketHandler):
                 # 503: the hub has been away for longer than its last word holds.
                 self.end(1013 if error.status == 503 else NOT_ALLOWED, error.sentence)
                 return
-            if not may(visitor.role, "GET", self._path):
-                self.end(NOT_ALLOWED, "Your role does not allow this any more.")
-                return
+            self.reconsider(visitor)
+
+    def reconsider(self, visitor: Visitor) -> None:
+        """Hold what her role is now: end, or let the session narrow what passes."""
+        if not may(visitor.role, "GET", self._path):
+            self.end(NOT_ALLOWED, "Your role does not allow this any more.")
+        elif visitor != self._visitor:
+            self._visitor = visitor
             self.seen_again(visitor)
 
     def seen_again(self, visitor: Visitor) -> None:
@@ -64,6 +81,9 @@ class Watched(Guard, WebSocketHandler):
 
     def end(self, code: int, reason: str) -> None:
         """Close both sides now; a browser that does not read is not waited for."""
+        if self._ending:
+            return
+        self._ending = True
         self.close(code, reason[:120])
         self.close_upstream(1001, None)
         asyncio.get_running_loop().call_later(2, self._cut)
@@ -79,7 +99,9 @@ class Watched(Guard, WebSocketHandler):
 
     def on_close(self) -> None:
         """End the other side too."""
+        self._ending = True
         self.gateway.sockets.discard(self)
+        self.gateway.people.went(self)
         for task in self._tasks:
             task.cancel()
         self.close_upstream(self.close_code, self.close_reason)

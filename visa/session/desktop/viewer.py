@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
 
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketClosedError
@@ -43,13 +42,12 @@ class Viewer(Watched):
         """Nothing is under way yet."""
         super().initialize()
         self._stream: IOStream | None = None
-        self._visitor: Visitor | None = None
         self._rights: DesktopRights | None = None
         self._beginning: WithViewer | None = None
         self._from_viewer: FromViewer | None = None
-        self._since = datetime.now(UTC)
         self._meter = Meter()
-        self._ending = False
+
+    session_kind = "desktop"
 
     async def get(self, *args: str, **kwargs: str) -> None:
         """Decide, and only then take the websocket."""
@@ -79,7 +77,7 @@ class Viewer(Watched):
         if self._visitor is None:
             return {}
         shown = self._visitor.identity.get("display_name", self._visitor.name)
-        since = self._since.isoformat(timespec="seconds").replace("+00:00", "Z")
+        since = self.since.isoformat(timespec="seconds").replace("+00:00", "Z")
         return {"name": self._visitor.name, "display_name": shown, "role": self._visitor.role.value, "since": since}
 
     @property
@@ -198,12 +196,6 @@ class Viewer(Watched):
         if desktop_rights(visitor.role, self.gateway.settings.desktop) != self._rights:
             self.end(_AGAIN, "What you may do here has changed.")
 
-    def end(self, code: int, reason: str) -> None:
-        """Nothing passes any more."""
-        if not self._ending:
-            self._ending = True
-            super().end(code, reason)
-
     def close_upstream(self, code: int | None, reason: str | None) -> None:
         """The X server forgets this viewer."""
         if self._stream is not None:
@@ -211,7 +203,6 @@ class Viewer(Watched):
 
     def on_close(self) -> None:
         """She is not here any more."""
-        self._ending = True
         self.gateway.viewers.pop(self, None)
         super().on_close()
 

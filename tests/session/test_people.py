@@ -1,0 +1,337 @@
+"""Who has which role, and for how long: a gateway whose hub says what the tests want, a real Jupyter and X server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tornado.httpserver import HTTPServer
+
+from tests.session import rig
+from tests.session.desktop import xvnc
+from tests.session.test_pieces import GIVEN
+from visa.identifiers import instance_id
+from visa.instances.members import Membership, Sharing
+from visa.session import people as module
+from visa.session.app import make_app
+from visa.session.gateway import Gateway
+from visa.session.settings import GatewaySettings
+from visa.session.word import BadWord, Word, read
+
+DESKTOP = "desktop/websocket"
+MINE = instance_id("marie", "work")
+
+
+@dataclass
+class Site:
+    """A gateway in this process, its hub, and clients with tokens."""
+
+    url: str
+    gateway: Gateway
+    hub: rig.FakeHub
+    client: aiohttp.ClientSession
+
+    async def ask(self, who: str, path: str = "api/status", **more: Any) -> tuple[int, Any]:
+        """With ``who``'s token: status, and JSON where there is some."""
+        headers = {"Authorization": f"token {who}'s"}
+        async with self.client.request(more.pop("method", "GET"), self.url + path, headers=headers, **more) as answer:
+            return answer.status, await answer.json() if "json" in answer.content_type else None
+
+    def open(self, who: str) -> Any:
+        """A desktop, which waits for 20 s for the viewer to begin."""
+        return self.client.ws_connect(self.url + DESKTOP, headers={"Authorization": f"token {who}'s"})
+
+    async def until(self, who: str, status: int, seconds: float = 5) -> float:
+        """Until ``who`` is answered so; how long that took."""
+        began = time.monotonic()
+        while (last := (await self.ask(who))[0]) != status:
+            assert time.monotonic() - began < seconds, f"{who} still gets {last}, not {status}"
+            await asyncio.sleep(0.05)
+        return time.monotonic() - began
+
+    async def until_told(self, *here: tuple[str, str]) -> None:
+        """Until the hub was told that exactly these are here, in these roles."""
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            if self.hub.told and sorted((h["username"], h["role"]) for h in self.hub.told[-1]["here"]) == sorted(here):
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(self.hub.told[-1:])
+
+
+@contextlib.asynccontextmanager
+async def running(jupyter: rig.Jupyter) -> AsyncIterator[Site]:
+    """Lise and Grace hold tokens with the right to open the server, as an administrator or a share's holder does."""
+    fake = rig.FakeHub()
+    for name in ("lise", "pierre", "grace"):
+        fake.let_in(f"{name}'s", name, display_name=name.title())
+    async with fake.served() as api, aiohttp.ClientSession() as client:
+        given = {**GIVEN, "JUPYTERHUB_API_URL": api, "VISA_RUN": str(jupyter.run), "JUPYTERHUB_SERVER_NAME": "work"}
+        gateway = Gateway(GatewaySettings.read(given))
+        server = HTTPServer(make_app(gateway))
+        server.listen(0, "127.0.0.1")
+        port = next(iter(server._sockets.values())).getsockname()[1]
+        tasks = [asyncio.create_task(work) for work in (gateway.people.follow(), gateway.people.tell())]
+        try:
+            await gateway.people.wait(0, 10)
+            yield Site(f"http://127.0.0.1:{port}{rig.SERVER}", gateway, fake, client)
+        finally:
+            for task in tasks:
+                task.cancel()
+            server.stop()
+            gateway.close_sockets()
+            await server.close_all_connections()
+
+
+@pytest.fixture(scope="module")
+def desktop(jupyter: rig.Jupyter) -> Iterator[None]:
+    """An X server in Jupyter's run folder."""
+    with xvnc.running(jupyter.run):
+        yield
+
+
+@pytest.fixture
+async def site(jupyter: rig.Jupyter, desktop: None) -> AsyncIterator[Site]:
+    async with running(jupyter) as one:
+        yield one
+
+
+async def closed(socket: aiohttp.ClientWebSocketResponse, seconds: float = 5) -> int | None:
+    """The code with which it is closed within ``seconds``."""
+    async with asyncio.timeout(seconds):
+        while not (await socket.receive()).type.value & 0x100 and not socket.closed:
+            pass
+    return socket.close_code
+
+
+async def test_a_member_is_in_and_out_within_seconds(site: Site) -> None:
+    assert (await site.ask("lise"))[0] == 403
+    site.hub.share("lise", "collaborator")
+    assert await site.until("lise", 200) < 2
+    cookie = {"Cookie": "visa-session=" + site.gateway.sessions.open("lise's")}
+    async with site.open("lise") as socket, site.client.get(site.url + "api/status", headers=cookie) as by_cookie:
+        assert by_cookie.status == 200
+        site.hub.share("lise", None)
+        began = time.monotonic()
+        assert await closed(socket) == 4403
+        assert time.monotonic() - began < 2
+    assert (await site.ask("lise"))[0] == 403
+    async with site.client.get(site.url + "api/status", headers=cookie) as answer:
+        assert answer.status == 403
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await site.open("lise")
+
+
+async def test_the_right_to_open_the_server_is_no_role(site: Site) -> None:
+    """An administrator's, or a share that JupyterHub's own API made; said to the hub once."""
+    for _ in range(3):
+        status, told = await site.ask("grace")
+        assert (status, told["ask"]) == (403, f"/services/visa/instances/{MINE}")
+    cookie = {"Cookie": "visa-session=" + site.gateway.sessions.open("grace's")}
+    async with site.client.get(site.url, headers={**cookie, "Sec-Fetch-Mode": "navigate"}) as page:
+        assert page.status == 403
+        assert f'href="/services/visa/instances/{MINE}"' in await page.text()
+    site.hub.let_in("service's", "marie")
+    site.hub.people["service's"]["kind"] = "service"
+    assert (await site.ask("service"))[0] == 401, "a service of her name is not she"
+    await asyncio.sleep(0.5)
+    assert [name for told in site.hub.told for name in told["refused"]] == ["grace"]
+
+
+async def test_a_changed_role_is_held_at_once(site: Site) -> None:
+    site.hub.share("lise", "collaborator")
+    await site.until("lise", 200)
+    path, body = "api/contents/by-lise.txt", {"type": "file", "format": "text", "content": "x"}
+    assert (await site.ask("lise", path, method="PUT", json=body))[0] in (200, 201)
+    number = site.gateway.people.number
+    site.hub.share("lise", "observer")
+    await site.gateway.people.wait(number, 5)
+    assert (await site.ask("lise", path, method="PUT", json=body))[0] == 403
+    assert (await site.ask("lise"))[0] == 200
+    assert (await site.ask("lise", "anything/else"))[0] == 403
+
+
+async def test_a_membership_ends_by_itself(site: Site) -> None:
+    site.hub.share("lise", "observer", until=(datetime.now(UTC) + timedelta(seconds=1.5)).isoformat())
+    await site.until("lise", 200)
+    async with site.open("lise") as socket:
+        assert await closed(socket) == 4403
+    assert (await site.ask("lise"))[0] == 403
+
+
+# presence
+
+
+async def test_with_the_owner_only_while_she_is_there(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LEFT", 0.6)
+    site.hub.share("lise", "collaborator")
+    site.hub.share("grace", "support", way="break-glass")
+    site.hub.share_as(presence="with-owner", on_leave="disconnect")
+    await site.until("grace", 200)
+    status, told = await site.ask("lise")
+    assert (status, "only while marie is there" in told["title"]) == (403, True)
+    async with site.open("marie"):
+        await site.until("lise", 200, 1)
+        lise, grace = await site.open("lise"), await site.open("grace")
+    began = time.monotonic()
+    assert await closed(lise) == 4403
+    assert time.monotonic() - began > 0.4, "a page that is loaded anew sends nobody away"
+    assert (await site.ask("lise"))[0] == 403
+    assert (await site.ask("grace"))[0] == 200
+    assert not grace.closed
+    await grace.close()
+
+
+async def test_read_only_until_she_returns_for_those_who_were_there(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LEFT", 0.3)
+    site.hub.share("lise", "collaborator", with_owner=True)
+    site.hub.share("pierre", "collaborator", with_owner=True)
+    site.hub.share_as(on_leave="read-only")
+    async with site.open("marie"):
+        await site.until("lise", 200)
+        lise = await site.open("lise")
+        await site.until_told(("marie", "owner"), ("lise", "collaborator"))
+    assert await closed(lise) == 1012, "she begins anew, as an observer"
+    lise = await site.open("lise")
+    await site.until_told(("lise", "observer"))
+    assert (await site.ask("lise", "api/contents", method="POST", json={}))[0] == 403
+    await site.until("pierre", 403, 1)
+    await lise.close()
+    await site.until_told()
+    assert (await site.ask("lise"))[0] == 200, "she loads her page anew"
+    async with site.open("marie"), site.open("lise"):
+        await site.until("pierre", 200, 1)
+        await site.until_told(("marie", "owner"), ("lise", "collaborator"))
+
+
+# the hub
+
+
+async def test_a_minute_without_the_hub_leaves_the_owner_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.hub.share("lise", "observer")
+    await site.until("lise", 200)
+    monkeypatch.setattr(module, "STALE", 1.0)
+    monkeypatch.setattr(module, "_PAUSES", (0.1, 0.2))
+    async with site.open("lise") as lise, site.open("marie") as marie:
+        site.hub.down = True
+        await asyncio.sleep(0.5)
+        assert (await site.ask("lise"))[0] == 200, "a hub that restarts sends nobody away"
+        assert await closed(lise) == 4403
+        assert (await site.ask("lise"))[0] == 403
+        assert (await site.ask("marie"))[0] == 200
+        site.hub.down = False
+        site.hub.number += 1
+        await site.until("lise", 200)
+        assert not marie.closed
+
+
+async def test_a_word_that_is_none_changes_nothing(site: Site) -> None:
+    site.hub.share("lise", "observer")
+    await site.until("lise", 200)
+    site.hub.share("pierre", "owner")
+    await asyncio.sleep(0.5)
+    assert (await site.ask("pierre"))[0] == 403
+    assert (await site.ask("lise"))[0] == 200
+
+
+async def test_the_hub_is_told_who_is_here(site: Site) -> None:
+    site.hub.share("lise", "observer")
+    await site.until("lise", 200)
+    await site.until_told()
+    async with site.open("marie"), site.open("lise"), site.open("lise"):
+        await site.until_told(("marie", "owner"), ("lise", "observer"))
+    await site.until_told()
+    (kind,) = {h["session"] for told in site.hub.told for h in told["here"]}
+    assert kind == "desktop"
+
+
+# the pages
+
+
+async def test_pages_are_told_who_is_here_and_who_asks(site: Site) -> None:
+    request = {"id": 7, "kind": "guest", "username": "pierre", "name": "Pierre Curie", "wanted": "observer"}
+    site.hub.requests = [{**request, "reason": "to see", "since": "2026-01-01T00:00:00+00:00"}]
+    site.hub.share("lise", "collaborator")
+    await site.until("lise", 200)
+    _, marie = await site.ask("marie", "_visa/people")
+    assert marie["you"] == {"username": "marie", "role": "owner"}
+    assert [one["id"] for one in marie["requests"]] == [7]
+    assert marie["portal"].endswith(f"/services/visa/instances/{MINE}")
+    _, lise = await site.ask("lise", "_visa/people")
+    assert (lise["you"]["role"], lise["requests"]) == ("collaborator", [])
+    waiting = asyncio.create_task(site.ask("lise", f"_visa/people?after={lise['number']}"))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    site.hub.share_as(approvers="collaborators")
+    _, lise = await asyncio.wait_for(waiting, 3)
+    assert [one["username"] for one in lise["requests"]] == ["pierre"]
+    waiting = asyncio.create_task(site.ask("lise", f"_visa/people?after={lise['number']}"))
+    async with site.open("marie"):
+        _, lise = await asyncio.wait_for(waiting, 3)
+        assert [(one["username"], one["role"], one["session"]) for one in lise["here"]] == [
+            ("marie", "owner", "desktop")
+        ]
+    number = site.gateway.people.number
+    waiting = asyncio.create_task(site.ask("lise", f"_visa/people?after={number}"))
+    await asyncio.sleep(0.1)
+    site.hub.share("lise", None)
+    status, told = await asyncio.wait_for(waiting, 3)
+    assert (status, "here" in told) == (403, False)
+
+
+# the word
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+GOOD: dict[str, Any] = {
+    "number": 3,
+    "members": [
+        {"username": "lise", "name": "Lise", "role": "observer", "way": "team", "until": None, "with_owner": True,
+         "since": "2026-01-01T00:00:00+00:00"}
+    ],
+    "sharing": Sharing().told(),
+    "requests": [],
+    "help": False,
+}  # fmt: skip
+
+
+@given(st.sampled_from(sorted(GOOD)), JSON)
+def test_a_word_is_read_or_void(key: str, value: Any) -> None:
+    try:
+        word = read({**GOOD, key: value}, MINE)
+    except BadWord:
+        return
+    assert isinstance(word, Word)
+    assert all(isinstance(member, Membership) for member in word.members.values())
+
+
+@given(st.sampled_from(sorted(GOOD["members"][0])), JSON)
+def test_a_member_is_read_or_all_is_void(key: str, value: Any) -> None:
+    try:
+        word = read({**GOOD, "members": [{**GOOD["members"][0], key: value}]}, MINE)
+    except BadWord:
+        return
+    (member,) = word.members.values()
+    assert member.role in ("observer", "collaborator", "support", "support-view")
+
+
+@pytest.mark.parametrize("key", sorted(GOOD))
+def test_a_word_without_a_part_is_void(key: str) -> None:
+    with pytest.raises(BadWord):
+        read({k: v for k, v in GOOD.items() if k != key}, MINE)
+    assert read(GOOD, MINE).name("lise") == "Lise"

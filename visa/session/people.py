@@ -1,0 +1,283 @@
+"""Who may be here, and who is. The hub says the first; what follows from both is held for every request and websocket.
+
+The hub's word comes by a question that it holds open (docs/developers/people.md), so a change is here within a second
+or two. Nothing is guessed: before its first word, and a minute after its last sign of life, only the owner has a role.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from visa.identifiers import instance_id
+from visa.instances.access import Role
+from visa.instances.members import OWNER_AWAY, Approvers, Sharing, role_now
+from visa.session.hub import Hub, HubLost, HubRefused, HubUnavailable, Visitor
+from visa.session.settings import GatewaySettings
+from visa.session.word import BadWord, Word, read
+
+log = logging.getLogger(__name__)
+
+STALE = 60.0
+"""Seconds after the hub's last sign of life from which on nobody but the owner has a role."""
+LEFT = OWNER_AWAY.total_seconds()
+_HELD = 55.0
+_PAUSES = (0.25, 5.0)
+_AGAIN = 60.0
+_SETTLING = 0.3
+_REFUSED_AGAIN = 600.0
+_MOST_REFUSED = 50
+
+
+class Present(Protocol):
+    """An open websocket and who holds it."""
+
+    @property
+    def visitor_here(self) -> Visitor: ...
+
+    @property
+    def session_kind(self) -> str: ...
+
+    @property
+    def since(self) -> datetime: ...
+
+    def reconsider(self, visitor: Visitor) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """Somebody with a websocket open, once for each kind of session. ``way``: how a member came to be one."""
+
+    username: str
+    display_name: str
+    role: Role
+    way: str
+    session: str
+    since: str
+
+
+class People:
+    """The roles of one instance, now. ``number`` grows with every change that its pages show."""
+
+    def __init__(self, settings: GatewaySettings, hub: Hub) -> None:
+        self.owner = settings.owner
+        self.id = instance_id(settings.owner, settings.server_name)
+        self.number = 0
+        self._hub = hub
+        self._word: Word | None = None
+        self._heard = self._answered = 0.0
+        self._present: dict[Present, None] = {}
+        self._owner_left: float | None = None
+        self._owner_here = False
+        self._were: frozenset[str] = frozenset()
+        self._shown: object = None
+        self._changed = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._refused: dict[str, float] = {}
+        self._untold: list[str] = []
+
+    # roles
+
+    @property
+    def known(self) -> bool:
+        """Whether the hub's word counts: there is one, and the hub lives."""
+        return self._word is not None and time.monotonic() - self._heard < STALE
+
+    def role(self, username: str) -> Role:
+        """Of a person, at this moment."""
+        if username == self.owner:
+            return Role.OWNER
+        word = self._word
+        if word is None or not self.known:
+            return Role.NONE
+        return role_now(
+            username,
+            self.owner,
+            word.members.get(username),
+            word.sharing,
+            owner_here=self.owner_here,
+            was_here=username in self._were,
+            now=datetime.now(UTC),
+        )
+
+    def is_member(self, username: str) -> bool:
+        """Whether only the owner's absence can keep her out."""
+        member = self._word.members.get(username) if self._word else None
+        return self.known and member is not None and not member.over(datetime.now(UTC))
+
+    @property
+    def owner_here(self) -> bool:
+        """Whether she has a websocket open, or had one a moment ago."""
+        if any(one.visitor_here.name == self.owner for one in self._present):
+            return True
+        return self._owner_left is not None and time.monotonic() - self._owner_left < LEFT
+
+    @property
+    def sharing(self) -> Sharing:
+        """What the owner set."""
+        return self._word.sharing if self._word else Sharing()
+
+    # who is here
+
+    def came(self, socket: Present) -> None:
+        """A websocket is open."""
+        self._present[socket] = None
+        self.settle()
+
+    def went(self, socket: Present) -> None:
+        """It is closed."""
+        if socket in self._present:
+            del self._present[socket]
+            if socket.visitor_here.name == self.owner:
+                self._owner_left = time.monotonic()
+            self.settle()
+
+    def here(self) -> tuple[Here, ...]:
+        """Who has websockets open, as they came."""
+        found: dict[tuple[str, str], Here] = {}
+        for one in self._present:
+            visitor, kind = one.visitor_here, one.session_kind
+            name, role = visitor.name, self.role(visitor.name)
+            if role is Role.NONE:
+                continue  # just sent away
+            member = self._word.members.get(name) if self._word and role is not Role.OWNER else None
+            shown, way = visitor.identity.get("display_name", name), member.way.value if member else ""
+            since = one.since.isoformat(timespec="seconds").replace("+00:00", "Z")
+            found.setdefault((name, kind), Here(name, shown, role, way, kind, since))
+        return tuple(found.values())
+
+    def requests(self, role: Role) -> list[dict[str, Any]]:
+        """Who asks to come in, for those who may answer."""
+        word = self._word
+        if word is None or not (role is Role.OWNER or (role is Role.COLLABORATOR and self._collaborators_answer)):
+            return []
+        return [dict(request) for request in word.requests]
+
+    @property
+    def _collaborators_answer(self) -> bool:
+        return self.sharing.approvers is Approvers.COLLABORATORS
+
+    @property
+    def help(self) -> bool:
+        """Whether the owner has asked for help and nobody closed that."""
+        return self._word is not None and self._word.help
+
+    def refused(self, username: str) -> None:
+        """Somebody without a role was at the door; told to the hub for its audit trail, now and then."""
+        now = time.monotonic()
+        self._refused = {name: at for name, at in self._refused.items() if now - at < _REFUSED_AGAIN}
+        if username not in self._refused and len(self._refused) < _MOST_REFUSED:
+            self._refused[username] = now
+            self._untold.append(username)
+            self._say()
+
+    # changes
+
+    def settle(self) -> None:
+        """Hold what is true now: websockets are narrowed or closed, pages told; and look again when time changes it."""
+        here = self.owner_here
+        if here and not self._owner_here:
+            self._were = frozenset()
+        elif self._owner_here and not here:
+            self._were = frozenset(one.visitor_here.name for one in self._present)
+        self._owner_here = here
+        for one in list(self._present):
+            visitor = one.visitor_here
+            one.reconsider(visitor.in_role(self.role(visitor.name)))
+        word = self._word
+        shown = (self.here(), word and (word.number, word.requests), self.known)
+        if shown != self._shown:
+            self._shown = shown
+            self._say()
+        self._look_at_the_next_end()
+
+    def _say(self) -> None:
+        self.number += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _look_at_the_next_end(self) -> None:
+        """Of the owner's stay, of a membership, or of the time for which the hub's word counts."""
+        if self._timer is not None:
+            self._timer.cancel()
+        now, ends = time.monotonic(), []
+        if self._owner_left is not None:
+            ends.append(self._owner_left + LEFT - now)
+        if self._word is not None:
+            ends.append(self._heard + STALE - now)
+            wall = datetime.now(UTC)
+            ends += [(m.until - wall).total_seconds() for m in self._word.members.values() if m.until is not None]
+        coming = [end for end in ends if end > 0]
+        if coming:
+            self._timer = asyncio.get_running_loop().call_later(min(coming) + 0.01, self.settle)
+
+    async def wait(self, number: int, seconds: float) -> None:
+        """Until `number` is another one, or ``seconds`` are over."""
+        end = time.monotonic() + seconds
+        while self.number == number and (left := end - time.monotonic()) > 0:
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                return
+
+    # the hub
+
+    async def follow(self) -> None:
+        """Until cancelled: keep the hub's last word."""
+        pause = _PAUSES[0]
+        while True:
+            try:
+                self._take(await self._hub.people(self._word.number if self._word else None))
+                pause = _PAUSES[0]
+                continue
+            except HubLost:
+                # It lived for as long as it held the question, which is not longer than this.
+                self._heard = min(time.monotonic(), self._answered + _HELD)
+                log.info("The hub went away")
+            except (HubUnavailable, HubRefused, BadWord) as error:
+                log.warning("The hub does not say who may be here: %s", error)
+            self.settle()
+            await asyncio.sleep(pause * random.uniform(0.7, 1.3))
+            pause = min(2 * pause, _PAUSES[1])
+
+    def _take(self, answer: dict[str, Any] | None) -> None:
+        if answer is not None:
+            self._word = read(answer, self.id)
+        self._heard = self._answered = time.monotonic()
+        self.settle()
+
+    async def tell(self) -> None:
+        """Until cancelled: tell the hub who is here, at every change and every minute."""
+        told: object = None
+        again = 0.0
+        while True:
+            number, here = self.number, self.here()
+            if here != told or self._untold or time.monotonic() >= again:
+                took = await self._tell(here)
+                told, again = here, time.monotonic() + (_AGAIN if took else _PAUSES[1])
+            await self.wait(number, again - time.monotonic())
+            await asyncio.sleep(_SETTLING)
+
+    async def tell_the_end(self) -> None:
+        """The gateway goes away: nobody is here."""
+        await self._tell(())
+
+    async def _tell(self, here: Iterable[Here]) -> bool:
+        refused, self._untold = self._untold, []
+        listed = [
+            {"username": one.username, "role": one.role.value, "session": one.session, "since": one.since}
+            for one in here
+        ]
+        try:
+            await self._hub.here({"here": listed, "refused": refused})
+        except (HubUnavailable, HubRefused) as error:
+            log.warning("The hub was not told who is here: %s", error)
+            self._untold = refused + self._untold
+            return False
+        return True
