@@ -97,12 +97,15 @@ async def test_the_owner_sees_who_is_here_and_who_asks(lab: Lab) -> None:
     assert "/services/visa/" in (await opened.value).url
     async with page.expect_popup() as opened:
         await bar.get_by_role("button", name="Share").click()
-    assert (await opened.value).url.endswith("#people")
+        members = await opened.value
+    assert members.url.endswith("#people")
+    await members.close()
+    await page.bring_to_front()
     word.say(requests=[{**ASKS, "id": 8, "name": "Niels"}])
     await expect(page.locator(".jp-toastContainer", has_text="Niels")).to_be_visible(timeout=2000)
     word.say(requests=[], here=[MARIE, {**PIERRE, "role": "support-view", "way": "break-glass"}])
     await expect(page.locator(".jp-toastContainer", has_text="Niels")).to_have_count(0)
-    await expect(page.locator(".jp-toastContainer")).to_contain_text("Pierre Curie watches here without your consent")
+    await expect(page.locator(".jp-toastContainer")).to_contain_text("Pierre Curie watches here without the owner's consent")
     assert lab.faults == []
 
 

@@ -15,6 +15,8 @@ from visa.session.handlers import Small
 
 _HERE = Path(__file__).parent
 OWN = _HERE / "static"
+WORD = _HERE.parent / "environment/lab-word.js"
+"""JupyterLab's page has it too; here it is ``word.js``."""
 NOVNC = _HERE / "novnc/package"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 _NAME = re.compile(r"(?:[0-9a-z][0-9a-z_-]*/)*[0-9a-z][0-9a-z_-]*\.(?:js|css|svg)")
@@ -30,6 +32,7 @@ def files() -> dict[str, Path]:
     """All that may be asked for, by its name below ``static/<version>/``."""
     parts = [("", OWN), ("novnc/core/", NOVNC / "core"), ("novnc/vendor/", NOVNC / "vendor")]
     found = {f"{name}{path.relative_to(folder)}": path for name, folder in parts for path in folder.rglob("*")}
+    found["word.js"] = WORD
     return {name: path for name, path in found.items() if _NAME.fullmatch(name) and path.is_file()}
 
 

@@ -1,4 +1,4 @@
-// What the gateway says of the people here, for as long as the page is open.
+// What the gateway says of the people here, for as long as the page is open: in JupyterLab, and on the desktop's page.
 
 const PATIENCE = 5000;
 const HELD = 90_000;
@@ -60,6 +60,77 @@ export class Word extends EventTarget {
   }
 }
 
+/** From the most that one may do to the least. */
+export const ROLES = {
+  owner: "owner",
+  support: "support, works here",
+  collaborator: "works here too",
+  "support-view": "support, watches",
+  observer: "watches",
+};
+const SHORT = {
+  observer: "You are watching",
+  "support-view": "You are watching as support",
+  support: "You are support",
+  collaborator: "You work here too",
+};
+const WANTED = {
+  collaborator: "to work here",
+  observer: "to watch",
+  act: "to help you and work here",
+  support: "to help you and work here",
+  view: "to help you and watch",
+  "support-view": "to help you and watch",
+};
+
+/** One's own role in two or three words, and in a sentence; empty for the owner, who knows. */
+export const short = (role) => SHORT[role] ?? "";
+export function said(role, owner) {
+  if (role === "observer") return `You are watching: what ${owner} does is shown as it happens, and you can change nothing.`;
+  if (role === "support-view") return `You are watching as support: what ${owner} does is shown as it happens, and you can change nothing.`;
+  if (role === "support") return `You are here as support, and work as ${owner}.`;
+  if (role === "collaborator") return `You work here as ${owner}.`;
+  return "";
+}
+
+/** That one's role is another one now. */
+export const changed = (word) => `Your role has changed. ${said(word.role, word.owner) || "This instance is yours."}`;
+
+/** Each person once, as the strongest that she is here. */
+export function persons(here) {
+  const order = Object.keys(ROLES);
+  const found = new Map();
+  for (const one of here) {
+    const known = found.get(one.username);
+    if (!known || order.indexOf(one.role) < order.indexOf(known.role)) found.set(one.username, one);
+  }
+  return [...found.values()].sort((a, b) => order.indexOf(a.role) - order.indexOf(b.role));
+}
+
+/** `[name, what she is and since when]`, for a list. */
+export function lineOf(one, you) {
+  const from = one.since ? `, since ${new Date(one.since).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}` : "";
+  return [`${called(one)}${one.username === you.username ? " (you)" : ""}`, `${ROLES[one.role] ?? one.role}${from}`];
+}
+
+/** What has to be told to this person: a sentence and what its button says, by a key that stays the same. */
+export function news({ requests, here, you }) {
+  const told = new Map();
+  for (const one of requests) {
+    const why = one.reason ? `: “${one.reason.length > 60 ? `${one.reason.slice(0, 59)}…` : one.reason}”` : ".";
+    told.set(`request ${one.id}`, { text: `${called(one)} asks ${WANTED[one.wanted] ?? "to come in"}${why}`, action: "Answer on the portal" });
+  }
+  for (const one of here) {
+    if (one.way !== "break-glass" || one.username === you.username) continue;
+    const does = looksOn(one.role) ? "watches" : "works";
+    const text = `${called(one)} ${does} here without the owner's consent, as administrators may in an emergency.`;
+    told.set(`break-glass ${one.username} ${one.role}`, { text, action: "See the reason", grave: true });
+  }
+  return told;
+}
+
+/** The portal's page of the people on this instance, where requests are answered. */
+export const members = ({ now }) => (now.portal ? `${now.portal}#people` : "/");
 export const called = ({ display_name, name, username }) => display_name || name || username;
 
 /** The answer, or `{gone}` when it is a refusal; throws when there is none to rely on. */

@@ -145,16 +145,17 @@ export class Connection extends EventTarget {
   }
 
   /** Whether a close of the gateway's own says that trying again is of no use. */
-  #refused({ code, reason }) {
+  #refused({ code, reason }, was = false) {
     const refused = code === NOT_ALLOWED;
-    if (reason && code !== ENDED) words.trouble(new Trouble(refused ? "refused" : "later", reason), () => this.now());
+    const kind = !refused ? "later" : was ? "removed" : "refused";
+    if (reason && code !== ENDED) words.trouble(new Trouble(kind, reason), () => (refused ? this.open() : this.now()));
     return refused;
   }
 
   #lost(closing) {
     this.screen = null;
     this.dispatchEvent(new Event("disconnect"));
-    if (!this.#refused(closing)) this.open();
+    if (!this.#refused(closing, true)) this.open();
   }
 
   async #pause() {

@@ -58,7 +58,8 @@ async function look() {
       meter.answered(now.viewer.round_trip_ms ?? now.took);
       people.show(now);
     } catch (problem) {
-      if (problem.kind === "refused" || problem.kind === "login") words.trouble(problem, () => look());
+      if (problem.kind === "refused") words.trouble({ kind: "removed", message: problem.message }, () => connection.open());
+      else if (problem.kind === "login") words.trouble(problem, () => look());
     }
   }
   setTimeout(look, document.hidden ? SELDOM : OFTEN);
@@ -66,4 +67,5 @@ async function look() {
 
 words.opening(false);
 connection.open();
+people.follow((sentence) => words.trouble({ kind: "removed", message: sentence }, () => connection.open()));
 setTimeout(look, 1000);

@@ -64,6 +64,8 @@ export function trouble(problem, again) {
       return say("Please log in again", problem.message, [reload]);
     case "refused":
       return say("You are not let in", problem.message, [home()]);
+    case "removed":
+      return say("You are not on this instance any more", problem.message, [home(), retry]);
     case "stopped":
       return say("The instance is stopped", "Start it again on your home page; this page then goes on by itself.", [home(), retry]);
     case "hub":
