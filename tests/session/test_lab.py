@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -29,18 +29,20 @@ class Lab:
 
     context: BrowserContext
     gateway: rig.Gateway
-    home: Path
+    name: str
     acts: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
-    async def open(self, word: Word | None, path: str = "lab/tree/notes.ipynb") -> Page:
-        """A notebook with ``word`` of the people here."""
+    async def open(self, word: Word | None) -> Page:
+        """The notebook with ``word`` of the people here; None: the gateway knows of no people."""
         page = await self.context.new_page()
         if word is not None:
             await word.attach(page)
+        else:
+            await page.route("**/_visa/people*", lambda route: route.fulfill(status=404))
         page.on("request", self._note)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
-        await page.goto(self.gateway.url + path)
+        await page.goto(f"{self.gateway.url}lab/tree/{self.name}?reset")
         await page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         return page
 
@@ -59,9 +61,9 @@ async def lab(jupyter: rig.Jupyter) -> AsyncIterator[Lab]:
     """One notebook in Marie's home."""
     book = nbformat.v4.new_notebook()
     book.cells = [nbformat.v4.new_code_cell("print(6 * 7)", id="a"), nbformat.v4.new_markdown_cell("a *note*", id="b")]
-    target = jupyter.home / "notes.ipynb"
+    name = f"{secrets.token_hex(4)}.ipynb"
     book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    target.write_text(nbformat.writes(book))
+    (jupyter.home / name).write_text(nbformat.writes(book))
     if THEME == "dark":
         settings = jupyter.home / ".jupyter/lab/user-settings/@jupyterlab/apputils-extension"
         settings.mkdir(parents=True, exist_ok=True)
@@ -75,7 +77,7 @@ async def lab(jupyter: rig.Jupyter) -> AsyncIterator[Lab]:
             cookie = await rig.session_cookie(gateway)
             place = {"domain": "127.0.0.1", "path": rig.SERVER}
             await context.add_cookies([{"name": "visa-session", "value": cookie, **place}])  # type: ignore[list-item]
-            yield Lab(context, gateway, jupyter.home)
+            yield Lab(context, gateway, name)
             await browser.close()
 
 
@@ -86,7 +88,7 @@ async def test_the_owner_sees_who_is_here_and_who_asks(lab: Lab) -> None:
     await expect(bar.get_by_role("button", name="Only you")).to_be_visible()
     word.say(here=[MARIE, PIERRE, IRENE], requests=[ASKS])
     toast = page.locator(".jp-toastContainer", has_text="Lise Meitner asks to watch: “the peak at 0.3”")
-    await expect(toast).to_be_visible(timeout=2000)
+    await expect(toast).to_be_visible(timeout=20_000)  # the first: JupyterLab still loads what shows them
     await bar.get_by_role("button", name="3 here").click()
     people = page.locator("#visa-here")
     await expect(people).to_contain_text("Pierre Curie")
@@ -94,10 +96,12 @@ async def test_the_owner_sees_who_is_here_and_who_asks(lab: Lab) -> None:
     await lab.picture(page, "lab-owner")
     async with page.expect_popup() as opened:
         await toast.get_by_role("button", name="Answer on the portal").click()
-    assert "/services/visa/" in (await opened.value).url
+    answer = await opened.value
+    assert "/services/visa/" in answer.url
+    await answer.close()
     async with page.expect_popup() as opened:
         await bar.get_by_role("button", name="Share").click()
-        members = await opened.value
+    members = await opened.value
     assert members.url.endswith("#people")
     await members.close()
     await page.bring_to_front()
@@ -105,7 +109,9 @@ async def test_the_owner_sees_who_is_here_and_who_asks(lab: Lab) -> None:
     await expect(page.locator(".jp-toastContainer", has_text="Niels")).to_be_visible(timeout=2000)
     word.say(requests=[], here=[MARIE, {**PIERRE, "role": "support-view", "way": "break-glass"}])
     await expect(page.locator(".jp-toastContainer", has_text="Niels")).to_have_count(0)
-    await expect(page.locator(".jp-toastContainer")).to_contain_text("Pierre Curie watches here without the owner's consent")
+    await expect(page.locator(".jp-toastContainer")).to_contain_text(
+        "Pierre Curie watches here without the owner's consent"
+    )
     assert lab.faults == []
 
 
@@ -160,10 +166,7 @@ async def test_a_role_that_changes_and_ends_is_said(lab: Lab) -> None:
 
 
 async def test_without_a_word_of_people_lab_is_as_ever(lab: Lab) -> None:
-    page = await lab.context.new_page()
-    await page.route("**/_visa/people*", lambda route: route.fulfill(status=404))
-    await page.goto(lab.gateway.url + "lab/tree/notes.ipynb")
-    await page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    page = await lab.open(None)
     await expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")).to_be_visible(timeout=60_000)
     await expect(page.locator(".visa-people")).to_have_count(0)
     cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first

@@ -21,6 +21,7 @@ from tests.session import rig
 from tests.session.desktop import xvnc
 from tests.session.desktop.conftest import Desk, MakeDesk
 from tests.session.desktop.relay import Relay
+from tests.session.people_page import ASKS, IRENE, MARIE, PIERRE, PORTAL, Word
 
 PICTURES = os.environ.get("VISA_PICTURES", "")
 """A folder for screenshots to look at."""
@@ -259,19 +260,57 @@ async def test_without_a_gateway_it_says_so(seen: Seen) -> None:
 
 async def test_who_is_here_is_told_with_the_connections_figures(seen: Seen) -> None:
     await expect(seen.page.locator("#people-button")).to_have_text("Only you")
-    other = await opened(seen.context, seen.desk)
-    await expect(seen.page.locator("#people-button")).to_have_text("2 here", timeout=10_000)
-    await seen.page.bring_to_front()
     await seen.page.locator("#people-button").click()
-    await expect(seen.page.locator("#people-list li")).to_have_count(2)
-    await expect(seen.page.locator("#people-list li").first).to_contain_text("marie (owner, since ")
+    await expect(seen.page.locator("#people-list li")).to_have_count(1)
+    await expect(seen.page.locator("#people-list li")).to_contain_text("marie (you), owner, since ")
     seen.x.start("xterm", "-e", "sh", "-c", "while sleep 0.1; do date; done")
     moving = re.compile(r"^\d+ ms · [1-9]\d* fps · [\d.]+ Mbit/s$")
     await expect(seen.page.locator("#meter")).to_have_text(moving, timeout=10_000)
     state = await (await seen.page.request.get(f"{seen.desk.url}state")).json()
     assert 0 < state["viewer"]["round_trip_ms"] < 5000
-    await other.close()
-    await expect(seen.page.locator("#people-button")).to_have_text("Only you", timeout=10_000)
+
+
+async def test_people_and_requests_are_told(chromium: Browser, marie_desk: Desk) -> None:
+    with xvnc.running(marie_desk.run):
+        for scheme in ("dark", "light"):
+            options = {"color_scheme": scheme, "viewport": {"width": 1440, "height": 900}}
+            context = await context_of(chromium, marie_desk, **options)
+            page, word = await context.new_page(), Word("owner", MARIE)
+            await word.attach(page)
+            await page.goto(marie_desk.url)
+            await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
+            word.say(here=[MARIE, IRENE, {**PIERRE, "way": "break-glass"}], requests=[ASKS])
+            asks = page.locator(".ask", has_text="Lise Meitner asks to watch")
+            await expect(asks).to_be_visible(timeout=2000)
+            await expect(page.locator(".ask.grave")).to_contain_text(
+                "Pierre Curie watches here without the owner's consent"
+            )
+            await expect(asks.get_by_role("link")).to_have_attribute("href", f"{PORTAL}#people")
+            await page.get_by_role("button", name="3 here").click()
+            await expect(page.locator("#people-list li").nth(1)).to_contain_text("Irène Joliot, works here too")
+            await expect(page.get_by_role("link", name="Share this instance")).to_be_visible()
+            assert (await Axe().run(page)).violations_count == 0
+            await pictured(page, f"desktop-owner-{scheme}")
+            word.say(requests=[])
+            await expect(asks).to_have_count(0)
+            await context.close()
+
+
+async def test_a_role_that_changes_and_ends_is_said(chromium: Browser, marie_desk: Desk) -> None:
+    with xvnc.running(marie_desk.run):
+        context = await context_of(chromium, marie_desk, viewport={"width": 1440, "height": 900})
+        page, word = await context.new_page(), Word("collaborator", MARIE, {**PIERRE, "role": "collaborator"})
+        await word.attach(page)
+        await page.goto(marie_desk.url)
+        await expect(page.locator("#role")).to_have_text("You work here too")
+        word.say(you={"username": "pierre", "role": "observer"}, here=[MARIE, PIERRE])
+        await expect(page.locator("#note")).to_contain_text("Your role has changed. You are watching", timeout=20_000)
+        await expect(page.locator("#role")).to_have_text("You are watching")
+        await pictured(page, "desktop-observer")
+        word.refuse("Marie has taken you off this instance.")
+        await expect(page.locator("#words")).to_contain_text("You are not on this instance any more")
+        await expect(page.locator("#words")).to_contain_text("Marie has taken you off")
+        await pictured(page, "desktop-ended")
 
 
 async def test_the_keyboard_alone_leads_in_and_out(seen: Seen) -> None:

@@ -111,13 +111,18 @@ export async function plugin(word, shared) {
       widget.id = "visa-people";
       app.shell.add(widget, "top", { rank: 20_000 });
       const told = new Told(word, Notification);
+      let restored = false;
       word.addEventListener("change", ({ detail }) => {
         bar.show();
-        told.show();
+        // Before that JupyterLab counts notifications and shows none.
+        if (restored) told.show();
         tellOfRole(word, detail, Notification);
       });
       word.addEventListener("end", ({ detail }) => ended(word, detail));
-      app.restored.then(() => told.show());
+      app.restored.then(() => {
+        restored = true;
+        told.show();
+      });
       word.follow();
     },
   };
