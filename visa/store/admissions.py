@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 
-from visa.catalogue.base import Catalogue, CatalogueUnavailable, Experiment
+from visa.catalogue.base import Catalogue
 from visa.facility.watch import FacilitySource
 from visa.identifiers import instance_id
 from visa.instances import quotas
@@ -25,6 +25,7 @@ from visa.instances.model import (
     Use,
 )
 from visa.instances.request import check_name, parse_request
+from visa.store.facts import gather
 from visa.store.store import Decision, Store
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class Admissions:
         request = parse_request(options)
         if isinstance(request, Refusal):
             return request
-        facts = await self._facts(request)
+        facts = await gather(self.facility, self.catalogue(), request.experiments, self.today())
         # After the facts, which may take long: an account that was withdrawn meanwhile is seen.
         person = await asyncio.to_thread(self.store.person, username)
         if person is None:
@@ -110,17 +111,6 @@ class Admissions:
             return Refusal(Reason.PERSON_NOT_VERIFIED, sentence, "Log in once in the browser, then try again.")
         known = [facts.experiments[i] for i in request.experiments if i in facts.experiments]
         return _Case(person, request, facts, quotas.scopes_of(person, known))
-
-    async def _facts(self, request: StartRequest) -> Facts:
-        experiments: Mapping[str, Experiment] = {}
-        stale = False
-        try:
-            answer = await asyncio.wait_for(self.catalogue().experiments(request.experiments), PATIENCE)
-            experiments, stale = answer.value, answer.stale
-        except (CatalogueUnavailable, TimeoutError) as error:
-            log.warning("Starts are refused: the catalogue does not answer (%s)", error or "too slow")
-            stale = True
-        return Facts(self.facility.current, experiments, self.today(), stale)
 
 
 HTTP_STATUS: Mapping[Reason, int] = {

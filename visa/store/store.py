@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
 
@@ -21,13 +21,16 @@ from sqlalchemy.orm import Session
 
 from visa.identifiers import Username, instance_id
 from visa.instances.model import InstanceSpec, Person, QuotaScope, Refusal, StartRequest, Use
-from visa.store import holds, schema
+from visa.store import audit, holds, schema
+from visa.store.audit import AuditEntry, Decision, now
+from visa.store.sharing import ends
 from visa.store.tables import AuditRow, InstanceRow, PersonRow
 from visa.store.upserts import upsert
 
+__all__ = ["HOLDING", "AuditEntry", "Decision", "Instance", "InstanceIdTaken", "State", "Store", "now"]
+
 _RESERVATION_LOCK = 811002
 _WAL_ATTEMPTS = 500  # ten seconds
-_LONGEST_NAME = 128  # of people in the audit trail
 
 
 class State(StrEnum):
@@ -71,33 +74,6 @@ class Instance:
     notice: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One row for the audit trail."""
-
-    actor: str
-    owner: str
-    action: str
-    allowed: bool
-    instance_id: str | None = None
-    reason: str | None = None
-    detail: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """A decision with its number and time."""
-
-    id: int
-    at: datetime
-    decision: Decision
-
-
-def now() -> datetime:
-    """The present, aware, UTC."""
-    return datetime.now(UTC)
-
-
 class InstanceIdTaken(Exception):
     """Two names gave one instance id (it is a short hash). The message says whose it is."""
 
@@ -112,7 +88,7 @@ class Store:
     def upgrade(self) -> None:
         """Bring the schema up to date and count anew what is held. The hub calls this once at its start."""
         schema.upgrade(self.engine)
-        with self._exclusive() as session:
+        with self.exclusive() as session:
             holds.recount(session, HOLDING)
 
     def verify(self) -> None:
@@ -123,7 +99,7 @@ class Store:
         self.engine.dispose()
 
     @contextmanager
-    def _exclusive(self) -> Iterator[Session]:
+    def exclusive(self) -> Iterator[Session]:
         """A transaction that no other reservation runs beside, in whatever process."""
         with Session(self.engine) as session:
             if self.engine.dialect.name == "postgresql":
@@ -150,20 +126,29 @@ class Store:
                 "active": person.active,
                 "verified_at": person.verified_at,
             }
+            before = session.scalar(select(PersonRow.active).where(PersonRow.username == person.username))
             session.execute(upsert(session, cast("Table", PersonRow.__table__)), row)
             session.commit()
+        if before is not None and before != person.active:
+            self._account_changed(person.username)
 
     def deactivate_person(self, username: str) -> None:
         """The identity provider no longer vouches for her: she starts nothing until it does again."""
         with Session(self.engine) as session:
             session.execute(update(PersonRow).where(PersonRow.username == username).values(active=False))
             session.commit()
+        self._account_changed(username)
+
+    def _account_changed(self, username: str) -> None:
+        """Gateways of instances that she is a member of must know."""
+        with self.exclusive() as session:
+            ends.account_changed(session, username)
 
     def person(self, username: str) -> Person | None:
         """The person, or None when she never logged in."""
         with Session(self.engine) as session:
             row = session.get(PersonRow, username)
-            return None if row is None else _person(row)
+            return None if row is None else person_of(row)
 
     # quotas and reservations
 
@@ -191,7 +176,7 @@ class Store:
         ``holder`` names the hub process; what it leaves in ``starting`` is given back at the next start.
         """
         identifier = instance_id(owner, name)
-        with self._exclusive() as session:
+        with self.exclusive() as session:
             row = session.get(InstanceRow, identifier)
             if row is not None and (row.owner, row.name) != (owner, name):
                 raise InstanceIdTaken(f"Instance {identifier} is {row.owner}'s, not {owner}'s; choose another name.")
@@ -201,6 +186,8 @@ class Store:
                 if row is None:
                     row = InstanceRow(id=identifier, owner=owner, name=name, title=name, created_at=now())
                     session.add(row)
+                elif set(row.experiments) != set(outcome.experiments):
+                    ends.other_experiments(session, row, now())
                 _fill(row, title, outcome, holder)
                 session.flush()
                 holds.take(session, identifier, outcome, again=again)
@@ -218,7 +205,7 @@ class Store:
                     "flavour": str(request.flavour),
                 },
             )
-            _record(session, decision)
+            audit.write(session, decision)
         return outcome
 
     def mark_running(self, identifier: str) -> None:
@@ -236,13 +223,14 @@ class Store:
 
         A reason already known is kept: the first one is the cause.
         """
-        with self._exclusive() as session:
+        with self.exclusive() as session:
             row = session.get(InstanceRow, identifier)
             if row is None or row.state not in HOLDING:
                 return False
             holds.give_back(session, identifier)
             row.state = (State.FAILED if failed else State.STOPPED).value
             row.ended_at, row.reason = now(), reason
+            ends.stopped(session, row, now())
         return True
 
     def starting_of_others(self, holder: str) -> tuple[Instance, ...]:
@@ -251,14 +239,14 @@ class Store:
             rows = session.scalars(
                 select(InstanceRow).where(InstanceRow.state == State.STARTING.value, InstanceRow.holder != holder)
             )
-            return tuple(_instance(row) for row in rows)
+            return tuple(instance_of(row) for row in rows)
 
     # instances
 
     def instance(self, identifier: str) -> Instance | None:
         with Session(self.engine) as session:
             row = session.get(InstanceRow, identifier)
-            return None if row is None else _instance(row)
+            return None if row is None else instance_of(row)
 
     def instances_of(self, owner: str) -> tuple[Instance, ...]:
         """All of ``owner``'s instances, newest first."""
@@ -268,13 +256,13 @@ class Store:
                 .where(InstanceRow.owner == owner)
                 .order_by(InstanceRow.created_at.desc(), InstanceRow.id)
             )
-            return tuple(_instance(row) for row in rows)
+            return tuple(instance_of(row) for row in rows)
 
     def holding(self) -> tuple[Instance, ...]:
         """Every instance that holds quota."""
         with Session(self.engine) as session:
             rows = session.scalars(select(InstanceRow).where(InstanceRow.state.in_([s.value for s in HOLDING])))
-            return tuple(_instance(row) for row in rows)
+            return tuple(instance_of(row) for row in rows)
 
     def rename(self, identifier: str, title: str) -> None:
         with Session(self.engine) as session:
@@ -289,8 +277,9 @@ class Store:
 
     def forget(self, identifier: str) -> None:
         """Delete the instance and what it holds; the audit trail stays."""
-        with self._exclusive() as session:
+        with self.exclusive() as session:
             holds.give_back(session, identifier)
+            ends.deleted(session, identifier, now())
             session.execute(delete(InstanceRow).where(InstanceRow.id == identifier))
 
     # audit
@@ -298,7 +287,7 @@ class Store:
     def record(self, decision: Decision) -> None:
         """Add one decision to the audit trail."""
         with Session(self.engine) as session:
-            _record(session, decision)
+            audit.write(session, decision)
             session.commit()
 
     def audit(self, *, before: int | None = None, limit: int = 100) -> tuple[AuditEntry, ...]:
@@ -349,20 +338,6 @@ def _into_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def _record(session: Session, decision: Decision) -> None:
-    row = {
-        "at": now(),
-        "actor": decision.actor[:_LONGEST_NAME],  # a service's name may be longer
-        "owner": decision.owner[:_LONGEST_NAME],
-        "action": decision.action,
-        "instance_id": decision.instance_id,
-        "allowed": decision.allowed,
-        "reason": decision.reason,
-        "detail": dict(decision.detail or {}),
-    }
-    session.execute(cast("Table", AuditRow.__table__).insert(), row)
-
-
 def _fill(row: InstanceRow, title: str, spec: InstanceSpec, holder: str) -> None:
     """``row`` is starting as ``spec`` says; an empty title changes nothing."""
     row.title = title or row.title
@@ -375,7 +350,8 @@ def _fill(row: InstanceRow, title: str, spec: InstanceSpec, holder: str) -> None
     row.holder, row.started_at, row.ended_at, row.reason, row.notice = holder, now(), None, None, None
 
 
-def _person(row: PersonRow) -> Person:
+def person_of(row: PersonRow) -> Person:
+    """The person that the row keeps."""
     return Person(
         username=Username(row.username),
         name=row.name,
@@ -390,7 +366,8 @@ def _person(row: PersonRow) -> Person:
     )
 
 
-def _instance(row: InstanceRow) -> Instance:
+def instance_of(row: InstanceRow) -> Instance:
+    """The instance that the row keeps."""
     return Instance(
         id=row.id,
         owner=row.owner,

@@ -133,6 +133,16 @@ class MemberRow(Base):
     invitation: Mapped[int | None] = mapped_column(_NUMBER)
 
 
+class RemovalRow(Base):
+    """Whom the owner removed, and when: links that were made before let her in no more."""
+
+    __tablename__ = "removals"
+
+    instance_id: Mapped[str] = _of_instance(key=True)
+    username: Mapped[str] = mapped_column(String(128), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
 class SharingRow(Base):
     """How an owner shares one instance, where she changed it."""
 

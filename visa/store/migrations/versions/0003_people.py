@@ -110,6 +110,16 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_members_username"), ["username"], unique=False)
 
     op.create_table(
+        "removals",
+        sa.Column("instance_id", sa.String(length=16), nullable=False),
+        sa.Column("username", sa.String(length=128), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_removals_instance_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("instance_id", "username", name=op.f("pk_removals")),
+    )
+    op.create_table(
         "sharing",
         sa.Column("instance_id", sa.String(length=16), nullable=False),
         sa.Column("presence", sa.String(length=16), nullable=False),
@@ -147,6 +157,7 @@ def downgrade() -> None:
 
     op.drop_table("visits")
     op.drop_table("sharing")
+    op.drop_table("removals")
     with op.batch_alter_table("members", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_members_username"))
         batch_op.drop_index(batch_op.f("ix_members_until"))
