@@ -108,6 +108,7 @@ def desktop_rights(role: Role, rules: DesktopRules) -> DesktopRights | None:
 
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_GET = frozenset({"GET"})
 _ANY = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -131,16 +132,31 @@ NOTEBOOK: tuple[Rule, ...] = (
     _rule(_READING, r"desktop/files/.+", Action.READ),
     _rule(frozenset({"PUT", "DELETE"}), r"desktop/files/.+", Action.WRITE),
     _rule(_READING, r"desktop/preview\.png", Action.EXECUTE),
-    _rule(_READING, r"(|lab|lab/(tree|doc|workspaces)(/.*)?|static/.*|lab/extensions/.*|favicon\.ico)", Action.VIEW),
-    _rule(_READING, r"lab/api/(settings|themes|translations|listings|licenses)(/.*)?", Action.VIEW),
-    _rule(_READING, r"api(/status|/spec\.yaml|/me)?", Action.VIEW),
-    _rule(_READING, r"(api/contents|files|nbconvert|h5web|api/kernelspecs|kernelspecs)(/.*)?", Action.READ),
-    _rule(_READING, r"api/(sessions|kernels|terminals)(/[^/]+)?", Action.READ),
-    _rule(_ANY, r"(api/contents|api/config|lab/api/(settings|workspaces))(/.*)?", Action.WRITE),
-    _rule(_ANY, r"(api/(sessions|kernels|terminals)|terminals)(/.*)?", Action.EXECUTE),
+    # JupyterLab's pages and assets, and what it reads of its own state.
+    _rule(_READING, r"(|(lab|doc)(/workspaces/[\w-]+)?(/tree(/.*)?)?|static/.*|lab/extensions/.*)", Action.VIEW),
+    _rule(_READING, r"(favicon\.ico|lab/api/(settings|themes|translations|listings|licenses)(/.*)?)", Action.VIEW),
+    _rule(_READING, r"(api(/status|/spec\.yaml|/me|/nbconvert)?|api/kernelspecs(/[^/]+)?|kernelspecs/.+)", Action.VIEW),
+    # The gateway answers for everybody but the owner: the layout of windows is hers.
+    _rule(_ANY, r"lab/api/workspaces(/.*)?", Action.VIEW),
+    # Websockets: which messages pass is decided one by one (visa.session.notebook.rules).
+    _rule(_GET, r"(api/kernels/[^/]+/channels|api/collaboration/room/[^/]+|api/events/subscribe)", Action.VIEW),
+    # Files, below opened folders only (visa.session.notebook.session). A collaboration session is an index' entry.
+    _rule(_READING, r"(api/contents(/.*)?|(files|view)/.+|h5web/(attr|data|meta|paths))", Action.READ),
+    _rule(_READING, r"nbconvert/(html|markdown|notebook)/.+", Action.READ),
+    _rule(frozenset({"PUT"}), r"api/collaboration/session/.+", Action.READ),
+    _rule(_READING, r"api/((sessions|kernels)(/[^/]+)?|terminals)", Action.READ),
+    _rule(_ANY, r"(api/contents(/.*)?|api/config/\w+|lab/api/settings(/.*)?|api/events)", Action.WRITE),
+    _rule(_ANY, r"((api/(sessions|kernels|terminals)|terminals)(/.*)?|nbconvert/.+)", Action.EXECUTE),
+    _rule(
+        _ANY, r"(api/collaboration/(fork|timeline|undo_redo)/.+|api/fileid/(id|path)|api/resolvePath)", Action.EXECUTE
+    ),
     _rule(_ANY, r".+", Action.EXTEND),
 )
 """The notebook's allow-list, first match counts. Its last line is the owner's alone."""
+
+
+_CODED_SLASHES = "api/collaboration/session/"
+"""JupyterLab codes a path's slashes here, and Jupyter reads them as if it had not."""
 
 
 class UnsafePath(ValueError):
@@ -159,6 +175,8 @@ def safe_path(raw: str, prefix: str) -> str:
     if not raw.startswith(prefix):
         raise UnsafePath("the path is not this instance's")
     raw = raw[len(prefix) :]
+    if raw.startswith(_CODED_SLASHES):
+        raw = re.sub(r"(?i)%2f", "/", raw)
     if re.search(r"%(?![0-9A-Fa-f]{2})", raw):
         raise UnsafePath("the path has a % that begins no code")
     if re.search(r"(?i)%(2f|5c|00)", raw):

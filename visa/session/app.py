@@ -25,7 +25,7 @@ from visa.session.desktop.state import Start, State
 from visa.session.desktop.viewer import Viewer
 from visa.session.gateway import Gateway
 from visa.session.handlers import Callback, Elsewhere, Health, Logout, People, Ready, Root
-from visa.session.passing import Session
+from visa.session.notebook.session import Notebook
 from visa.session.settings import BadSettings, GatewaySettings
 from visa.session.sockets import Socket
 
@@ -67,7 +67,7 @@ def make_app(gateway: Gateway) -> web.Application:
         Rule(PathMatches(f"{own}desktop/start$"), Start),
         Rule(PathMatches(f"{own}desktop/preview\\.png$"), Preview, {"kept": Kept()}),
         Rule(PathMatches(f"{own}desktop/files/.+$"), Files),
-        Rule(PathMatches(f"{own}.*"), Session),
+        Rule(PathMatches(f"{own}.*"), Notebook),
     ]
     return web.Application(
         routes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream
@@ -14,6 +15,8 @@ from visa.session.activity import Activity
 from visa.session.headers import IDENTITY
 from visa.session.hub import Hub
 from visa.session.login import Sessions
+from visa.session.notebook.places import Places
+from visa.session.notebook.room import Claims
 from visa.session.people import People
 from visa.session.settings import GatewaySettings
 
@@ -49,6 +52,8 @@ class Gateway:
         self.people = People(settings, self.hub)
         self.hub.role_of = self.people.role
         self.sessions = Sessions()
+        self.places = Places(settings, lambda: self.people.sharing.folders)
+        self.rooms: WeakValueDictionary[str, Claims] = WeakValueDictionary()
         self.sockets: set[OpenSocket] = set()
         self.viewers: dict[Seat, None] = {}
         self.idle = asyncio.Event()

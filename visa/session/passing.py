@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -34,7 +35,9 @@ class Session(Guard):
             admitted = await self.admit()
             if self.request.method not in SAFE_METHODS or self.navigates:
                 self.gateway.activity.happened()
-            await self._connect(admitted)
+            passes = await self.before(admitted)
+            if passes is not None:
+                await self._connect(passes)
         except Refused as error:
             self._end_with(partial(self.refuse, error))
         except upstream.NotListening:
@@ -48,11 +51,30 @@ class Session(Guard):
         else:
             self._instead = answer
 
-    async def _connect(self, admitted: Admitted) -> None:
+    async def before(self, admitted: Admitted) -> Admitted | None:
+        """What is passed on of a request that the role may make; None when it is answered otherwise, or later."""
+        return admitted
+
+    def answer_with(self, status: int, content: object) -> None:
+        """JSON instead of what is behind the gateway."""
+        self._end_with(partial(self._json, status, content))
+
+    def _json(self, status: int, content: object) -> None:
+        self.set_status(status)
+        self.set_header("Cache-Control", "no-store")
+        if status == 204:
+            self.finish()
+            return
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(content))
+
+    async def _connect(self, admitted: Admitted, body: bytes | None = None) -> None:
         method = self.request.method or "GET"
         sent = headers.inward(self.request.headers, admitted.identity)
         sent["X-Forwarded-For"] = self.request.remote_ip or ""
-        if "Transfer-Encoding" in self.request.headers:
+        if body is not None:
+            sent["Content-Length"] = str(len(body))
+        elif "Transfer-Encoding" in self.request.headers:
             if method not in _CHUNKED:
                 raise Refused(411, "A body of unknown length is not accepted here.")
             sent["Transfer-Encoding"] = "chunked"
@@ -66,6 +88,8 @@ class Session(Guard):
         self._counted = True
         try:
             await exchange.send_head(method, self.uri(admitted), sent)
+            if body:
+                await exchange.send(body)
         except upstream.Broken as error:
             raise upstream.NotListening(str(error)) from error
         self._exchange = exchange
@@ -104,7 +128,11 @@ class Session(Guard):
             # Jupyter may have said why before it closed.
             await self._answer()
 
+    async def complete(self) -> None:
+        """The request is here as a whole."""
+
     async def _pass_on(self) -> None:
+        await self.complete()
         if self._instead is not None:
             self._instead()
         elif not self._finished:

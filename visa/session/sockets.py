@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 
 from tornado.httpclient import HTTPClientError
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError
 
+from visa.instances.access import Role
 from visa.session import activity, headers, upstream
 from visa.session.guard import Admitted, Refused
-from visa.session.watched import Watched
+from visa.session.hub import Visitor
+from visa.session.notebook.kernel import V1
+from visa.session.notebook.lib0 import Malformed
+from visa.session.notebook.rules import Rules, rules_for
+from visa.session.notebook.session import acts
+from visa.session.watched import NOT_ALLOWED, Watched
 
 log = logging.getLogger(__name__)
+
+HELD = 3.0
+"""Seconds between looks whether a websocket's file is still opened to who has it open."""
+_AGAIN, _MALFORMED = 1012, 1008
 
 
 class Socket(Watched):
@@ -22,12 +34,16 @@ class Socket(Watched):
         """Nothing is under way yet."""
         super().initialize()
         self._upstream: WebSocketClientConnection | None = None
+        self._rules: Rules | None = None
+        self._role = Role.NONE
 
     async def get(self, *args: str, **kwargs: str) -> None:
         """Decide, open Jupyter's end, and only then the browser's."""
         try:
             admitted = await self.admit()
             self._path, self._visitor = admitted.path, admitted.visitor
+            self._role = admitted.visitor.role
+            self._rules = await rules_for(self.gateway, admitted)
             self._upstream = await self._connect(admitted)
         except Refused as error:
             self.refuse(error)
@@ -39,18 +55,24 @@ class Socket(Watched):
             self.refuse(Refused(error.code if 400 <= error.code < 500 else 502, "Jupyter refused the connection."))
             return
         if self._over:  # the browser went away meanwhile
-            self._upstream.close(1001)
+            self.close_upstream(1001, None)
             return
         await super().get(*args, **kwargs)
         if self.ws_connection is None:  # the browser's handshake was not in order
-            self._upstream.close(1001)
+            self.close_upstream(1001, None)
 
-    async def _connect(self, admitted: Admitted) -> WebSocketClientConnection:
+    async def _connect(self, admitted: Admitted) -> WebSocketClientConnection | None:
+        if self._rules is not None and self._rules.silent:
+            return None
         sent = headers.inward(self.request.headers, admitted.identity)
         sent["X-Forwarded-For"] = self.request.remote_ip or ""
         offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
         protocols = [name.strip() for name in offered.split(",") if name.strip()]
-        return await upstream.open_websocket(self.gateway.settings.socket, admitted.uri, sent, protocols or None)
+        uri = admitted.uri if self._rules is None else self._rules.address(admitted.uri)
+        end = await upstream.open_websocket(self.gateway.settings.socket, uri, sent, protocols or None)
+        if self._rules is not None:
+            self._rules.v1 = end.selected_subprotocol == V1
+        return end
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         """The one that Jupyter chose."""
@@ -58,12 +80,29 @@ class Socket(Watched):
 
     async def open(self, *args: str, **kwargs: str) -> None:
         """Begin to pass messages."""
-        self.watch(self._from_jupyter())
+        self.watch(self._from_jupyter(), *([self._hold(self._rules)] if self._rules is not None else []))
+
+    async def _hold(self, rules: Rules) -> None:
+        while await rules.hold():
+            await asyncio.sleep(HELD)
+        self.end(NOT_ALLOWED, "The owner has closed this file's folder to you.")
+
+    def seen_again(self, visitor: Visitor) -> None:
+        """Who may do less or more than before connects again, and is looked at anew."""
+        before = self._role
+        self._role = visitor.role
+        if acts(before) != acts(visitor.role):
+            self.end(_AGAIN, "What you may do here has changed.")
 
     async def on_message(self, message: str | bytes) -> None:
-        """To Jupyter; the next is read when this one is written."""
+        """To Jupyter, as far as it may pass; the next is read when this one is written."""
         if self._ending:
             return
+        if self._rules is not None:
+            passes = await self._ruled(self._rules, message)
+            if passes is None:
+                return
+            message = passes
         if activity.is_work(self._path, message):
             self.gateway.activity.happened()
         if self._upstream is not None:
@@ -72,13 +111,28 @@ class Socket(Watched):
             except (WebSocketClosedError, StreamClosedError):
                 self.close(1011, "Jupyter closed the connection")
 
+    async def _ruled(self, rules: Rules, message: str | bytes) -> str | bytes | None:
+        try:
+            passes = rules.inward(message)
+        except Malformed as error:
+            log.info("%s: a message is not in order: %s", self._path, error)
+            self.end(_MALFORMED, f"The message is not in order: {error}.")
+            return None
+        if passes.dropped:
+            log.info("%s: not passed on: %s", self._path, passes.dropped)
+        if passes.answer is not None:
+            await self.write_message(passes.answer, binary=True)
+        return passes.on
+
     async def _from_jupyter(self) -> None:
         end = self._upstream
         if end is None:
             return
         try:
             while (message := await end.read_message()) is not None:
-                await self.write_message(message, binary=isinstance(message, bytes))
+                told = message if self._rules is None else self._rules.outward(message)
+                if told is not None:
+                    await self.write_message(told, binary=isinstance(told, bytes))
         except (WebSocketClosedError, StreamClosedError):
             log.debug("a websocket was closed while a message was on its way")
         if end.close_code is None:
@@ -87,6 +141,9 @@ class Socket(Watched):
             self.close(end.close_code, end.close_reason)
 
     def close_upstream(self, code: int | None, reason: str | None) -> None:
-        """Jupyter's end."""
+        """Jupyter's end; who was in a room with others leaves it."""
+        if self._rules is not None and (farewell := self._rules.farewell()) is not None and self._upstream is not None:
+            with contextlib.suppress(WebSocketClosedError):
+                self._upstream.write_message(farewell, binary=True)
         if self._upstream is not None:
             self._upstream.close(code, reason)

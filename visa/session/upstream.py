@@ -181,22 +181,28 @@ async def open_websocket(
         raise NotListening(str(error)) from error
 
 
-async def fetch(path: str, uri: str, headers: HTTPHeaders, largest: int = 2**20) -> bytes:
-    """A small answer as a whole; empty when Jupyter does not answer or answers too much."""
-    parts: list[bytes] = []
+async def ask(stream: IOStream, uri: str, headers: HTTPHeaders, largest: int = 2**20) -> tuple[int, bytes]:
+    """``(status, body)`` of a small answer to a GET; raise `Broken` when there is none, or it is too large."""
+    status, parts = 0, [b""]
 
     async def on_headers(line: ResponseStartLine, headers: HTTPHeaders, bulk: bool) -> None:
-        return None
+        nonlocal status
+        status = line.code
 
     async def on_data(chunk: bytes) -> None:
         if sum(map(len, parts)) + len(chunk) > largest:
             raise Broken("the answer is too large")
         parts.append(chunk)
 
+    exchange = Exchange(stream, on_headers, on_data)
+    await exchange.send_head("GET", uri, headers)
+    await exchange.answer()
+    return status, b"".join(parts)
+
+
+async def fetch(path: str, uri: str, headers: HTTPHeaders) -> bytes:
+    """A small answer as a whole; empty when Jupyter does not answer or answers too much."""
     try:
-        exchange = Exchange(await connect(path), on_headers, on_data)
-        await exchange.send_head("GET", uri, headers)
-        await exchange.answer()
+        return (await ask(await connect(path), uri, headers))[1]
     except (NotListening, Broken):
         return b""
-    return b"".join(parts)

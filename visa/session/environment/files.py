@@ -19,8 +19,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
-from typing import Any, NamedTuple
-from urllib.parse import parse_qs, unquote_to_bytes
+from typing import Any
+from urllib.parse import parse_qs
+
+# Python's -I leaves this script's own folder out.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from places import Place, Problem, clean, leads, place, readable, roots, within
 
 CHUNK = 2**18
 MOST_ENTRIES = 20_000
@@ -37,64 +42,6 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_SPACE = "There is no space left here. Remove what is not needed, or ask the facility for more, and try again."
-
-
-class Problem(Exception):
-    """The request ends here."""
-
-    def __init__(self, status: int, sentence: str, **more: Any) -> None:
-        super().__init__(sentence)
-        self.status, self.sentence, self.more = status, sentence, more
-
-
-class Place(NamedTuple):
-    """A file or folder that was asked for. ``root``: home, shared or data."""
-
-    root: str
-    path: str
-
-
-def roots() -> dict[str, str]:
-    """The folders that may be reached."""
-    home, data = os.environ.get("HOME", ""), os.environ.get("VISA_DATA", "/data")
-    return {"home": home, "shared": os.environ.get("VISA_SHARED", "/shared"), "data": data}
-
-
-def place(raw: str) -> Place:
-    """Where an address leads; raise `Problem`."""
-    # Parts first: a coded slash is none that divides.
-    try:
-        root, *parts = [unquote_to_bytes(part).decode("utf-8") for part in raw.strip("/").split("/")]
-    except UnicodeDecodeError:
-        raise Problem(400, "The address is not UTF-8.") from None
-    folder = roots().get(root)
-    if not folder:
-        raise Problem(404, "An address begins with home, shared or data.")
-    for part in parts:
-        if part in ("", ".", "..") or not clean(part):
-            raise Problem(400, "The address has a part that is not accepted.")
-        if len(part.encode()) > 255:
-            raise Problem(400, "The name is too long.")
-    return Place(root, os.path.join(folder, *parts))
-
-
-def clean(name: str) -> bool:
-    """Whether a name can stand in an address."""
-    return name.isprintable() and "\\" not in name and "/" not in name
-
-
-def within(path: str, folder: str) -> bool:
-    """Whether ``path``, free of links, is ``folder`` or below."""
-    real = os.path.realpath(folder)
-    return path == real or path.startswith(real.rstrip("/") + "/")
-
-
-def readable(where: Place) -> str:
-    """The path without links; raise `Problem` when it leads out of all the roots."""
-    real = os.path.realpath(where.path)
-    if not any(folder and within(real, folder) for folder in roots().values()):
-        raise Problem(403, "This is a link that leads out of the home folder, the shared space and the data.")
-    return real
 
 
 def open_folder(where: Place) -> tuple[int, str]:
@@ -335,6 +282,8 @@ class Handler(BaseHTTPRequestHandler):
             self._put(where)
         elif self.command == "DELETE" or "upload" in self._given:
             self._about(where)
+        elif self._given.get("where") == "1":
+            self._json(200, leads(where, self._given.get("list") == "1"))
         elif self._given.get("list") == "1":
             self._json(200, listing(where))
         else:

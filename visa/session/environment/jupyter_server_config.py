@@ -55,6 +55,8 @@ class GatewayIdentity(IdentityProvider):
 
 
 c.ServerApp.identity_provider_class = GatewayIdentity
+# The hub says who is who.
+c.IdentityProvider.updatable_fields = []
 c.IdentityProvider.token = ""
 c.ServerApp.sock = os.environ["VISA_RUN"] + "/jupyter.sock"
 c.ServerApp.sock_mode = "0660"
@@ -114,3 +116,11 @@ def lab_extension():
 extension = lab_extension()
 if extension:
     c.LabApp.extra_labextensions_path = [extension]
+
+# Several people in one document, where the environment has jupyter-collaboration. Its notes are this session's own: the
+# home folder may be full, or shared with other instances whose SQLite would get in the way.
+notes = os.environ.get("JUPYTER_RUNTIME_DIR") or os.environ["VISA_RUN"]
+os.makedirs(notes, mode=0o700, exist_ok=True)
+c.BaseFileIdManager.db_path = notes + "/files.db"
+c.SQLiteYStore.db_path = notes + "/edits.db"
+c.YDocExtension.session_store_path = notes + "/collaboration.json"

@@ -1,0 +1,130 @@
+"""What who may only look sends a kernel, in both encodings: two questions pass, whatever the bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.session.notebook.messages import CHANNELS, KERNEL_MESSAGES, frames, header, text
+from visa.session.notebook.kernel import QUESTIONS, passing
+from visa.session.notebook.lib0 import Malformed
+
+ALLOWED = {(kind, channel) for kind in ("kernel_info_request", "comm_info_request") for channel in ("shell", "control")}
+
+
+def as_jupyter_reads(message: str | bytes) -> tuple[str, list[Any]]:
+    """``(channel, [header, parent header, metadata, content, …])`` by Jupyter's own way of reading."""
+    if isinstance(message, str):
+        given_ = json.loads(message)
+        return given_["channel"], [given_[part] for part in ("header", "parent_header", "metadata", "content")]
+    count = int.from_bytes(message[:8], "little")
+    places = [int.from_bytes(message[8 * (i + 1) : 8 * (i + 2)], "little") for i in range(count)]
+    parts = [message[places[i] : places[i + 1]] for i in range(count - 1)]
+    return parts[0].decode(), [json.loads(part) for part in parts[1:]]
+
+
+@pytest.mark.parametrize("v1", [False, True])
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("kind", KERNEL_MESSAGES)
+def test_every_message_on_every_channel(kind: str, channel: str, v1: bool) -> None:
+    message = frames(kind, channel) if v1 else text(kind, channel)
+    passes, named = passing(message, v1, "pierre")
+    assert named == kind
+    if (kind, channel) not in ALLOWED:
+        assert passes is None
+        return
+    assert passes is not None
+    assert isinstance(passes, bytes) is v1
+    read_channel, parts = as_jupyter_reads(passes)
+    assert read_channel == channel
+    assert parts == [header(kind) | {"username": "pierre"}, {}, {}, {}]
+
+
+def test_only_known_fields_go_on() -> None:
+    sneaky = text("comm_info_request", "shell", {"target_name": "x", "code": "1"}, metadata={"a": 1}, more=[1])
+    passes, _ = passing(sneaky, False, "pierre")
+    assert passes is not None
+    _, parts = as_jupyter_reads(passes)
+    assert parts[1:] == [{}, {}, {"target_name": "x"}]
+    with_buffers, _ = passing(frames("kernel_info_request", "shell", {}, b"buffer"), True, "pierre")
+    assert with_buffers is not None
+    assert len(as_jupyter_reads(with_buffers)[1]) == 4
+
+
+@pytest.mark.parametrize(
+    ("message", "v1"),
+    [
+        ("", False),
+        ("[]", False),
+        ("null", False),
+        ("{}", False),
+        ('{"header": []}', False),
+        ('{"header": {}}', False),
+        ('{"header": {"msg_type": 3}}', False),
+        ('{"header": {"msg_type": "kernel_info_request", "msg_id": "a\\nb", "session": "s"}}', False),
+        ("[" * 5000, False),
+        (b"", True),
+        (b"\xff" * 64, True),
+        ("text", True),
+        (bytes(8), True),
+        (frames("kernel_info_request", "shell")[:-1], True),
+        ((7).to_bytes(8, "little") + frames("kernel_info_request", "shell")[8:], True),
+        (frames("kernel_info_request", "shell").replace(b"shell", b"\xff\xffell"), True),
+    ],
+)
+def test_what_is_not_in_order_closes(message: str | bytes, v1: bool) -> None:
+    with pytest.raises(Malformed):
+        passing(message, v1, "pierre")
+
+
+def test_large_messages_and_those_with_buffers_of_the_old_encoding_do_not_pass() -> None:
+    assert passing(text("kernel_info_request", "shell", {"x": "y" * 70_000}), False, "pierre")[0] is None
+    assert passing(b"\0\0\0\1\0\0\0\x08{}", False, "pierre")[0] is None
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+_HEADERS = st.dictionaries(
+    st.sampled_from(["msg_type", "msg_id", "session", "x"]), st.sampled_from(KERNEL_MESSAGES) | _JSON
+)
+
+
+@st.composite
+def _changed(draw: st.DrawFn) -> bytes:
+    """A frame with some bytes changed, cut or doubled."""
+    data = bytearray(frames(draw(st.sampled_from(KERNEL_MESSAGES)), draw(st.sampled_from(CHANNELS))))
+    for _ in range(draw(st.integers(0, 6))):
+        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data[: draw(st.integers(0, len(data)))]) + draw(st.binary(max_size=20))
+
+
+_TEXTS = st.builds(
+    lambda head, channel, content, more: json.dumps({"header": head, "channel": channel, "content": content, **more}),
+    _HEADERS,
+    st.sampled_from(CHANNELS) | _JSON,
+    _JSON,
+    st.dictionaries(st.sampled_from(["header", "msg_type", "channel"]), _JSON, max_size=2),
+)
+
+
+@given(st.one_of(st.tuples(_TEXTS | st.text(), st.just(False)), st.tuples(_changed() | st.binary(), st.just(True))))
+def test_no_bytes_make_jupyter_read_anything_but_a_question(given_: tuple[str | bytes, bool]) -> None:
+    message, v1 = given_
+    try:
+        passes, _ = passing(message, v1, "pierre")
+    except Malformed:
+        return
+    if passes is None:
+        return
+    channel, parts = as_jupyter_reads(passes)
+    assert channel in ("shell", "control")
+    assert parts[0]["msg_type"] in QUESTIONS
+    assert parts[0]["username"] == "pierre"
+    assert set(parts[3]) <= {"target_name"}

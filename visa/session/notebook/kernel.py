@@ -1,0 +1,126 @@
+"""What who may only look sends a kernel: questions what it is and which widgets it has, and nothing else.
+
+A message that passes is written anew from what was read of it, so Jupyter cannot read another one in it. Both
+encodings: JSON text, and the frames of ``v1.kernel.websocket.jupyter.org``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from visa.session.notebook.lib0 import Malformed
+
+V1 = "v1.kernel.websocket.jupyter.org"
+QUESTIONS = frozenset({"kernel_info_request", "comm_info_request"})
+CHANNELS = frozenset({"shell", "control"})
+LARGEST = 2**16
+_HEAD = 8
+_PARTS = 4
+_MOST_BUFFERS = 64
+_WORD = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_KNOWN = re.compile(r"\w{1,60}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was read of a message."""
+
+    channel: str
+    kind: str
+    identifier: str
+    session: str
+    target: str | None
+
+
+def passing(message: str | bytes, v1: bool, username: str) -> tuple[str | bytes | None, str]:
+    """``(what goes on to Jupyter or None, the type of message)``; raise `Malformed` to close."""
+    if len(message) > LARGEST:
+        return None, "a large message"
+    if v1:
+        if isinstance(message, str):
+            raise Malformed("v1 speaks bytes")
+        channel, header, content = _frames(message)
+    elif isinstance(message, bytes):
+        return None, "a message with buffers"
+    else:
+        channel, header, content = _text(message)
+    kind = header.get("msg_type")
+    if not isinstance(kind, str):
+        raise Malformed("the message has no type")
+    if kind not in QUESTIONS or channel not in CHANNELS:
+        return None, kind if _KNOWN.fullmatch(kind) else "an unknown message"
+    question = Question(channel, kind, _word(header, "msg_id"), _word(header, "session"), _target(kind, content))
+    return _written(question, v1, username), kind
+
+
+def _object(given: Any, what: str) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise Malformed(f"{what} is no JSON object")
+    return given
+
+
+def _json(text: str | bytes, what: str) -> dict[str, Any]:
+    try:
+        return _object(json.loads(text), what)
+    except (ValueError, RecursionError):
+        raise Malformed(f"{what} is not JSON") from None
+
+
+def _text(message: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    given = _json(message, "the message")
+    channel = given.get("channel", "shell")
+    header, content = _object(given.get("header"), "the header"), _object(given.get("content", {}), "the content")
+    return channel if isinstance(channel, str) else "", header, content
+
+
+def _frames(message: bytes) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    count = int.from_bytes(message[:_HEAD], "little")
+    if not _PARTS + 2 <= count <= _PARTS + 2 + _MOST_BUFFERS or len(message) < _HEAD * (count + 1):
+        raise Malformed("the frame's table is cut")
+    places = [int.from_bytes(message[_HEAD * (i + 1) : _HEAD * (i + 2)], "little") for i in range(count)]
+    if places != sorted(places) or places[0] < _HEAD * (count + 1) or places[-1] > len(message):
+        raise Malformed("the frame's table is not in order")
+    parts = [message[start:end] for start, end in pairwise(places)]
+    try:
+        channel = parts[0].decode()
+    except UnicodeDecodeError:
+        raise Malformed("the channel is not UTF-8") from None
+    return channel, _json(parts[1], "the header"), _json(parts[4], "the content")
+
+
+def _word(header: dict[str, Any], name: str) -> str:
+    value = header.get(name)
+    if not isinstance(value, str) or not _WORD.fullmatch(value):
+        raise Malformed(f"{name} is no identifier")
+    return value
+
+
+def _target(kind: str, content: dict[str, Any]) -> str | None:
+    target = content.get("target_name", content.get("target"))
+    return target if kind == "comm_info_request" and isinstance(target, str) and len(target) <= 200 else None
+
+
+def _written(question: Question, v1: bool, username: str) -> str | bytes:
+    header = {
+        "msg_id": question.identifier,
+        "msg_type": question.kind,
+        "username": username,
+        "session": question.session,
+        "version": "5.3",
+        "date": "",
+    }
+    content = {} if question.target is None else {"target_name": question.target}
+    if not v1:
+        parts = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "buffers": []}
+        return json.dumps({**parts, "channel": question.channel})
+    parts_ = [question.channel.encode(), *(json.dumps(part).encode() for part in (header, {}, {}, content))]
+    at = _HEAD * (len(parts_) + 2)
+    places = [at]
+    for part in parts_:
+        places.append(at := at + len(part))
+    table = [len(places), *places]
+    return b"".join(number.to_bytes(_HEAD, "little") for number in table) + b"".join(parts_)
