@@ -75,10 +75,10 @@ def clear(path: str, absolute: bool = True) -> str:
     return inner
 
 
-_FIELDS: Mapping[str, Mapping[str, type]] = {
-    "POST": {"type": str, "ext": str, "copy_from": str},
-    "PATCH": {"path": str},
-    "PUT": {"format": str, "type": str},
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "POST": ("type", "ext", "copy_from"),
+    "PATCH": ("path",),
+    "PUT": ("format", "type"),
 }
 
 
@@ -89,13 +89,11 @@ def rewritten(method: str, body: bytes) -> tuple[bytes, tuple[str, ...]]:
     kept: dict[str, str] = {}
     for name, value in given.items():
         if name in fields and value is not None:
-            if not isinstance(value, fields[name]):
+            if not isinstance(value, str):
                 raise Unclear(f"{name} is not text")
             kept[name] = value
-    named = [name for name in ("copy_from", "path") if kept.get(name)]
-    for name in named:
-        kept[name] = clear(kept[name])
-    return json.dumps(kept).encode(), tuple(kept[name] for name in named)
+    named = {name: clear(kept[name]) for name in ("copy_from", "path") if kept.get(name)}
+    return json.dumps({**kept, **named}).encode(), tuple(named.values())
 
 
 def _object(body: bytes) -> dict[str, Any]:
