@@ -96,8 +96,8 @@ def environ(run: Path, home: Path, prefix: str = SERVER) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def jupyter(prefix: str = SERVER) -> Iterator[Jupyter]:
-    """A JupyterLab of the demo's environment on a socket in a short temporary path."""
+def jupyter(prefix: str = SERVER, **more: str) -> Iterator[Jupyter]:
+    """A JupyterLab of the demo's environment on a socket in a short temporary path; ``more``: its variables."""
     folder = Path(tempfile.mkdtemp(prefix="visa-t-"))
     run, home = folder / "run", folder / "home"
     run.mkdir()
@@ -105,7 +105,7 @@ def jupyter(prefix: str = SERVER) -> Iterator[Jupyter]:
     with open(folder / "jupyter.log", "wb") as log:
         process = subprocess.Popen(
             ["/bin/sh", str(FILES / "launch")],
-            env=environ(run, home, prefix),
+            env=environ(run, home, prefix) | more,
             stdout=log,
             stderr=log,
             start_new_session=True,

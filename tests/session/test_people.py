@@ -148,6 +148,7 @@ async def test_the_right_to_open_the_server_is_no_role(site: Site) -> None:
 
 
 async def test_a_changed_role_is_held_at_once(site: Site) -> None:
+    site.hub.share_as(folders=["home"])
     site.hub.share("lise", "collaborator")
     await site.until("lise", 200)
     path, body = "api/contents/by-lise.txt", {"type": "file", "format": "text", "content": "x"}

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 
 from jupyter_server.auth.identity import IdentityProvider, User
+from jupyter_server.base.handlers import AuthenticatedFileHandler
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
@@ -70,6 +71,8 @@ c.ServerApp.open_browser = False
 c.ServerApp.quit_button = False
 c.ServerApp.root_dir = os.environ["HOME"]
 c.ServerApp.terminals_enabled = True
+# tornado from 6.6 on downloads no file behind a link out of the root, and the experiment's folders are such links.
+AuthenticatedFileHandler._resolve_symlink_target = lambda self, absolute_path, *more: absolute_path
 c.ServerApp.jpserver_extensions = {"jupyter_lsp": False, "notebook": False, "notebook_shim": False}
 c.ZMQChannelsWebsocketConnection.iopub_data_rate_limit = 1e9
 c.ZMQChannelsWebsocketConnection.iopub_msg_rate_limit = 1e5

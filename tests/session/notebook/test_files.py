@@ -1,0 +1,187 @@
+"""Files of a real Jupyter for people other than the owner: below the opened folder, whatever links and bodies say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.session.notebook.conftest import Three, until
+
+
+def names(model: Any) -> list[str]:
+    return sorted(one["name"] for one in model["content"])
+
+
+async def test_folders_are_listed_with_what_is_opened(three: Three) -> None:
+    for who in (three.pierre, three.claude):
+        assert names(await three.json(who, "GET", "api/contents")) == ["shared"]
+        assert names(await three.json(who, "GET", "api/contents/shared")) == ["e1"]
+        opened = names(await three.json(who, "GET", "api/contents/shared/e1"))
+        assert opened == ["below", "one.h5", "one.ipynb", "one.txt", "within"]
+        assert names(await three.json(who, "GET", "api/contents/shared/e1/within")) == []
+        for closed in ("shared/e2", "mine", "data", "data/e1", "shared/e1/up", "shared/e1/up/mine"):
+            assert await three.status(who, "GET", f"api/contents/{closed}") == 403, closed
+    assert "mine" in names(await three.json(three.marie, "GET", "api/contents"))
+
+
+async def test_who_only_looks_is_told_that_she_cannot_write(three: Three) -> None:
+    folder = await three.json(three.pierre, "GET", "api/contents/shared/e1")
+    assert {one["writable"] for one in [folder, *folder["content"]]} == {False}
+    file = await three.json(three.pierre, "GET", "api/contents/shared/e1/one.ipynb?content=0&hash=1")
+    assert file["writable"] is False
+    assert (await three.json(three.claude, "GET", "api/contents/shared/e1/one.ipynb?content=0"))["writable"] is True
+    whole = await three.json(three.pierre, "GET", "api/contents/shared/e1/one.ipynb")
+    assert whole["content"]["cells"][0]["source"] == "6 * 7"
+
+
+READS = (
+    "api/contents/{}one.ipynb",
+    "api/contents/{}one.txt?content=0",
+    "api/contents/{}one.ipynb/checkpoints",
+    "files/{}one.txt",
+    "view/{}one.txt",
+    "nbconvert/markdown/{}one.ipynb",
+    "h5web/meta?file={}one.h5&path=/x",
+    "h5web/data?file={}one.h5&path=/x",
+    "h5web/attr?file={}one.h5&path=/x",
+    "h5web/paths?file={}one.h5",
+)
+
+
+@pytest.mark.parametrize("path", READS)
+async def test_reading_below_opened_folders_only(three: Three, path: str) -> None:
+    for who in (three.pierre, three.claude):
+        assert await three.status(who, "GET", path.format("shared/e1/")) == 200
+        assert await three.status(who, "GET", path.format("shared/e1/up/shared/e1/")) == 200
+        for closed in ("", "shared/e2/", "shared/e1/up/", "shared/e1/up/shared/e2/"):
+            assert await three.status(who, "GET", path.format(closed)) == 403, closed
+    assert await three.status(three.marie, "GET", path.format("")) == 200
+
+
+@pytest.mark.parametrize("path", READS)
+async def test_a_link_out_is_not_followed(three: Three, path: str) -> None:
+    for who in (three.pierre, three.claude):
+        assert await three.status(who, "GET", path.format("shared/e1/").replace("one.", "out.")) == 403
+
+
+async def test_what_changes_after_it_was_opened(three: Three) -> None:
+    one = three.place.opened / "turned.txt"
+    one.write_text("harmless")
+    assert await three.status(three.pierre, "GET", "files/shared/e1/turned.txt") == 200
+    one.unlink()
+    one.symlink_to(three.place.home / "one.txt")
+    await until(lambda: three.status(three.pierre, "GET", "files/shared/e1/turned.txt"), 403)
+    one.unlink()
+    three.hub.share_as(folders=["home/mine"])
+    await until(lambda: three.status(three.pierre, "GET", "api/contents/shared/e1"), 403)
+    await until(lambda: three.status(three.pierre, "GET", "api/contents/mine"), 200)
+
+
+async def test_who_works_there_too_changes_what_is_opened_and_nothing_else(three: Three) -> None:
+    who, model = three.claude, {"type": "file", "format": "text", "content": "new"}
+    for closed in ("shared/e2/", "", "mine/", "shared/e1/up/", "data/e1/"):
+        for method in ("PUT", "DELETE", "PATCH"):
+            body = {"path": "shared/e1/taken.txt"} if method == "PATCH" else model
+            assert await three.status(who, method, f"api/contents/{closed}one.txt", json=body) == 403, (method, closed)
+        assert await three.status(who, "POST", f"api/contents/{closed}", json={"type": "file"}) == 403
+        copied = {"copy_from": f"{closed}one.txt"}
+        assert await three.status(who, "POST", "api/contents/shared/e1", json=copied) == 403
+        assert await three.status(who, "POST", f"api/contents/{closed}one.ipynb/checkpoints") == 403
+    for target in (
+        "moved.txt",
+        "shared/e2/moved.txt",
+        "shared/e1/up/moved.txt",
+        "shared/e1/../../moved.txt",
+        "shared/e1/out.txt",
+    ):
+        status = await three.status(who, "PATCH", "api/contents/shared/e1/one.txt", json={"path": target})
+        assert status in (400, 403), target
+    # Also what is at the edge: the link to the shared space, the opened folder's own name, a link's target.
+    for path in ("shared", "shared/e1", "shared/e1/out.txt"):
+        assert await three.status(who, "DELETE", f"api/contents/{path}") == 403
+    assert await three.status(who, "PUT", "api/contents/shared/e1/out.txt", json=model) == 403
+    assert (three.place.home / "one.txt").read_text() == f"of {three.place.home.name}"
+
+    assert await three.status(who, "PUT", "api/contents/shared/e1/new.txt", json=model) == 201
+    moved = await three.json(who, "PATCH", "api/contents/shared/e1/new.txt", json={"path": "/shared/e1/below/new.txt"})
+    assert moved["path"] == "shared/e1/below/new.txt"
+    copy = await three.json(who, "POST", "api/contents/shared/e1", json={"copy_from": "shared/e1/below/new.txt"})
+    assert (three.place.shared.parent / copy["path"]).read_text() == "new"
+    for path in ("shared/e1/below/new.txt", copy["path"]):
+        assert await three.status(who, "DELETE", f"api/contents/{path}") == 204
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"copy_from": "one.txt", "copy_from": "shared/e1/one.txt", "copy_from": "one.txt"}',
+        b"[1]",
+        b"{",
+        b"x" * 70_000,
+    ],
+)
+async def test_forged_bodies(three: Three, body: bytes) -> None:
+    before = sorted(one.name for one in three.place.opened.iterdir())
+    headers = {"Content-Type": "application/json"}
+    status = await three.status(three.claude, "POST", "api/contents/shared/e1", data=body, headers=headers)
+    assert status in (400, 403, 413)
+    assert sorted(one.name for one in three.place.opened.iterdir()) == before
+
+
+async def test_a_body_of_unknown_length_is_looked_at_as_well(three: Three) -> None:
+    async def parts() -> Any:
+        for part in json.dumps({"copy_from": "one.txt"}):
+            yield part.encode()
+
+    assert await three.status(three.claude, "POST", "api/contents/shared/e1", data=parts()) == 403
+
+
+async def test_no_file_is_told_of_when_nobody_can_say_where_it_leads(three: Three) -> None:
+    """A gateway whose environment has no files.py."""
+    run = three.place.jupyter.run
+    (run / "files.sock").rename(run / "away")
+    try:
+        await until(lambda: three.status(three.pierre, "GET", "files/shared/e1/one.txt"), 403)
+        for path in ("api/contents", "api/contents/shared/e1", *(one.format("shared/e1/") for one in READS)):
+            assert await three.status(three.claude, "GET", path) == 403, path
+        assert await three.status(three.marie, "GET", "files/one.txt") == 200
+    finally:
+        (run / "away").rename(run / "files.sock")
+
+
+async def test_the_desktop_s_file_panel_keeps_to_opened_folders(three: Three) -> None:
+    url, query = "desktop/files/", "offset=0&size=1&upload=fedcba9876543210fedcba98&replace=1"
+    for path in ("shared/e1/one.txt", "shared/e1/within?list=1"):
+        assert await three.status(three.claude, "GET", url + path) == 200, path
+    for path in (
+        "home/one.txt",
+        "home?list=1",
+        "data?list=1",
+        "shared/e2/one.txt",
+        "shared/e1/out.txt",
+        "shared/e1/up/one.txt",
+    ):
+        assert await three.status(three.claude, "GET", url + path) == 403, path
+    shared = await three.json(three.claude, "GET", f"{url}shared?list=1")
+    assert [one["name"] for one in shared["entries"]] == ["e1"]
+    listed = await three.json(three.claude, "GET", f"{url}shared/e1?list=1")
+    assert not {"out.txt", "up"} & {one["name"] for one in listed["entries"]}
+    for path in ("home/new.txt", "shared/e2/new.txt", "shared/e1/up/new.txt", "shared/new.txt"):
+        assert await three.status(three.claude, "PUT", f"{url}{path}?{query}", data=b"x") == 403, path
+    assert await three.status(three.claude, "PUT", f"{url}shared/e1/new.txt?{query}", data=b"x") == 201
+    (three.place.opened / "new.txt").unlink()
+    assert await three.status(three.marie, "GET", f"{url}home/one.txt") == 200
+
+
+async def test_layouts_are_the_owner_s(three: Three) -> None:
+    layout = {"data": {"x": 1}, "metadata": {"id": "default"}}
+    assert await three.status(three.marie, "PUT", "lab/api/workspaces/default", json=layout) == 204
+    for who in (three.pierre, three.claude):
+        empty = {"data": {}, "metadata": {"id": "default"}}
+        assert await three.status(who, "PUT", "lab/api/workspaces/default", json=empty) == 204
+        assert await three.status(who, "DELETE", "lab/api/workspaces/default") == 204
+        assert await three.json(who, "GET", "lab/api/workspaces/default") == empty
+        assert (await three.json(who, "GET", "lab/api/workspaces"))["workspaces"] == {"ids": [], "values": []}
+    assert (await three.json(three.marie, "GET", "lab/api/workspaces/default"))["data"] == {"x": 1}
