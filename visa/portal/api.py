@@ -1,66 +1,14 @@
-"""The REST API: one table of operations, from which routes and the OpenAPI document come."""
+"""The REST API: the operations on one's own choices and instances. Those on people are in `visa.portal.sharing.api`."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
-
-from pydantic import BaseModel
 
 from visa.catalogue.base import Search
 from visa.portal import models
-from visa.portal.service import Caller, PortalService
+from visa.portal.operations import OPERATIONS, READ, WRITE, Call, Operation, operation
 
-READ, WRITE = "custom:visa:read", "custom:visa:write"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request: who, the parts of the path, and the parsed query or body."""
-
-    service: PortalService
-    caller: Caller
-    path: dict[str, str]
-    given: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One thing the API does. ``path`` is below ``api/v1``; ``given`` is the query's model for GET, else the body's."""
-
-    method: str
-    path: str
-    summary: str
-    scope: str
-    run: Callable[[Call], Awaitable[Any]]
-    gives: Any
-    given: type[BaseModel] | None = None
-    status: int = 200
-    stream: bool = False
-
-
-OPERATIONS: list[Operation] = []
-
-
-def operation(
-    method: str,
-    path: str,
-    summary: str,
-    *,
-    gives: Any,
-    given: type[BaseModel] | None = None,
-    status: int = 200,
-    stream: bool = False,
-) -> Callable[[Callable[[Call], Awaitable[Any]]], Callable[[Call], Awaitable[Any]]]:
-    """Enter a function into the table."""
-
-    def enter(run: Callable[[Call], Awaitable[Any]]) -> Callable[[Call], Awaitable[Any]]:
-        scope = READ if method == "GET" else WRITE
-        OPERATIONS.append(Operation(method, path, summary, scope, run, gives, given, status, stream))
-        return run
-
-    return enter
+__all__ = ["OPERATIONS", "READ", "WRITE", "Call", "Operation"]
 
 
 @operation("GET", "me", "Who the token belongs to", gives=models.MeOut)
@@ -156,9 +104,3 @@ async def events(call: Call) -> Any:
     """Steps, then the end."""
     await call.service.instance(call.caller, call.path["id"])
     return call.service.progress(call.caller, call.path["id"])
-
-
-@operation("GET", "instances/{id}/members", "People on it", gives=list[models.MemberOut])
-async def members(call: Call) -> list[models.MemberOut]:
-    """The owner, for now."""
-    return await call.service.members(call.caller, call.path["id"])

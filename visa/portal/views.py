@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from visa.catalogue.base import Experiment
 from visa.instances.quotas import write_amount
 from visa.portal.models import FlavourOut, InstanceOut, QuotaOut
+from visa.portal.sharing.models import BeamtimeOut, RequestOut
 
 STATES = {
     "starting": "Starting",
@@ -16,6 +17,33 @@ STATES = {
     "stopping": "Stopping",
     "stopped": "Stopped",
     "failed": "Ended by a fault",
+}
+
+
+ROLES = {
+    "owner": "Owner",
+    "collaborator": "Collaborator",
+    "observer": "Observer",
+    "support": "Support, may act",
+    "support-view": "Support, looks",
+    "none": "Nothing",
+}
+WAYS = {
+    "team": "added from the team",
+    "search": "added",
+    "invitation": "invited",
+    "link": "came by a public link",
+    "request": "asked and was let in",
+    "support": "let in for support",
+    "standing": "came for support, by standing consent",
+    "break-glass": "entered without consent",
+}
+WANTS = {"observer": "watch", "collaborator": "work together", "support-view": "look, as support", "support": "look and act, as support"}
+GIVE = {
+    "observer": "Let in to watch",
+    "collaborator": "Let in to work together",
+    "support-view": "Let in to look",
+    "support": "Let in to act",
 }
 
 
@@ -36,6 +64,31 @@ class Card:
         """What the page's own search looks at."""
         parts = [self.instance.title, self.instance.name, self.environment, self.flavour, self.state]
         return " ".join([*parts, *(" ".join(e) for e in self.experiments)]).lower()
+
+
+def role(word: str) -> str:
+    """``Collaborator``."""
+    return ROLES.get(word, word)
+
+
+def way(word: str | None) -> str:
+    """``added from the team``."""
+    return WAYS.get(word or "", word or "")
+
+
+def wants(word: str) -> str:
+    """``watch``, after "asks to"."""
+    return WANTS.get(word, word)
+
+
+def answers(request: RequestOut) -> tuple[str, ...]:
+    """What the owner may give, the least first."""
+    return ("observer", "collaborator") if request.kind == "guest" else ("support-view", "support")
+
+
+def moment(time: datetime) -> str:
+    """``3 May 2025, 14:05 UTC``."""
+    return f"{time.day} {time:%b %Y, %H:%M} UTC"
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
@@ -76,7 +129,7 @@ def quota(limit: QuotaOut) -> str:
     return f"{held:g} of {allowed}"
 
 
-def dates(experiment: Experiment) -> str:
+def dates(experiment: Experiment | BeamtimeOut) -> str:
     """``3 to 5 May 2025``."""
     start, end = experiment.start, experiment.end
     if start == end:
