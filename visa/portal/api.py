@@ -7,8 +7,9 @@ from typing import Any
 from visa.catalogue.base import Search
 from visa.portal import models
 from visa.portal.operations import OPERATIONS, READ, WRITE, Call, Operation, operation
+from visa.portal.sharing import api as people
 
-__all__ = ["OPERATIONS", "READ", "WRITE", "Call", "Operation"]
+__all__ = ["OPERATIONS", "READ", "WRITE", "Call", "Operation", "people"]
 
 
 @operation("GET", "me", "Who the token belongs to", gives=models.MeOut)

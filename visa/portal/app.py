@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import logging
 import os
+import re
 import signal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from visa.portal import live, pages
 from visa.portal.handlers import LARGEST_BODY, Api, Callback
 from visa.portal.hub import HubClient
 from visa.portal.service import PortalService
+from visa.portal.sharing import pages as sharing_pages
 from visa.store.admissions import Admissions
 from visa.store.schema import SchemaMismatch
 from visa.store.store import Store
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 _PR_SET_PDEATHSIG = 1
+_SECRET = re.compile(r"/join/[^\s\"']*")
+"""The end of an invitation's address is its key: logs do not have it."""
 _LOOK = 2.0
 """Seconds between two looks at a store that cannot be used yet."""
 
@@ -58,7 +62,7 @@ def make_app(service: PortalService, prefix: str, base: str) -> web.Application:
         (prefix + "cards", pages.Cards),
         (prefix + "new", pages.New),
         (prefix + "experiments", pages.Experiments),
-        (prefix + r"instances/([0-9a-f]{16})", pages.Instance),
+        *((prefix + path, handler) for path, handler in sharing_pages.ROUTES),
         (prefix + "changes", live.Changes),
         (prefix + "accent.css", pages.Accent),
         (prefix + "logout", pages.Logout),
@@ -79,9 +83,18 @@ def make_app(service: PortalService, prefix: str, base: str) -> web.Application:
     )
 
 
+class WithoutSecrets(logging.Filter):
+    """Takes the keys of invitations out of what libraries log of addresses."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Always True; the message is another one."""
+        record.msg, record.args = _SECRET.sub("/join/...", record.getMessage()), ()
+        return True
+
+
 def _log(handler: web.RequestHandler) -> None:
     level = logging.INFO if handler.get_status() < 500 else logging.WARNING
-    path = handler.request.path[:200]
+    path = _SECRET.sub("/join/...", handler.request.path)[:200]
     log.log(level, "%d %s %s %.0f ms", handler.get_status(), handler.request.method, path, _milliseconds(handler))
 
 
@@ -137,7 +150,7 @@ async def serve() -> None:
     facility.subscribe(lambda new: source.update(open=open_catalogue(new.catalogue)))
     hub = HubClient(os.environ["JUPYTERHUB_API_URL"])
     prefix, base = os.environ["JUPYTERHUB_SERVICE_PREFIX"], hub_base()
-    service = PortalService(facility, Admissions(facility, lambda: source["open"], store), store, hub, base)
+    service = PortalService(facility, Admissions(facility, lambda: source["open"], store), store, hub, base, prefix)
     HubOAuth.instance().cache_max_age = 20
     server = HTTPServer(make_app(service, prefix, base), max_body_size=4 * LARGEST_BODY)
     host, port = address()

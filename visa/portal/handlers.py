@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from visa.portal import api, openapi
-from visa.portal.api import Call, Operation
+from visa.portal import openapi
+from visa.portal.api import OPERATIONS, Call, Operation
 from visa.portal.models import plain
 from visa.portal.origin import PAGE_HEADER, page_token
 from visa.portal.problems import Problem
@@ -224,8 +224,8 @@ class Api(Guard):
 def _find(method: str, path: str) -> tuple[Operation, dict[str, str]]:
     """The operation for a request; raise `Problem` 404 or 405."""
     allowed = []
-    for operation in api.OPERATIONS:
-        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]{1,64})", operation.path)
+    for operation in OPERATIONS:
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]{1,128})", operation.path)
         match = re.fullmatch(pattern, path)
         if match and operation.method == method:
             return operation, match.groupdict()

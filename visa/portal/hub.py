@@ -52,6 +52,10 @@ class HubClient:
         """Give a stopped server another title in the hub."""
         await self._ask("PATCH", f"/users/{_quoted(owner)}/servers/{_quoted(name)}", token, {"display_name": title})
 
+    async def enter(self, token: str, identifier: str) -> None:
+        """Let the person whose token it is log in at the gateway of an instance that she is a member of."""
+        await self._ask("POST", f"/visa/instances/{_quoted(identifier)}/enter", token)
+
     async def progress(self, token: str, owner: str, name: str) -> AsyncIterator[dict[str, Any]]:
         """The hub's progress events until the start ends; raise `Problem`."""
         url = f"{self._url}/users/{_quoted(owner)}/servers/{_quoted(name)}/progress"

@@ -1,4 +1,4 @@
-"""Live updates of the home page: one look at the hub per person, however many tabs she has open."""
+"""Live updates of pages: one look at hub and store per person, however many tabs she has open."""
 
 from __future__ import annotations
 
@@ -6,42 +6,77 @@ import asyncio
 import logging
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
 from tornado.iostream import StreamClosedError
 
 from visa.portal.handlers import Guard
 from visa.portal.problems import Problem
 from visa.portal.service import Caller, PortalService
+from visa.portal.sharing.support import SupportService
+from visa.store.pulse import pulse
 
 log = logging.getLogger(__name__)
 
 _BUSY, _CALM = 1.0, 4.0
+_PEOPLE = 0.7
+"""Seconds between two looks at what changed about people: quick reads of the store."""
+_STAFF = 60.0
+"""Seconds for which it is remembered whether somebody supports instances."""
 _MOST_TABS = 20
 
 
+class Listener:
+    """One open page: what changed since it was told last."""
+
+    def __init__(self) -> None:
+        self.woken = asyncio.Event()
+        self.news: set[str] = set()
+
+    def tell(self, news: str) -> None:
+        """Wake the page."""
+        self.news.add(news)
+        self.woken.set()
+
+    def told(self) -> list[str]:
+        """What to send; nothing is left."""
+        news, self.news = sorted(self.news), set()
+        self.woken.clear()
+        return news
+
+
 class Watcher:
-    """Looks at one person's instances while somebody listens, and wakes the listeners on a change."""
+    """Looks at one person's instances and their people while somebody listens, and wakes the listeners."""
 
     def __init__(self, service: PortalService, caller: Caller) -> None:
         self._service, self._caller = service, caller
-        self._listeners: set[asyncio.Event] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._listeners: set[Listener] = set()
+        self._tasks: list[asyncio.Task[None]] = []
 
-    def listen(self) -> asyncio.Event:
-        """An event that is set on each change; raise `Problem` when too many tabs listen."""
+    def listen(self) -> Listener:
+        """A new listener; raise `Problem` when too many tabs listen."""
         if len(self._listeners) >= _MOST_TABS:
             raise Problem(429, "bad-request", "Too many pages are open.", "Close some of them.")
-        event = asyncio.Event()
-        self._listeners.add(event)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look())
-        return event
+        listener = Listener()
+        self._listeners.add(listener)
+        if not self._tasks or any(task.done() for task in self._tasks):
+            self._stop()
+            self._tasks = [asyncio.create_task(self._look()), asyncio.create_task(self._look_at_people())]
+        return listener
 
-    def leave(self, event: asyncio.Event) -> bool:
+    def leave(self, listener: Listener) -> bool:
         """A listener goes; True when it was the last."""
-        self._listeners.discard(event)
-        if not self._listeners and self._task is not None:
-            self._task.cancel()
+        self._listeners.discard(listener)
+        if not self._listeners:
+            self._stop()
         return not self._listeners
+
+    def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def _tell(self, news: str) -> None:
+        for listener in self._listeners:
+            listener.tell(news)
 
     async def _look(self) -> None:
         before: Any = None
@@ -53,15 +88,35 @@ class Watcher:
                 return
             seen = [(i.id, i.state, i.title, i.reason, i.notice) for i in found]
             if before is not None and seen != before:
-                for listener in self._listeners:
-                    listener.set()
+                self._tell("changed")
             before = seen
             busy = any(i.state in ("starting", "stopping") for i in found)
             await asyncio.sleep(_BUSY if busy else _CALM)
 
+    async def _look_at_people(self) -> None:
+        """Whether she supports instances is asked of the catalogue, seldom; the rest of the store, often."""
+        before: Any = None
+        supports, asked = False, -_STAFF
+        clock = asyncio.get_running_loop().time
+        while True:
+            try:
+                if clock() - asked > _STAFF:
+                    person = await self._service.person(self._caller)
+                    supports, asked = await SupportService(self._service).supports(person), clock()
+                username, store = self._caller.username, self._service.store
+                seen = await asyncio.to_thread(pulse, store, username, supports=supports)
+            except (Problem, DBAPIError) as error:
+                log.info("not looking at people of %s: %s", self._caller.username, error)
+                await asyncio.sleep(_CALM)
+                continue
+            if before is not None and seen != before:
+                self._tell("people")
+            before = seen
+            await asyncio.sleep(_PEOPLE)
+
 
 class Changes(Guard):
-    """Server-sent events: ``changed`` whenever one of her instances did."""
+    """Server-sent events: ``changed``: one of her instances; ``people``: who is there, who asks, links."""
 
     async def get(self) -> None:
         """Until the page is closed."""
@@ -77,11 +132,11 @@ class Changes(Guard):
         watchers: dict[str, Watcher] = self.settings["watchers"]
         watcher = watchers.setdefault(caller.username, Watcher(self.service, caller))
         try:
-            event = watcher.listen()
+            listener = watcher.listen()
         except Problem as problem:
             self.set_status(problem.status)
             return
-        self._closed = event
+        self._closed = listener.woken
         self._gone = False
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
@@ -89,17 +144,16 @@ class Changes(Guard):
             await self._send("hello")
             while not self._gone:
                 try:
-                    await asyncio.wait_for(event.wait(), 20)
+                    await asyncio.wait_for(listener.woken.wait(), 20)
                 except TimeoutError:
                     await self._send("alive")
                     continue
-                event.clear()
-                if not self._gone:
-                    await self._send("changed")
+                for news in listener.told() if not self._gone else ():
+                    await self._send(news)
         except StreamClosedError:
             log.debug("a home page was closed")
         finally:
-            if watcher.leave(event):
+            if watcher.leave(listener):
                 watchers.pop(caller.username, None)
 
     async def _send(self, name: str) -> None:

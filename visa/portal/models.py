@@ -164,14 +164,6 @@ class TitleIn(Given):
     title: str = Field(min_length=1, max_length=200)
 
 
-class MemberOut(Answer):
-    """A person on an instance."""
-
-    username: str
-    name: str
-    role: Literal["owner", "collaborator", "observer", "support"]
-
-
 class ProblemOut(Answer):
     """An error, as application/problem+json."""
 

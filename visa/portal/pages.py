@@ -15,6 +15,7 @@ from visa.portal.models import ExperimentQuery, InstanceOut
 from visa.portal.origin import navigated
 from visa.portal.problems import Problem
 from visa.portal.service import Caller
+from visa.portal.sharing.notices import NoticeService
 from visa.store.store import now
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class Home(Page):
             caller=caller,
             person=person,
             cards=await cards(self, caller),
+            shared=await NoticeService(self.service).shared(caller),
             quotas=await self.service.quotas(caller),
             stale=not health.up,
             as_of=health.as_of,
@@ -157,16 +159,6 @@ class Experiments(Page):
         )
 
 
-class Instance(Page):
-    """One instance: its start as it goes, or why it is not there."""
-
-    async def show(self, caller: Caller, *args: str) -> None:
-        """The page; it opens the instance by itself when it is ready."""
-        instance = await self.service.instance(caller, args[0])
-        (card,) = await _cards_of(self, caller, [instance])
-        self.render_page("instance.html", caller=caller, card=card, instance=instance)
-
-
 class Accent(web.RequestHandler):
     """The facility's colour."""
 
@@ -202,6 +194,12 @@ async def cards(page: Page, caller: Caller) -> list[views.Card]:
     order = {"starting": 0, "running": 1, "stopping": 2, "failed": 3, "stopped": 4}
     instances = await page.service.instances(caller)
     return await _cards_of(page, caller, sorted(instances, key=lambda i: order[i.state]))
+
+
+async def card_of(page: Page, caller: Caller, instance: InstanceOut) -> views.Card:
+    """One of hers."""
+    (card,) = await _cards_of(page, caller, [instance])
+    return card
 
 
 async def _cards_of(page: Page, caller: Caller, instances: list[InstanceOut]) -> list[views.Card]:

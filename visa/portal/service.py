@@ -42,10 +42,16 @@ class PortalService:
     """Shared by pages and API."""
 
     def __init__(
-        self, facility: FacilitySource, admissions: Admissions, store: Store, hub: HubClient, base: str
+        self,
+        facility: FacilitySource,
+        admissions: Admissions,
+        store: Store,
+        hub: HubClient,
+        base: str,
+        prefix: str = "/services/visa/",
     ) -> None:
         self.source, self.admissions, self.store, self.hub = facility, admissions, store, hub
-        self._base = base
+        self._base, self.prefix = base, prefix
         self._starts: set[asyncio.Task[None]] = set()
 
     @property
@@ -191,7 +197,7 @@ class PortalService:
             left = time_left(known.started_at, _time(server.get("last_activity")), known.maximum, known.idle, now())
             if left is not None:
                 ends, because = now() + left.left, left.because
-        url = f"{self._base}user/{known.owner}/{known.name}/"
+        url = self._url(known)
         ways = ways_in(known.session, self._offered(known.environment), url)
         shows = state == "running" and any(way.session == "desktop" for way in ways) and self.facility.desktop.preview
         return models.InstanceOut(
@@ -213,6 +219,22 @@ class PortalService:
             reason=known.reason if state in ("failed", "stopped") else None,
             notice=known.notice,
         )
+
+    def _url(self, known: Instance) -> str:
+        return f"{self._base}user/{known.owner}/{known.name}/"
+
+    def opening(self, identifier: str) -> str:
+        """The page that leads a member into the instance."""
+        return f"{self.prefix}instances/{identifier}/open"
+
+    def kinds(self, known: Instance) -> list[str]:
+        """Sessions that the instance has, the one asked for first."""
+        return [way.session for way in ways_in(known.session, self._offered(known.environment), "")]
+
+    def way(self, known: Instance, session: str) -> str:
+        """Where ``session`` of the instance opens; the one asked for when it has none of that kind."""
+        ways = ways_in(known.session, self._offered(known.environment), self._url(known))
+        return next((way.url for way in ways if way.session == session), ways[0].url)
 
     def _offered(self, environment: str) -> tuple[str, ...]:
         """Session kinds; none when the environment is not in facility.yaml any more."""
@@ -300,12 +322,6 @@ class PortalService:
                 yield {"state": "starting", "message": event.get("message"), "progress": event.get("progress")}
             current = await self.instance(caller, identifier)
         yield {"state": current.state, "message": current.reason, "progress": 100, "url": current.url}
-
-    async def members(self, caller: Caller, identifier: str) -> list[models.MemberOut]:
-        """The owner, for now."""
-        known = await self._own(caller, identifier)
-        person = await self.person(caller)
-        return [models.MemberOut(username=known.owner, name=person.name, role="owner")]
 
 
 _PATHS = {"notebook": "lab", "desktop": "desktop/"}

@@ -38,7 +38,12 @@ WAYS = {
     "standing": "came for support, by standing consent",
     "break-glass": "entered without consent",
 }
-WANTS = {"observer": "watch", "collaborator": "work together", "support-view": "look, as support", "support": "look and act, as support"}
+WANTS = {
+    "observer": "watch",
+    "collaborator": "work together",
+    "support-view": "look, as support",
+    "support": "look and act, as support",
+}
 GIVE = {
     "observer": "Let in to watch",
     "collaborator": "Let in to work together",
@@ -83,7 +88,9 @@ def wants(word: str) -> str:
 
 def answers(request: RequestOut) -> tuple[str, ...]:
     """What the owner may give, the least first."""
-    return ("observer", "collaborator") if request.kind == "guest" else ("support-view", "support")
+    if request.kind == "guest":
+        return ("observer", "collaborator")
+    return ("support-view",) if request.wanted == "support-view" else ("support-view", "support")
 
 
 def moment(time: datetime) -> str:

@@ -280,7 +280,7 @@ class SupportedOut(Answer):
     instruments: list[str]
     session: str
     started: datetime | None
-    because: Literal["instrument", "window", "everywhere"]
+    because: Literal["instrument", "window", "everywhere"] | None
     role: AnyRole | None = Field(description="What one is there already")
     pending: bool = Field(description="One asked already")
     help: HelpOut | None

@@ -1,0 +1,91 @@
+"""What an instance's page shows of its people, for one person."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+
+from visa.instances.access import Role
+from visa.instances.support import may_break_glass
+from visa.portal.service import Caller, PortalService
+from visa.portal.sharing import models, outs
+from visa.portal.sharing.service import SharingService
+from visa.portal.sharing.standing import Standing
+from visa.store.store import Instance
+
+_LIVES = (
+    (1, "an hour"),
+    (8, "8 hours"),
+    (24, "a day"),
+    (168, "a week"),
+    (720, "30 days"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Values for templates."""
+
+    instance: Instance
+    owner: bool
+    owner_name: str
+    member: models.MemberOut | None
+    mine: str
+    members: list[models.MemberOut]
+    requests: list[models.RequestOut]
+    help: models.HelpOut | None
+    invitations: list[models.InvitationOut]
+    sharing: models.SharingOut
+    may_ask_help: bool
+    may_close: bool
+    may_take: bool
+    supports: bool
+    breaks: bool
+    away: bool
+    searches: bool
+    invites: bool
+    publics: bool
+    lives: tuple[tuple[int, str], ...]
+    experiments: tuple[tuple[str, str, str], ...]
+    sessions: tuple[str, ...]
+
+
+async def panel(service: PortalService, caller: Caller, standing: Standing) -> Panel:
+    """For somebody who is no stranger there."""
+    sharing = SharingService(service)
+    rules = service.facility.sharing
+    instance, owner = standing.instance, standing.owner
+    members = await sharing.of(standing)
+    mine = next((one for one in members if one.username == caller.username and one.role != "owner"), None)
+    wanted = await asyncio.to_thread(sharing.people.help.open, instance.id)
+    links = await sharing.invitations(caller, instance.id) if owner else []
+    seen = {str(one.id): one for one in sharing.standings.seen(standing.person, standing.experiments)}
+    told = instance.experiments if owner or mine or standing.kind else seen
+    experiments = dict(zip(instance.experiments, standing.experiments, strict=True))
+    return Panel(
+        instance=instance,
+        owner=owner,
+        owner_name=members[0].name,
+        member=mine,
+        mine=mine.role if mine else "owner" if owner else "none",
+        members=members,
+        requests=await sharing.waiting(standing),
+        help=outs.help_wanted(wanted) if wanted else None,
+        invitations=links,
+        sharing=outs.sharing(standing.sharing),
+        may_ask_help=owner or standing.role is Role.COLLABORATOR,
+        may_close=wanted is not None and caller.username in (instance.owner, wanted.asked_by, wanted.taken_by),
+        may_take=standing.kind is not None and not owner,
+        supports=standing.kind is not None and not owner,
+        breaks=may_break_glass(standing.person, service.facility) and not owner,
+        away=mine is not None and standing.role is Role.NONE,
+        searches=rules.search and rules.members and rules.outsiders != "none",
+        invites=rules.members and rules.invitations,
+        publics=rules.members and rules.public_links,
+        lives=tuple(life for life in _LIVES if timedelta(hours=life[0]) <= rules.longest),
+        experiments=tuple(
+            (i, one.title if (one := experiments[i]) else "", one.instrument_name if one else "") for i in told
+        ),
+        sessions=tuple(service.kinds(instance)),
+    )

@@ -1,0 +1,266 @@
+"""Members, rules, links and requests of one instance. What is allowed is decided in the store's transactions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC
+from functools import partial
+from typing import TypeVar
+
+from visa.instances import joining
+from visa.instances.access import Role
+from visa.instances.members import GUESTS, Membership, Sharing, sharing
+from visa.instances.model import Person, Refusal
+from visa.portal.problems import Problem, not_found
+from visa.portal.service import Caller, PortalService
+from visa.portal.sharing import models, outs
+from visa.portal.sharing.standing import Standing, Standings, granted
+from visa.store.people import People
+from visa.store.sharing.records import KEEP, InvitationKind
+from visa.store.store import now
+
+T = TypeVar("T")
+
+LETTERS = 3
+MOST_FOUND = 20
+MOST_VISITS = 200
+
+
+class SharingService:
+    """What people do with one instance's people. One object per request; it keeps nothing."""
+
+    def __init__(self, service: PortalService) -> None:
+        self.service, self.people = service, People(service.store)
+        self.standings = Standings(service)
+
+    async def _do(self, act: Callable[..., T | Refusal], *given: object, **named: object) -> T:
+        return granted(await asyncio.to_thread(partial(act, *given, **named)))
+
+    async def _there(
+        self, caller: Caller, identifier: str, act: Callable[..., T | Refusal], *given: object, **named: object
+    ) -> T:
+        """``act`` on an instance, with its facts. A stranger's is refused, and in the audit trail, but for her it is
+        as if there were no such instance."""
+        standing = await self.standings.maybe(caller, identifier)
+        if standing is None:
+            raise not_found("instance")
+        if "facts" in named:
+            named["facts"] = standing.facts
+        outcome = await asyncio.to_thread(partial(act, caller.username, identifier, *given, at=now(), **named))
+        if standing.stranger:
+            raise not_found("instance")
+        return granted(outcome)
+
+    # members
+
+    async def members(self, caller: Caller, identifier: str) -> list[models.MemberOut]:
+        """The owner first, then the others in the order in which they came."""
+        standing = await self.standings.of(caller, identifier)
+        return await self.of(standing)
+
+    async def of(self, standing: Standing) -> list[models.MemberOut]:
+        """The same for a standing that was found already."""
+        owner = standing.instance.owner
+        there, person = await asyncio.gather(
+            asyncio.to_thread(self.people.visits.now, standing.instance.id),
+            asyncio.to_thread(self.service.store.person, owner),
+        )
+        return outs.members(owner, person.name if person else owner, standing.members, there)
+
+    async def add(self, caller: Caller, identifier: str, given: models.MemberIn) -> models.MemberOut:
+        """A new member, or another role for one."""
+        known = await self.standings.listed(given.username)
+        named = {"until": given.until and given.until.astimezone(UTC), "with_owner": given.with_owner, "known": known}
+        who, role = given.username, Role(given.role)
+        add = self.people.members.add
+        return await self._member(await self._there(caller, identifier, add, who, role, facts=None, **named))
+
+    async def change(
+        self, caller: Caller, identifier: str, username: str, given: models.MemberChangeIn
+    ) -> models.MemberOut:
+        """Another role, end, or presence."""
+        until = (given.until and given.until.astimezone(UTC)) if "until" in given.model_fields_set else KEEP
+        named = {
+            "role": Role(given.role) if given.role else None,
+            "until": until,
+            "with_owner": given.with_owner,
+        }
+        change = self.people.members.change
+        return await self._member(await self._there(caller, identifier, change, username, facts=None, **named))
+
+    async def remove(self, caller: Caller, identifier: str, username: str) -> None:
+        """Remove a member, or leave (``me``)."""
+        who = caller.username if username == "me" else username
+        await self._there(caller, identifier, self.people.members.remove, who)
+
+    async def _member(self, membership: Membership) -> models.MemberOut:
+        views = await asyncio.to_thread(self.people.members.of, membership.instance_id)
+        there = await asyncio.to_thread(self.people.visits.now, membership.instance_id)
+        mine = [view for view in views if view.membership.username == membership.username]
+        return outs.member(mine[0], there) if mine else outs.plain_member(membership)
+
+    # rules
+
+    async def sharing(self, caller: Caller, identifier: str) -> models.SharingOut:
+        """How it is shared."""
+        standing = await self.standings.owned(caller, identifier)
+        return outs.sharing(standing.sharing)
+
+    async def share(self, caller: Caller, identifier: str, given: models.SharingIn) -> models.SharingOut:
+        """Share it in another way."""
+        before = await asyncio.to_thread(self.people.members.sharing, identifier)
+        changed = {name: value for name, value in given.model_dump().items() if value is not None}
+        try:
+            wanted: Sharing = sharing({**before.told(), **changed})
+        except ValueError as error:
+            raise Problem(
+                400, "bad-request", f"folders: {error}.", "Name folders as home/analysis.", "folders"
+            ) from None
+        return outs.sharing(await self._there(caller, identifier, self.people.members.share, wanted))
+
+    # links
+
+    async def invitations(self, caller: Caller, identifier: str) -> list[models.InvitationOut]:
+        """All of the instance's links, the newest first."""
+        await self.standings.owned(caller, identifier)
+        found = await asyncio.to_thread(self.people.invitations.of, identifier)
+        return [outs.invitation(one) for one in sorted(found, key=lambda one: -one.id)]
+
+    async def invite(self, caller: Caller, identifier: str, given: models.InvitationIn) -> models.InvitationMadeOut:
+        """A new link; its token is told this once."""
+        make = self.people.invitations.make
+        role, expires = Role(given.role), given.expires.astimezone(UTC)
+        how = (InvitationKind(given.kind), role, expires)
+        return outs.made(
+            await self._there(caller, identifier, make, *how, facts=None, email=given.email), self.service.prefix
+        )
+
+    async def withdraw(self, caller: Caller, identifier: str, number: int) -> None:
+        """A link that lets nobody in any more."""
+        await self._there(caller, identifier, self.people.invitations.withdraw, number)
+
+    async def look(self, caller: Caller, token: str) -> models.LookOut:
+        """What a link leads to. Looking uses nothing up."""
+        return outs.look(await self._do(self.people.invitations.look, caller.username, token, now()))
+
+    async def redeem(self, caller: Caller, token: str) -> models.JoinedOut:
+        """Join by a link."""
+        invited = await self._do(self.people.invitations.look, caller.username, token, now())
+        facts = await self.standings.facts(invited.instance.experiments)
+        joined = await self._do(self.people.invitations.redeem, caller.username, token, facts, now())
+        return models.JoinedOut(
+            instance=joined.instance_id, role=outs.role(joined.role), url=self.service.opening(joined.instance_id)
+        )
+
+    # requests
+
+    async def ask(self, caller: Caller, identifier: str, given: models.AskIn) -> models.AskedOut:
+        """Ask the owner. The answer is the same whether or not there is such an instance and whoever may join."""
+        await self.service.person(caller)
+        standing = await self.standings.maybe(caller, identifier)
+        if standing is not None:
+            wanted = Role(given.wanted)
+            work = partial(self.people.requests.ask, caller.username, identifier, wanted, given.reason)
+            outcome = await asyncio.to_thread(work, standing.facts, now())
+            if not standing.stranger:
+                granted(outcome)
+        return models.AskedOut(state="asked")
+
+    async def requests(self, caller: Caller, identifier: str) -> list[models.RequestOut]:
+        """Those that wait for the caller's answer."""
+        standing = await self.standings.of(caller, identifier)
+        if not standing.answers:
+            await self.standings.owned(caller, identifier)
+        return await self.waiting(standing)
+
+    async def waiting(self, standing: Standing) -> list[models.RequestOut]:
+        """Requests that the person may answer: consent to support is the owner's alone."""
+        if not standing.answers:
+            return []
+        found = await asyncio.to_thread(self.people.requests.pending, standing.instance.id)
+        title = standing.instance.title
+        return [outs.request(one, title) for one in found if standing.owner or one.kind.value == "guest"]
+
+    async def request(self, caller: Caller, identifier: str, number: int) -> models.RequestOut:
+        """One request, for who made it and who answers it."""
+        found = await asyncio.to_thread(self.people.requests.one, identifier, number)
+        standing = await self.standings.maybe(caller, identifier)
+        mine = found is not None and found.requester == caller.username
+        if found is None or standing is None or not (mine or standing.answers):
+            raise not_found("request")
+        title = "" if standing.stranger else standing.instance.title
+        return outs.request(found, title)
+
+    async def answer(self, caller: Caller, identifier: str, number: int, given: models.AnswerIn) -> models.RequestOut:
+        """Yes or no."""
+        role, approve = Role(given.role) if given.role else None, given.answer == "approve"
+        answer = self.people.requests.answer
+        done = await self._there(caller, identifier, answer, number, approve, facts=None, role=role)
+        instance = await asyncio.to_thread(self.service.store.instance, identifier)
+        return outs.request(done, instance.title if instance else "")
+
+    async def cancel(self, caller: Caller, identifier: str, number: int) -> None:
+        """Do not ask any more."""
+        await self._do(self.people.requests.cancel, caller.username, identifier, number, now())
+
+    async def cancel_mine(self, caller: Caller, identifier: str) -> None:
+        """The same without the number; says nothing of whether there was one."""
+        for one in await asyncio.to_thread(self.people.requests.pending, identifier):
+            if one.requester == caller.username:
+                await asyncio.to_thread(self.people.requests.cancel, caller.username, identifier, one.id, now())
+
+    # who may be added, who was here
+
+    async def candidates(self, caller: Caller, query: models.PeopleQuery) -> list[models.PersonOut]:
+        """The team that is not there yet; with three letters, people of that name. Names only are told."""
+        standing = await self.standings.owned(caller, query.instance)
+        there = {standing.instance.owner, *(view.membership.username for view in standing.members)}
+        search = " ".join(query.search.split())
+        if search and len(search) < LETTERS:
+            remedy = f"Type at least {LETTERS} letters."
+            raise Problem(400, "bad-request", "search: too short", remedy, "search")
+        team = [one for one in await self._team(standing) if _named(one, search)]
+        others: list[Person] = []
+        if search and self.service.facility.sharing.search:
+            found = await asyncio.to_thread(self.people.views.find_people, search, MOST_FOUND + len(there) + len(team))
+            known = {one.username for one in team}
+            others = [one for one in found if one.username not in known]
+        shown = [one for one in (*team, *others) if str(one.username) not in there][:MOST_FOUND]
+        return [self._candidate(one, standing) for one in shown]
+
+    async def _team(self, standing: Standing) -> list[Person]:
+        """People of every experiment's team, by name."""
+        teams = [
+            {str(who) for who in (*one.team, one.principal) if who} if one else set() for one in standing.experiments
+        ]
+        names = sorted(set.intersection(*teams)) if teams else []
+        return sorted([one for name in names[:100] if (one := await self._person(name))], key=lambda one: one.name)
+
+    async def _person(self, username: str) -> Person | None:
+        known = await asyncio.to_thread(self.service.store.person, username)
+        return known or await self.standings.listed(username)
+
+    def _candidate(self, person: Person, standing: Standing) -> models.PersonOut:
+        facility, today = self.service.facility, self.service.admissions.today()
+        roles: list[models.GuestRole] = []
+        why_not = None
+        for role in GUESTS:
+            refusal = joining.may_join(person, role, standing.experiments, facility, today)
+            if refusal is not None:
+                why_not = str(refusal)
+                break
+            roles.append("observer" if role is Role.OBSERVER else "collaborator")
+        team = joining.of_team(person, standing.experiments)
+        return models.PersonOut(username=person.username, name=person.name, team=team, roles=roles, why_not=why_not)
+
+    async def visits(self, caller: Caller, identifier: str) -> list[models.VisitOut]:
+        """Who was here, the newest first."""
+        await self.standings.owned(caller, identifier)
+        found = await asyncio.to_thread(partial(self.people.visits.of, identifier, limit=MOST_VISITS))
+        return [outs.visit(one) for one in found]
+
+
+def _named(person: Person, search: str) -> bool:
+    text = f"{person.name} {person.username}".lower()
+    return all(word in text for word in search.lower().split())

@@ -1,0 +1,50 @@
+"""Whether anything changed that one person's pages show: a few quick reads, once a second while she looks."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from visa.store.store import Store, now
+from visa.store.tables import (
+    AccessRequestRow,
+    ChangeRow,
+    HelpRow,
+    InstanceRow,
+    InvitationRow,
+    MemberRow,
+    VisitRow,
+)
+
+
+def pulse(store: Store, username: str, *, supports: bool) -> Hashable:
+    """A value that is another one after each change.
+
+    ``supports``: she supports instances, so that every request for help may be for her.
+    """
+    hers = select(InstanceRow.id).where(InstanceRow.owner == username)
+    mine = hers.union(select(MemberRow.instance_id).where(MemberRow.username == username))
+    queries: list[Select[*tuple[Any, ...]]] = [
+        select(ChangeRow.instance_id, ChangeRow.number).where(ChangeRow.instance_id.in_(mine)),
+        select(VisitRow.id, VisitRow.role).where(VisitRow.instance_id.in_(mine), VisitRow.ended.is_(None)),
+        select(AccessRequestRow.id).where(
+            AccessRequestRow.instance_id.in_(mine),
+            AccessRequestRow.state == "pending",
+            AccessRequestRow.expires > now(),
+        ),
+        select(AccessRequestRow.state, func.count(), func.max(AccessRequestRow.id))
+        .where(AccessRequestRow.requester == username)
+        .group_by(AccessRequestRow.state),
+        select(HelpRow.id, HelpRow.taken_by).where(HelpRow.instance_id.in_(mine), HelpRow.closed_at.is_(None)),
+        select(InvitationRow.id, InvitationRow.redeemed_at, InvitationRow.withdrawn_at).where(
+            InvitationRow.instance_id.in_(hers), InvitationRow.expires > now()
+        ),
+        select(MemberRow.instance_id, MemberRow.role, MemberRow.until).where(MemberRow.username == username),
+    ]
+    if supports:
+        queries.append(select(HelpRow.id, HelpRow.taken_by).where(HelpRow.closed_at.is_(None)))
+    with Session(store.engine) as session:
+        return tuple(frozenset(map(tuple, session.execute(query))) for query in queries)
