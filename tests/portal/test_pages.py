@@ -166,7 +166,8 @@ def test_problem_pages(hub: RunningHub, context: BrowserContext) -> None:
     expect(page.get_by_role("heading", name="There is nothing at this address.")).to_be_visible()
     looks_right(page, "problem")
     page.goto(f"{hub.portal}instances/0123456789abcdef")
-    expect(page.get_by_role("heading", name="There is no instance of that name among yours.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Ask to join an instance")).to_be_visible()
+    looks_right(page, "ask")
 
 
 def test_started_by_keyboard_alone_and_watched(hub: RunningHub, browser: Browser) -> None:
