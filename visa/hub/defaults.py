@@ -21,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from visa.facility.load import FacilityProblems
 from visa.facility.watch import FacilitySource
 from visa.hub import settings
+from visa.hub.sharing.shares import MEMBER
 from visa.store.schema import SchemaMismatch
 from visa.store.store import Store
 
@@ -173,6 +174,7 @@ def portal(c: Any, service: dict[str, Any]) -> None:
     c.JupyterHub.custom_scopes = {
         READ: {"description": "See one's experiments, choices and instances in VISA"},
         WRITE: {"description": "Start, stop, rename and delete one's instances in VISA", "subscopes": [READ]},
+        MEMBER: {"description": "Marks a right that VISA gave to a member of an instance; nobody else's to give"},
     }
     user = {"name": "user", "scopes": ["self", "access:services!service=visa", READ, WRITE]}
     own = {"name": "visa-portal", "scopes": ["read:hub"], "services": ["visa"]}

@@ -23,6 +23,9 @@ from visa.hub.admitted import StartRefused
 from visa.hub.reconcile import Reconciler
 from visa.hub.reports import GatewayHandler
 from visa.hub.rights import TokensHandler, UserHandler, UsersHandler
+from visa.hub.sharing.handlers import EnterHandler, PeopleHandler
+from visa.hub.sharing.login import AuthorizeHandler
+from visa.hub.sharing.watch import Watch
 from visa.identifiers import ExperimentId, InvalidIdentifier, instance_id
 from visa.instances.model import Reason, Refusal
 from visa.instances.request import MOST_EXPERIMENTS
@@ -247,10 +250,11 @@ def _is_experiment(text: str) -> bool:
 def handlers(app: Any) -> list[tuple[str, type]]:
     """For `Authenticator.get_handlers`: JupyterHub puts these before its own.
 
-    That call is also where the hub hands out its application: the reconciler starts from here.
+    That call is also where the hub hands out its application: the reconciler and the watch start from here.
     """
-    task = asyncio.ensure_future(Reconciler(app).run())
-    app._visa_reconciler = task  # kept, or the task could be collected
+    watch = Watch(app)
+    work = (Reconciler(app, watch).run(), watch.run())
+    app._visa_tasks = [asyncio.ensure_future(one) for one in work]  # kept, or they could be collected
     return [
         (r"/api/users/([^/]+)/servers/([^/]*)", ServerHandler),
         (r"/api/users/([^/]+)/server", ServerHandler),
@@ -259,6 +263,9 @@ def handlers(app: Any) -> list[tuple[str, type]]:
         (r"/api/users/([^/]+)", UserHandler),
         (r"/api/users/([^/]+)/tokens", TokensHandler),
         (r"/api/visa/gateways/([^/]+)/([^/]+)", GatewayHandler),
+        (r"/api/visa/gateways/([^/]+)/([^/]+)/people", PeopleHandler),
+        (r"/api/visa/instances/([0-9a-f]+)/enter", EnterHandler),
+        (r"/api/oauth2/authorize", AuthorizeHandler),
         (r"/home", PortalHandler),
         (r"/spawn", SpawnPageHandler),
         (r"/spawn/([^/]+)", SpawnPageHandler),

@@ -15,6 +15,8 @@ from typing import Any
 from visa.catalogue.base import CatalogueUnavailable, Experiment
 from visa.hub import settings
 from visa.hub.admitted import RESTARTED, VANISHED
+from visa.hub.sharing.looks import MemberLooks
+from visa.hub.sharing.watch import Watch
 from visa.identifiers import instance_id
 from visa.instances.admission import entitled
 from visa.instances.lifetimes import time_left
@@ -28,9 +30,10 @@ _KEPT = "Your files are kept."
 class Reconciler:
     """Runs beside one hub application until it ends."""
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
+    def __init__(self, app: Any, watch: Watch) -> None:
+        self.app, self.watch = app, watch
         self.hub = settings.get()
+        self.members = MemberLooks(self.hub)
         self.hub.mended = asyncio.Event()
         _log_to(app.log)
         self._vanished: set[str] = set()
@@ -102,8 +105,11 @@ class Reconciler:
         self._vanished = vanished
         await self._guarded("sweeping", self._sweep(grace=2 * self.hub.look_every))
         ready = {i: holding[i] for i, (_user, spawner) in alive.items() if spawner.ready and i in holding}
-        for identifier, (code, why) in (await self._over(ready, alive)).items():
+        experiments = await self._experiments(sorted({e for i in holding.values() for e in i.experiments}))
+        for identifier, (code, why) in (await self._over(ready, alive, experiments)).items():
             await self._guarded("ending an instance", self._end(*alive[identifier], code, why))
+        await self._guarded("looking at members", self.members.look(experiments))
+        await self._guarded("taking back rights", self.watch.take_back())
 
     async def _gone(self, instance: Instance, why: str) -> None:
         log.warning("Instance %s of %s is gone; its quota is given back", instance.name, instance.owner)
@@ -119,11 +125,14 @@ class Reconciler:
     # what must end
 
     async def _over(
-        self, ready: Mapping[str, Instance], alive: Mapping[str, tuple[Any, Any]]
+        self,
+        ready: Mapping[str, Instance],
+        alive: Mapping[str, tuple[Any, Any]],
+        experiments: Mapping[str, Experiment] | None,
     ) -> dict[str, tuple[str, str]]:
         """Instances that must end now: id to reason code and sentence."""
         over: dict[str, tuple[str, str]] = {}
-        for identifier, lost in (await self._left(ready)).items():
+        for identifier, lost in (await self._left(ready, experiments)).items():
             why = f"The instance was ended because experiment {lost} is not one of yours any more. {_KEPT}"
             over[identifier] = ("experiment-withdrawn", why)
         for identifier, instance in ready.items():
@@ -132,12 +141,13 @@ class Reconciler:
                 over[identifier] = because
         return over
 
-    async def _left(self, ready: Mapping[str, Instance]) -> dict[str, str]:
+    async def _left(
+        self, ready: Mapping[str, Instance], experiments: Mapping[str, Experiment] | None
+    ) -> dict[str, str]:
         """Instances on an experiment whose owner may not read it any more, twice in a row; with its id.
 
         Only a fresh answer counts: a catalogue that is down ends nothing.
         """
-        experiments = await self._experiments(sorted({e for i in ready.values() for e in i.experiments}))
         if experiments is None:
             return {}
         lost: dict[str, str] = {}

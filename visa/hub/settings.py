@@ -13,7 +13,9 @@ from visa.catalogue.opening import open_catalogue
 from visa.facility.model import CatalogueSource, Facility
 from visa.facility.watch import FacilitySource
 from visa.hub.gateways import Gateways
+from visa.hub.sharing.changes import Changes
 from visa.store.admissions import Admissions
+from visa.store.people import People
 from visa.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -38,12 +40,14 @@ class HubSettings:
     holder: str = field(default_factory=lambda: secrets.token_hex(8))
     unanswered: set[str] = field(default_factory=set)
     gateways: Gateways = field(default_factory=Gateways)
+    changes: Changes = field(default_factory=Changes)
     mended: asyncio.Event | None = None
 
     def __post_init__(self) -> None:
         self._source: CatalogueSource = self.facility.current.catalogue
         self._catalogue = open_catalogue(self._source)
         self.admissions = Admissions(self.facility, lambda: self.catalogue, self.store)
+        self.people = People(self.store)
         self.facility.subscribe(self._reopen)
 
     @property

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 OUTAGE = 900.0
 """Seconds for which people who were let in stay while the hub does not answer."""
 _KEPT = 500
+_NO = 2.0
+"""Seconds for which a no is not asked about again: she may be let in any moment."""
 _HELD = 58.0
 
 
@@ -89,13 +91,16 @@ class Hub:
     async def _holder(self, token: str) -> Visitor | None:
         key = hashlib.sha256(token.encode()).digest()
         known = self._yes.get(key) or self._no.get(key)
-        if known is not None and time.monotonic() - known.at <= self._settings.fresh:
+        if known is not None and time.monotonic() - known.at <= self._fresh(known):
             return known.visitor
         task = self._asking.get(key)
         if task is None:
             task = self._asking[key] = asyncio.create_task(self._visitor_now(token, key, known))
             task.add_done_callback(lambda done: self._asked(key, done))
         return await asyncio.shield(task)
+
+    def _fresh(self, known: _Word) -> float:
+        return self._settings.fresh if known.visitor is not None else min(self._settings.fresh, _NO)
 
     def _asked(self, key: bytes, task: asyncio.Task[Visitor | None]) -> None:
         del self._asking[key]

@@ -1,0 +1,75 @@
+"""At each look of the reconciler the rules are asked again for all members of running instances.
+
+A membership that the rules would not give now ends: at once when the account is not active, after two looks in a row
+when it follows from the catalogue, and never on an answer of the catalogue that is not fresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from visa.catalogue.base import Experiment
+from visa.hub.settings import HubSettings
+from visa.instances.joining import Experiments, known, may_join
+from visa.instances.members import GUESTS, Membership, WayIn
+from visa.instances.model import Person
+from visa.instances.support import may_break_glass, support_kind
+from visa.store.sharing.records import MemberView
+from visa.store.store import Instance, now
+
+log = logging.getLogger(__name__)
+
+_Key = tuple[str, str]
+NOT_ACTIVE = "person-not-active"
+
+
+class MemberLooks:
+    """What one hub process noticed at its last look."""
+
+    def __init__(self, hub: HubSettings) -> None:
+        self.hub = hub
+        self._doubted: frozenset[_Key] = frozenset()
+
+    async def look(self, experiments: Mapping[str, Experiment] | None) -> None:
+        """End what does not hold. ``experiments``: of running instances, fresh; None: they are not known now."""
+        found = await asyncio.to_thread(self.hub.people.members.to_check)
+        doubted = await asyncio.to_thread(self._doubts, found, experiments)
+        over = {key: why for key, why in doubted.items() if why == NOT_ACTIVE or key in self._doubted}
+        if experiments is not None:
+            self._doubted = frozenset(doubted)
+        for (identifier, username), why in over.items():
+            log.info("Membership of %s of instance %s ends: %s", username, identifier, why)
+            await asyncio.to_thread(self.hub.people.members.end, identifier, username, why, now())
+
+    def _doubts(
+        self, found: tuple[tuple[Instance, tuple[MemberView, ...]], ...], experiments: Mapping[str, Experiment] | None
+    ) -> dict[_Key, str]:
+        doubted: dict[_Key, str] = {}
+        for instance, members in found:
+            there = None if experiments is None else known(instance.experiments, experiments)
+            for one in members:
+                why = NOT_ACTIVE if not one.active else self._why_not(one.membership, there)
+                if why is not None:
+                    doubted[instance.id, one.membership.username] = why
+        return doubted
+
+    def _why_not(self, member: Membership, experiments: Experiments | None) -> str | None:
+        """The rule that does not hold any more, as a code; None when all do, or nobody can tell."""
+        person = self.hub.store.person(member.username)
+        if person is None:
+            return None  # never logged in, so never here
+        facility = self.hub.facility.current
+        if member.way is WayIn.BREAK_GLASS:
+            return None if may_break_glass(person, facility) else "not-support"
+        if member.role in GUESTS:
+            return None if experiments is None else self._no_guest(person, member, experiments)
+        if support_kind(person, experiments or (), facility, now()) is not None:
+            return None
+        return None if experiments is None else "not-support"
+
+    def _no_guest(self, person: Person, member: Membership, experiments: Experiments) -> str | None:
+        today = self.hub.admissions.today()
+        refusal = may_join(person, member.role, experiments, self.hub.facility.current, today)
+        return None if refusal is None else refusal.reason.value
