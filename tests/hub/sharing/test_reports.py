@@ -69,5 +69,5 @@ def test_a_body_that_is_none_is_refused(body: Any) -> None:
 
 @pytest.mark.parametrize("names", [["../x"], ["a" * 200], [None], "marie", ["x"] * 51])
 def test_names_of_who_was_refused_are_names(names: Any) -> None:
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises((ValueError, TypeError)):
         refused_of({"refused": names})
