@@ -136,7 +136,7 @@ async def test_an_account_withdrawn_while_the_catalogue_thinks_starts_nothing(ad
 async def test_a_catalogue_that_never_answers_is_given_up(
     admissions: Admissions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("visa.store.admissions.PATIENCE", 0.05)
+    monkeypatch.setattr("visa.store.facts.PATIENCE", 0.05)
     admissions.catalogue = Waiting  # type: ignore[assignment]
     outcome = await admissions.check("marie", OPTIONS, "one")
     assert isinstance(outcome, Refusal)

@@ -30,8 +30,6 @@ from visa.store.store import Decision, Store
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 25.0  # seconds that the catalogue may take before a start is refused
-
 
 @dataclass(frozen=True, slots=True)
 class _Case:

@@ -52,16 +52,16 @@ class People:
 
 
 def _sweep(session: Session, at: datetime) -> int:
-    members = session.execute(_members(at)).tuples().all()
+    members = session.execute(_members(at)).all()
     for one, row in members:
         ends.member(session, row, one, "expired")
     ended = len(members)
     for query, why in ((_waiting(at), "expired"), (_left(at), "owner-left")):
-        requests = session.execute(query).tuples().all()
+        requests = session.execute(query).all()
         for request, row in requests:
             ends.request(session, row, request, why, at)
         ended += len(requests)
-    visits = session.execute(_unheard(at)).tuples().all()
+    visits = session.execute(_unheard(at)).all()
     for visit, row in visits:
         ends.visit(session, row, visit, visit.seen)
     return ended + len(visits)
