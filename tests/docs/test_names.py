@@ -24,7 +24,8 @@ from visa.store.tables import Base
 
 OPERATORS = REPOSITORY / "docs" / "operators"
 PAGES = [
-    OPERATORS / f"{name}.md" for name in ("kubernetes", "storage", "keycloak", "upgrade", "troubleshooting", "z2jh")
+    OPERATORS / f"{name}.md"
+    for name in ("kubernetes", "storage", "keycloak", "upgrade", "troubleshooting", "z2jh", "sharing")
 ]
 CHART = REPOSITORY / "helm" / "visa"
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())

@@ -35,6 +35,9 @@ def test_claims_win_and_the_catalogue_fills_what_they_do_not_say() -> None:
     assert bare.gids == (5003,)
     said = person({"name": "Marie", "email": "x@y", "uid": 1, "gid": 2, "gids": [3, 4]}, KNOWN)
     assert (said.name, said.email, said.uid, said.gid, said.gids) == ("Marie", "x@y", 1, 2, (3, 4))
+    for word in (False, "false"):  # the provider does not vouch for it: links are bound to addresses
+        assert person({"email": "x@y", "email_verified": word}, KNOWN).email == "m@example.org"
+    assert person({"email": "x@y", "email_verified": True}, KNOWN).email == "x@y"
     assert said.verified_at == NOW
     assert said.active
 

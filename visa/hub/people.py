@@ -50,7 +50,6 @@ def person_of(
     if any(username in instrument.scientists for instrument in instruments):
         roles |= {"instrument_scientist"}
     name = claims.get(people.name_claim)
-    email = claims.get(people.email_claim)
     gids = _numbers(claims, people.gids_claim) or (known.gids if known else ())
     return Person(
         username=username,
@@ -60,7 +59,7 @@ def person_of(
         gids=gids,
         groups=groups,
         roles=roles,
-        email=email if isinstance(email, str) else (known.email if known else None),
+        email=_email(claims, people) or (known.email if known else None),
         active=True,
         verified_at=now,
     )
@@ -98,6 +97,13 @@ def colour(username: str) -> str:
 
 def _name(value: object) -> str:
     return " ".join("".join(c for c in value if c.isprintable()).split())[:200] if isinstance(value, str) else ""
+
+
+def _email(claims: Mapping[str, Any], people: People) -> str | None:
+    """Links are bound to it, so one that the provider itself does not vouch for is none."""
+    email = claims.get(people.email_claim)
+    unverified = claims.get("email_verified") in (False, "false", "False")
+    return email if isinstance(email, str) and not unverified else None
 
 
 def _texts(claims: Mapping[str, Any], claim: str) -> frozenset[str]:
