@@ -215,7 +215,7 @@ class VisitRow(Base):
     """Somebody was on the instance, in one session and one role."""
 
     __tablename__ = "visits"
-    __table_args__ = (Index(None, "instance_id", "ended"),)
+    __table_args__ = (Index(None, "instance_id", "ended"), Index(None, "ended", "seen"))
 
     id: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=True)
     instance_id: Mapped[str] = _of_instance()

@@ -29,8 +29,9 @@ class Visits(Part):
         with self.reading() as session:
             if set(now) == set(_open(session, instance_id)):
                 same = (VisitRow.instance_id == instance_id, VisitRow.ended.is_(None))
-                session.execute(update(VisitRow).where(*same).values(seen=at))
-                session.commit()
+                if now:
+                    session.execute(update(VisitRow).where(*same).values(seen=at))
+                    session.commit()
                 return
         with self.store.exclusive() as session:
             row = session.get(InstanceRow, instance_id)

@@ -148,12 +148,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_visits")),
     )
     with op.batch_alter_table("visits", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_visits_ended_seen"), ["ended", "seen"], unique=False)
         batch_op.create_index(batch_op.f("ix_visits_instance_id_ended"), ["instance_id", "ended"], unique=False)
 
 
 def downgrade() -> None:
     with op.batch_alter_table("visits", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_visits_instance_id_ended"))
+        batch_op.drop_index(batch_op.f("ix_visits_ended_seen"))
 
     op.drop_table("visits")
     op.drop_table("sharing")
