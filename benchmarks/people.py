@@ -26,12 +26,15 @@ from tests.services.hub import Backend, RunningHub  # noqa: E402
 from visa.store.tables import ChangeRow, InstanceRow  # noqa: E402
 
 
-def token_of(hub: RunningHub) -> str:
+def token_of(instance: Instance) -> str:
     """The gateway's own, from its environment."""
-    for pid in hub.processes():
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        if b"visa.session" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return next(v for v in variables if v.startswith(b"JUPYTERHUB_API_TOKEN=")).partition(b"=")[2].decode()
+    for process in psutil.process_iter():
+        try:
+            variables = process.environ() if "visa.session" in process.cmdline() else {}
+        except psutil.Error:
+            continue
+        if variables.get("JUPYTERHUB_API_URL", "").startswith(f"http://127.0.0.1:{instance.hub.hub_port}/"):
+            return variables["JUPYTERHUB_API_TOKEN"]
     raise LookupError("no gateway runs")
 
 
@@ -84,7 +87,7 @@ async def measure(hub: RunningHub, instance: Instance, count: int, seconds: floa
 
     print(f"hub without questions: {await over(20):.1f} % of a core, {process.memory_info().rss / 1e6:.0f} MB")
     url = f"http://127.0.0.1:{hub.hub_port}/hub/api/visa/gateways/marie/{instance.name}/people"
-    gateways = Gateways(url, token_of(hub))
+    gateways = Gateways(url, token_of(instance))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True)) as client:
         tasks: list[asyncio.Task[Any]] = []
         for _ in range(count):  # spread, as gateways are

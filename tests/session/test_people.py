@@ -246,12 +246,14 @@ async def test_a_word_that_is_none_changes_nothing(site: Site) -> None:
     assert (await site.ask("lise"))[0] == 200
 
 
-async def test_the_hub_is_told_who_is_here(site: Site) -> None:
+async def test_the_hub_is_told_who_is_here(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LEFT", 1.0)
     site.hub.share("lise", "observer")
     await site.until("lise", 200)
     await site.until_told()
     async with site.open("marie"), site.open("lise"), site.open("lise"):
         await site.until_told(("marie", "owner"), ("lise", "observer"))
+    await site.until_told(("marie", "owner"))
     await site.until_told()
     (kind,) = {h["session"] for told in site.hub.told for h in told["here"]}
     assert kind == "desktop"

@@ -74,6 +74,7 @@ class People:
         self._heard = self._answered = 0.0
         self._present: dict[Present, None] = {}
         self._owner_left: float | None = None
+        self._owner_last: tuple[Here, ...] = ()
         self._owner_here = False
         self._were: frozenset[str] = frozenset()
         self._shown: object = None
@@ -133,9 +134,11 @@ class People:
     def went(self, socket: Present) -> None:
         """It is closed."""
         if socket in self._present:
+            before = self.here()
             del self._present[socket]
             if socket.visitor_here.name == self.owner:
                 self._owner_left = time.monotonic()
+                self._owner_last = tuple(one for one in before if one.role is Role.OWNER)
             self.settle()
 
     def here(self) -> tuple[Here, ...]:
@@ -151,6 +154,12 @@ class People:
             since = one.since.isoformat(timespec="seconds").replace("+00:00", "Z")
             found.setdefault((name, kind), Here(name, shown, role, way, kind, since))
         return tuple(found.values())
+
+    def told(self) -> tuple[Here, ...]:
+        """Who is here as the hub is told: an owner whose page may load again is."""
+        here = self.here()
+        away = self.owner_here and not any(one.role is Role.OWNER for one in here)
+        return (*here, *self._owner_last) if away else here
 
     def requests(self, role: Role) -> list[dict[str, Any]]:
         """Who asks to come in, for those who may answer."""
@@ -191,7 +200,7 @@ class People:
             visitor = one.visitor_here
             one.reconsider(visitor.in_role(self.role(visitor.name)))
         word = self._word
-        shown = (self.here(), word and (word.number, word.requests), self.known)
+        shown = (self.here(), here, word and (word.number, word.requests), self.known)
         if shown != self._shown:
             self._shown = shown
             self._say()
@@ -257,7 +266,7 @@ class People:
         told: object = None
         again = 0.0
         while True:
-            number, here = self.number, self.here()
+            number, here = self.number, self.told()
             if here != told or self._untold or time.monotonic() >= again:
                 took = await self._tell(here)
                 told, again = here, time.monotonic() + (_AGAIN if took else _PAUSES[1])
