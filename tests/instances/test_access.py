@@ -199,4 +199,5 @@ def test_only_who_may_execute_acts_on_the_desktop_and_the_facility_s_rules_bind_
     for role in (Role.OBSERVER, Role.SUPPORT_VIEW):
         assert desktop_rights(role, rules) == DesktopRights(False, False, False, Way.NONE, 5, Way.OUT)
         assert may(role, "GET", "desktop/websocket")
+        assert may(role, "GET", "desktop/selkies")
     assert desktop_rights(Role.NONE, rules) is None

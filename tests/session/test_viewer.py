@@ -21,6 +21,7 @@ from tests.session.desktop import xvnc
 from tests.session.rfb import messages as m
 from tests.session.test_pieces import GIVEN
 from visa.session.app import make_app
+from visa.session.desktop import seat as seat_module
 from visa.session.desktop import viewer as viewer_module
 from visa.session.gateway import Gateway
 from visa.session.rfb import names
@@ -359,7 +360,7 @@ async def test_a_new_viewer_throws_nobody_out(desk: Desk) -> None:
 
 
 async def test_the_meter_measures(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(viewer_module, "_MEASURED", 0.2)
+    monkeypatch.setattr(seat_module, "_MEASURED", 0.2)
     async with viewing(desk) as marie:
         await marie.send(m.encodings(0))
         measured: dict[str, float | None] = {}
@@ -432,7 +433,7 @@ async def test_no_desktop_and_what_only_looks_like_one_is_said_in_words(tmp_path
 
 
 async def test_too_many_viewers_are_told_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(viewer_module, "MOST", 1)
+    monkeypatch.setattr(seat_module, "MOST", 1)
     async with viewing(desk), viewing(desk, begun=False) as second:
         assert await second.closed() == 1013
 

@@ -18,6 +18,7 @@ from visa.facility.units import Cpu, Duration, Memory, PathTemplate, TargetTempl
 from visa.identifiers import DataRootId, EnvironmentId, FlavourId, InstrumentId, ProposalId, RoleName, Username
 
 SessionKind = Literal["notebook", "desktop"]
+DesktopServer = Literal["tigervnc", "selkies"]
 
 BUILT_IN_ROLES = frozenset(
     {"administrator", "it_support", "instrument_scientist", "instrument_control", "scientist", "student"}
@@ -218,6 +219,10 @@ class Environment(Section):
     )
     sessions: tuple[SessionKind, ...] = Field(
         default=("notebook",), min_length=1, json_schema_extra=_UNIQUE, description="Sessions it offers."
+    )
+    desktop: DesktopServer = Field(
+        default="tigervnc",
+        description="What brings its desktop to browsers: `tigervnc` pictures, `selkies` (which it must have) video.",
     )
     software: dict[str, str] = Field(
         default={},

@@ -33,6 +33,11 @@ def sessions(spec: InstanceSpec, facility: Facility) -> str:
     return " ".join(facility.environments[spec.environment].sessions)
 
 
+def desktop_server(spec: InstanceSpec, facility: Facility) -> str:
+    """What brings the environment's desktop to browsers."""
+    return facility.environments[spec.environment].desktop
+
+
 def gateway_variables(spec: InstanceSpec, facility: Facility) -> dict[str, str]:
     """What a gateway is told of the instance; `visa.session.settings` reads it. Times are of now, the start."""
     told = {
@@ -41,6 +46,7 @@ def gateway_variables(spec: InstanceSpec, facility: Facility) -> dict[str, str]:
         "VISA_SESSION": spec.session,
         "VISA_SESSIONS": sessions(spec, facility),
         "VISA_DESKTOP": facility.desktop.told(),
+        "VISA_DESKTOP_SERVER": desktop_server(spec, facility),
     }
     if spec.maximum is not None:
         told["VISA_ENDS"] = (datetime.now(UTC) + spec.maximum).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -65,6 +71,7 @@ def variables(spec: InstanceSpec, facility: Facility, prefix: str) -> dict[str, 
         "VISA_OPEN": opening(spec),
         "VISA_SESSION": spec.session,
         "VISA_SESSIONS": sessions(spec, facility),
+        "VISA_DESKTOP_SERVER": desktop_server(spec, facility),
         **dict.fromkeys(_THREADS, threads),
     }
 

@@ -127,7 +127,7 @@ def _rule(methods: frozenset[str], path: str, action: Action) -> Rule:
 
 NOTEBOOK: tuple[Rule, ...] = (
     _rule(_READING, r"_visa/(ready|people)", Action.VIEW),
-    _rule(_READING, r"desktop(/|/state|/websocket)?", Action.VIEW),
+    _rule(_READING, r"desktop(/|/state|/websocket|/selkies)?", Action.VIEW),
     _rule(frozenset({"POST"}), r"desktop/start", Action.EXECUTE),
     _rule(_READING, r"desktop/files/.+", Action.READ),
     _rule(frozenset({"PUT", "DELETE"}), r"desktop/files/.+", Action.WRITE),

@@ -22,6 +22,7 @@ from visa.session.desktop.files import Files
 from visa.session.desktop.page import Page
 from visa.session.desktop.preview import Kept, Preview
 from visa.session.desktop.state import Start, State
+from visa.session.desktop.stream import Stream
 from visa.session.desktop.viewer import Viewer
 from visa.session.gateway import Gateway
 from visa.session.handlers import Callback, Elsewhere, Health, Logout, People, Ready, Root
@@ -53,6 +54,7 @@ def make_app(gateway: Gateway) -> web.Application:
     own = re.escape(prefix)
     routes: list[Rule] = [
         Rule(PathMatches(f"{own}desktop/websocket$"), Viewer),
+        Rule(PathMatches(f"{own}desktop/selkies$"), Stream),
         Rule(_Websocket(prefix), Socket),
         Rule(PathMatches(f"{own}?$"), Root),
         Rule(PathMatches(f"{own}oauth_callback$"), Callback),

@@ -12,6 +12,7 @@ from tornado.iostream import IOStream
 
 from visa.session import upstream
 from visa.session.activity import Activity
+from visa.session.desktop.hand import Hand
 from visa.session.headers import IDENTITY
 from visa.session.hub import Hub
 from visa.session.login import Sessions
@@ -56,6 +57,7 @@ class Gateway:
         self.rooms: WeakValueDictionary[str, Claims] = WeakValueDictionary()
         self.sockets: set[OpenSocket] = set()
         self.viewers: dict[Seat, None] = {}
+        self.hand = Hand(settings.run, settings.desktop.clipboard_limit)
         self.idle = asyncio.Event()
         self.idle.set()
         self._under_way = 0

@@ -9,11 +9,13 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream
+from tornado.websocket import WebSocketClientConnection
 
 from visa.session import upstream
 
-DESKTOP = "desktop.sock"
+DESKTOP, SELKIES = "desktop.sock", "selkies.sock"
 _ASK = "ask"
 _CAREFUL = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -60,6 +62,15 @@ async def connect(path: str) -> IOStream:
     try:
         with _socket(path) as place:
             return await upstream.connect(place)
+    except OSError as error:
+        raise upstream.NotListening(str(error)) from None
+
+
+async def websocket(path: str, uri: str, largest: int) -> WebSocketClientConnection:
+    """A websocket to a socket, of messages of at most ``largest`` bytes; raise as `upstream.open_websocket`."""
+    try:
+        with _socket(path) as place:
+            return await upstream.open_websocket(place, uri, HTTPHeaders(), None, largest)
     except OSError as error:
         raise upstream.NotListening(str(error)) from None
 

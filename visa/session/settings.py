@@ -30,8 +30,8 @@ class GatewaySettings:
     ``fresh``: seconds for which the hub's word on a token is taken; ``activity_interval``: seconds between
     reports of activity.
 
-    ``sessions``: kinds that the environment offers. ``desktop``: the facility's rules for it. ``ends``: when the
-    instance's lifetime ends, empty when it does not.
+    ``sessions``: kinds that the environment offers. ``desktop``: the facility's rules for it; ``video``: whether
+    Selkies shows it too. ``ends``: when the instance's lifetime ends, empty when it does not.
     """
 
     token: str
@@ -57,6 +57,7 @@ class GatewaySettings:
     fresh: float
     sessions: frozenset[str]
     desktop: DesktopRules
+    video: bool
     ends: str
 
     @staticmethod
@@ -100,6 +101,7 @@ class GatewaySettings:
             fresh=_seconds(source, "VISA_FRESH", 15, 60),
             sessions=frozenset(source.get("VISA_SESSIONS", "").split()),
             desktop=_desktop(source.get("VISA_DESKTOP", "")),
+            video=_video(source.get("VISA_DESKTOP_SERVER", "")),
             ends=_moment(source.get("VISA_ENDS", "")),
         )
 
@@ -150,6 +152,12 @@ def _desktop(value: str) -> DesktopRules:
     if type(limit) is not int or not 0 <= limit <= _CLIPBOARD or type(preview) is not bool:
         raise BadSettings(f"VISA_DESKTOP: clipboard_limit is 0 to {_CLIPBOARD} bytes, preview true or false")
     return rules
+
+
+def _video(value: str) -> bool:
+    if value not in ("", "tigervnc", "selkies"):
+        raise BadSettings(f"VISA_DESKTOP_SERVER {value!r} is neither tigervnc nor selkies")
+    return value == "selkies"
 
 
 def _moment(value: str) -> str:

@@ -166,7 +166,7 @@ class _SocketResolver(Resolver):
 
 
 async def open_websocket(
-    path: str, uri: str, headers: HTTPHeaders, subprotocols: list[str] | None
+    path: str, uri: str, headers: HTTPHeaders, subprotocols: list[str] | None, largest: int = LARGEST_MESSAGE
 ) -> WebSocketClientConnection:
     """Jupyter's end of a websocket; raise `NotListening`, or tornado's ``HTTPClientError`` when it refuses."""
     request = HTTPRequest(f"ws://visa{uri}", headers=headers, connect_timeout=10)
@@ -174,7 +174,7 @@ async def open_websocket(
         return await websocket_connect(
             request,
             subprotocols=subprotocols,
-            max_message_size=LARGEST_MESSAGE,
+            max_message_size=largest,
             resolver=_SocketResolver(path=path),
         )
     except (TimeoutError, OSError, StreamClosedError) as error:

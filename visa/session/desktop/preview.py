@@ -13,7 +13,7 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from visa.instances.access import Role
 from visa.session import run, upstream
-from visa.session.desktop.viewer import shake_hands
+from visa.session.desktop.greeting import shake_hands
 from visa.session.guard import Refused, refusing
 from visa.session.handlers import Small
 from visa.session.rfb.names import BELL, COLOURS, CUT_TEXT, RAW, UPDATE, Violation

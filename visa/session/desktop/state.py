@@ -16,6 +16,8 @@ from visa.session.guard import Admitted, Refused, refusing
 from visa.session.handlers import PATIENCE, Small
 
 ENDED = "desktop-ended"
+WITHOUT = "selkies-ended"
+"""There while Selkies is not, and will not be."""
 REASONS = frozenset({"logged-out", "server", "missing", "no-session", "killed"})
 """Words that the launcher may leave; any other is taken for ``server``."""
 _LOOK = 0.05
@@ -52,10 +54,17 @@ def ended(folder: str) -> str | None:
     return text if text in REASONS else "server"
 
 
-async def wait(folder: str, seconds: float) -> bool:
+def ready(folder: str, video: bool) -> bool:
+    """Whether it takes connections; with ``video``, Selkies too, unless it cannot."""
+    if not run.listens(f"{folder}/{run.DESKTOP}"):
+        return False
+    return not video or run.listens(f"{folder}/{run.SELKIES}") or os.path.lexists(f"{folder}/{WITHOUT}")
+
+
+async def wait(folder: str, video: bool, seconds: float) -> bool:
     """Until it takes connections, or ended, or ``seconds`` are over."""
     end = time.monotonic() + seconds
-    while not run.listens(f"{folder}/{run.DESKTOP}"):
+    while not ready(folder, video):
         if time.monotonic() > end or ended(folder) is not None:
             return False
         await asyncio.sleep(_LOOK)
@@ -69,22 +78,23 @@ class State(Small):
     async def get(self) -> None:
         """JSON; with ``?wait=1`` as soon as the desktop takes connections."""
         admitted = await self.admit()
-        folder = self.gateway.settings.run
+        folder, video = self.gateway.settings.run, self.gateway.settings.video
         waits = self.get_query_argument("wait", "") == "1"
-        ready = await wait(folder, PATIENCE) if waits else run.listens(f"{folder}/{run.DESKTOP}")
+        open_ = await wait(folder, video, PATIENCE) if waits else ready(folder, video)
         self.set_header("Cache-Control", "no-store")
         viewer = measured(self.gateway, self.values_of(headers.OWN_COOKIE))
-        self.finish({**described(self.gateway, admitted, ready), "viewer": viewer})
+        self.finish({**described(self.gateway, admitted, open_), "viewer": viewer})
 
 
-def described(gateway: Gateway, admitted: Admitted, ready: bool) -> dict[str, Any]:
+def described(gateway: Gateway, admitted: Admitted, open_: bool) -> dict[str, Any]:
     """What the page is told."""
-    folder = gateway.settings.run
+    folder, video = gateway.settings.run, gateway.settings.video
     rights = desktop_rights(admitted.visitor.role, gateway.settings.desktop)
     return {
-        "running": ready or exists(folder),
-        "ended": None if ready else ended(folder),
-        "ready": ready,
+        "running": open_ or exists(folder),
+        "ended": None if open_ else ended(folder),
+        "ready": open_,
+        "video": video and run.listens(f"{folder}/{run.SELKIES}"),
         "ends": gateway.settings.ends or None,
         "people": people(gateway),
         "rights": asdict(rights) if rights else {},

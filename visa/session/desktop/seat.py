@@ -1,0 +1,125 @@
+"""What all viewers of a desktop share, whatever protocol brings it to them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError
+
+from visa.instances.access import DesktopRights, desktop_rights
+from visa.session.desktop.meter import Meter
+from visa.session.guard import Refused
+from visa.session.hub import Visitor
+from visa.session.rfb.names import Allowed
+from visa.session.watched import Watched
+
+log = logging.getLogger(__name__)
+
+MOST = 64
+"""Viewers of one desktop."""
+BEGINNING = 20.0
+"""Seconds for a beginning on either side."""
+ENDED, AGAIN, LATER, FORBIDDEN, KIND = 1011, 1012, 1013, 1008, 1003
+_MEASURED = 2.0
+_MESSAGE = 2**20
+
+
+class Seated(Watched):
+    """One viewer: nothing of the desktop before she is known, and nothing of hers that her role does not allow."""
+
+    def initialize(self) -> None:
+        """Nothing is under way yet."""
+        super().initialize()
+        self._rights: DesktopRights | None = None
+        self._meter = Meter()
+
+    session_kind = "desktop"
+
+    async def get(self, *args: str, **kwargs: str) -> None:
+        """Decide, and only then take the websocket."""
+        try:
+            admitted = await self.admit()
+            self._path, self._visitor = admitted.path, admitted.visitor
+            self._rights = desktop_rights(admitted.visitor.role, self.gateway.settings.desktop)
+            if self._rights is None:
+                raise Refused(403, "Your role does not allow this.")
+        except Refused as error:
+            self.refuse(error)
+            return
+        await super().get(*args, **kwargs)
+
+    @property
+    def max_message_size(self) -> int:
+        """Of the browser's: its longest message is a clipboard, which may come at once."""
+        return _MESSAGE + self.gateway.settings.desktop.clipboard_limit
+
+    @property
+    def person(self) -> dict[str, str]:
+        """Who it is, for the others on the desktop."""
+        if self._visitor is None:
+            return {}
+        shown = self._visitor.identity.get("display_name", self._visitor.name)
+        since = self.since.isoformat(timespec="seconds").replace("+00:00", "Z")
+        return {"name": self._visitor.name, "display_name": shown, "role": self._visitor.role.value, "since": since}
+
+    @property
+    def measure(self) -> dict[str, float | None]:
+        """How well the pictures reach her."""
+        return self._meter.measure
+
+    def full(self) -> bool:
+        """Whether there is no seat left; she is then told so."""
+        if sum(isinstance(one, Seated) for one in self.gateway.sockets) < MOST:
+            return False
+        self.end(LATER, "Too many people look at this desktop.")
+        return True
+
+    def sit(self) -> None:
+        """She sees the desktop from now on."""
+        self._tasks.append(asyncio.create_task(self._measure()))
+        self.gateway.viewers[self] = None
+
+    def violated(self, error: Exception) -> None:
+        """Her client does not keep to the protocol."""
+        log.info("%s's viewer: %s", self._visitor and self._visitor.name, error)
+        self.end(FORBIDDEN, str(error))
+
+    async def tell(self, message: bytes | str) -> None:
+        """Returns when her browser's side took it."""
+        try:
+            await self.write_message(message, binary=isinstance(message, bytes))
+        except (WebSocketClosedError, StreamClosedError):
+            log.debug("a viewer went away while a message was on its way")
+            self.close_upstream(None, None)
+
+    async def _measure(self) -> None:
+        while True:
+            payload = self._meter.tick()
+            if payload is not None:
+                try:
+                    self.ping(payload)
+                except WebSocketClosedError:
+                    return
+            await asyncio.sleep(_MEASURED)
+
+    def on_pong(self, data: bytes) -> None:
+        """Of the meter's ping, or tornado's own."""
+        self._meter.pong(data)
+
+    def seen_again(self, visitor: Visitor) -> None:
+        """With other rights she begins anew."""
+        if desktop_rights(visitor.role, self.gateway.settings.desktop) != self._rights:
+            self.end(AGAIN, "What you may do here has changed.")
+
+    def on_close(self) -> None:
+        """She is not here any more."""
+        self.gateway.viewers.pop(self, None)
+        super().on_close()
+
+
+def allowed(rights: DesktopRights) -> Allowed:
+    """For the filters."""
+    way = rights.clipboard
+    return Allowed(rights.act, rights.resize, way.into, way.out, rights.clipboard_limit)
