@@ -27,6 +27,7 @@ cluster-demo: hub
 
 test: system system-test
 	@$(MAKE) --no-print-directory -j2 hub-dev environment
+	@tools/selkies $(UV) "$(PYTHON)" .cache/selkies || true
 	@$(MAKE) --no-print-directory lint
 	$(VENV)/bin/python -m pytest -m "not keycloak and not cluster" $(WHAT)
 
@@ -88,6 +89,8 @@ lock: $(UV)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
 		--constraint environments/scattering/requirements.txt \
 		environments/scattering-desktop/requirements.in -o environments/scattering-desktop/requirements.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header environments/selkies/requirements.in \
+		-o environments/selkies/requirements.txt
 	# The same versions as in the environments on top of it, whose images then only add files.
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
 		--constraint environments/scattering/requirements.txt images/notebook/requirements.in -o images/notebook/requirements.txt

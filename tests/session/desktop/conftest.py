@@ -34,10 +34,10 @@ MakeDesk = Callable[..., AbstractAsyncContextManager[Desk]]
 
 
 @contextlib.asynccontextmanager
-async def desk(**variables: str) -> AsyncIterator[Desk]:
-    """Nothing is in the run folder yet."""
+async def desk(run: Path | None = None, **variables: str) -> AsyncIterator[Desk]:
+    """Nothing is in the run folder yet, unless one is given."""
     with tempfile.TemporaryDirectory(prefix="visa-d-") as folder:
-        run = Path(folder)
+        run = run or Path(folder)
         fake = rig.FakeHub()
         async with fake.served() as api, aiohttp.ClientSession(headers=rig.MARIE) as client:
             with rig.gateway(run, api, **{"VISA_SESSIONS": "notebook desktop", **variables}) as one:

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 ADDRESS = "/api/websockets"
 GAP = 0.55
 """Seconds between two connections: Selkies refuses a sooner one from the same address, and has one address for all."""
+_SOON = 4029
+"""Selkies' word for that: another gateway was there a moment ago."""
 _PATIENCE = 15.0
 _LOOKS = "?role=viewer"
 FAILURES = (
@@ -97,10 +99,16 @@ class Hand:
                             await self._end.write_message(message)
 
     async def _open(self, query: str) -> WebSocketClientConnection:
+        """Once Selkies has greeted it; one at a time."""
         async with self._door:
-            await asyncio.sleep(max(0.0, self._next - time.monotonic()))
-            self._next = time.monotonic() + GAP
-            return await run.websocket(f"{self._folder}/{run.SELKIES}", ADDRESS + query, LARGEST_PICTURE)
+            while True:
+                await asyncio.sleep(max(0.0, self._next - time.monotonic()))
+                self._next = time.monotonic() + GAP
+                end = await run.websocket(f"{self._folder}/{run.SELKIES}", ADDRESS + query, LARGEST_PICTURE)
+                if await end.read_message() is not None:
+                    return end
+                if end.close_code != _SOON:
+                    raise upstream.NotListening("Selkies closed the connection")
 
     async def _run(self) -> None:
         try:

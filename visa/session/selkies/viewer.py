@@ -93,10 +93,8 @@ class FromViewer:
 
     def key_down(self, match: re.Match[str]) -> Passed:
         """Who may act; she holds a limited number."""
-        if not self._allowed.act:
-            return NOTHING
         key = _keysym(match[1])
-        if key not in self._keys and len(self._keys) >= MOST_HELD:
+        if not self._allowed.act or (key not in self._keys and len(self._keys) >= MOST_HELD):
             return NOTHING
         self._keys[key] = None
         return self._act(f"kd,{key}")

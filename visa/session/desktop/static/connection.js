@@ -1,5 +1,5 @@
 // One connection at a time, made again by itself: what is wrong is asked of the gateway before each try.
-import { base } from "./page.js";
+import { base, note } from "./page.js";
 import { Trouble, start, state } from "./state.js";
 import Screen, { onlyLook } from "./screen.js";
 import * as words from "./words.js";
@@ -11,11 +11,14 @@ const ENDED = 1011;
 /** A connection that lasted as many ms was no failed try. */
 const LASTED = 5000;
 const FINAL = new Set(["login", "refused", "start"]);
+const NO_VIDEO = "This browser cannot show the desktop as video here (it takes WebCodecs with H.264, and https): it is shown in pictures.";
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 export class Connection extends EventTarget {
   screen = null;
   received = 0;
+  /** The desktop comes in pictures, though there is video. */
+  #pictures = false;
   #target;
   #tries = 0;
   #running = false;
@@ -116,11 +119,34 @@ export class Connection extends EventTarget {
     await this.open();
   }
 
-  #connect(now) {
+  /** Makes the screen of a video, given a place and a socket; null when it is to be in pictures. */
+  async #video(now) {
+    if (!now.video || this.#pictures) return null;
+    try {
+      const { default: Video, possible } = await import("./video.js");
+      if (await possible()) {
+        const act = now.rights.act ? (await import("./video-acts.js")).act : (video) => video;
+        return (...given) => act(new Video(...given));
+      }
+    } catch {
+      throw new Trouble("away", "A part of the page did not load.");
+    }
+    this.#inPictures();
+    return null;
+  }
+
+  #inPictures() {
+    this.#pictures = true;
+    note(NO_VIDEO, 15);
+  }
+
+  async #connect(now) {
+    const video = await this.#video(now);
     return new Promise((done) => {
-      const socket = new WebSocket(`${base.replace(/^/, location.origin.replace(/^http/, "ws"))}websocket`, ["binary"]);
+      const address = base.replace(/^/, location.origin.replace(/^http/, "ws"));
+      const socket = video ? new WebSocket(`${address}selkies`) : new WebSocket(`${address}websocket`, ["binary"]);
       if (!now.rights.act) onlyLook();
-      const screen = new Screen(this.#target, socket, { shared: true });
+      const screen = video ? video(this.#target, socket) : new Screen(this.#target, socket, { shared: true });
       let open = false;
       let closing = { code: 1006, reason: "" };
       socket.addEventListener("message", ({ data }) => (this.received += data.byteLength ?? 0));
@@ -135,6 +161,7 @@ export class Connection extends EventTarget {
         this.dispatchEvent(new CustomEvent("connect", { detail: { screen, now } }));
         done(true);
       });
+      screen.addEventListener("unable", () => this.#inPictures());
       screen.addEventListener("disconnect", () => {
         setTimeout(() => {
           if (!open) done(this.#refused(closing));

@@ -63,8 +63,10 @@ export class Meter {
     this.#level = level;
     this.#changed = performance.now();
     const [name, quality, compression] = LEVELS[level];
-    part("figure-quality").textContent = name;
     const { screen } = this.#connection;
+    // Video is the same for all who look: nobody chooses for the others.
+    part("qualities").hidden = Boolean(screen?.video);
+    part("figure-quality").textContent = screen?.video ? "video" : name;
     if (screen === null) return;
     screen.qualityLevel = quality;
     screen.compressionLevel = compression;

@@ -1,0 +1,139 @@
+"""Chromium on the page of a desktop that Selkies shows, through the gateway, to a real X server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, expect
+
+from tests.session import rig
+from tests.session.desktop import launched, xvnc
+from tests.session.desktop.conftest import MakeDesk
+from tests.session.desktop.launched import called, processes
+from tests.session.desktop.test_browser import PICTURES, Seen, chromium, colour, context_of, opened, terminal, until
+
+__all__ = ["chromium"]
+pytestmark = launched.NEEDED
+
+
+@pytest.fixture(scope="module")
+def x() -> Iterator[xvnc.Desktop]:
+    """One for all tests here."""
+    with launched.with_video() as one:
+        yield one
+
+
+@pytest.fixture
+async def seen(chromium: Browser, make_desk: MakeDesk, x: xvnc.Desktop) -> AsyncIterator[Seen]:
+    """A desktop that is shown in 1440 by 900."""
+    async with make_desk(run=x.run, VISA_DESKTOP_SERVER="selkies") as desk:
+        context = await context_of(chromium, desk, viewport={"width": 1440, "height": 900})
+        faults: list[str] = []
+        page = await opened(context, desk, faults)
+        await until(lambda: x.size() == (1440, 856), "the desktop has the window's size", 20)
+        yield Seen(page, context, desk, x, faults)
+        while x.programs:
+            rig.end(x.programs.pop())
+        (x.run / "typed").unlink(missing_ok=True)
+        assert faults == []
+
+
+async def shows(page: Page, wanted: list[int]) -> None:
+    """Video changes colours by little."""
+    for _ in range(100):
+        if all(abs(one - other) < 12 for one, other in zip(await colour(page), wanted, strict=True)):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(await colour(page))
+
+
+async def asked(page: Page) -> list[str]:
+    """Addresses of the page's websockets, from a load on."""
+    addresses: list[str] = []
+    page.on("websocket", lambda socket: addresses.append(socket.url))
+    await page.reload()
+    await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
+    return [address.rpartition("/")[2] for address in addresses]
+
+
+async def test_video_appears_and_keys_pointer_size_and_clipboard_work(seen: Seen) -> None:
+    page = seen.page
+    target = await terminal(seen)
+    await shows(page, [0x20, 0x40, 0x60])
+    await page.keyboard.type("Hello, 12 $x{}@\n")
+    await until(lambda: target.read_text() == "Hello, 12 $x{}@\n", f"it was typed: {target.read_text()!r}")
+    if PICTURES:
+        await page.screenshot(path=str(Path(PICTURES) / "video.png"))
+
+    await page.set_viewport_size({"width": 1000, "height": 700})
+    await until(lambda: seen.x.size() == (1000, 656), "the desktop followed the window", 20)
+
+    await page.evaluate("navigator.clipboard.writeText('from here')")
+    await page.locator("#screen canvas").hover()
+    await page.locator("#screen canvas").click()
+    await until(lambda: seen.x.copied() == "from here", "the browser's clipboard")
+    await asyncio.to_thread(seen.x.copy, "from thère")
+    for _ in range(50):
+        if await page.evaluate("navigator.clipboard.readText()") == "from thère":
+            break
+        await asyncio.sleep(0.1)
+    assert await page.evaluate("navigator.clipboard.readText()") == "from thère"
+
+    await page.get_by_role("button", name="Connection").or_(page.locator("#meter")).first.click()
+    await expect(page.locator("#figure-quality")).to_have_text("video")
+    await expect(page.locator("#qualities")).to_be_hidden()
+    assert not (await Axe().run(page)).response["violations"]
+    assert await asked(page) == ["selkies"]
+
+
+async def test_the_wheel_scrolls_and_held_keys_repeat(seen: Seen) -> None:
+    target = await terminal(seen)
+    await seen.page.keyboard.down("a")
+    await asyncio.sleep(2)
+    await seen.page.keyboard.up("a")
+    await seen.page.keyboard.press("Enter")
+    await until(lambda: target.read_text().endswith("\n"), "a line")
+    count = target.read_text().count("a")
+    assert count > 5
+    seen.x.start("sh", "-c", f"xev -geometry 600x600+0+0 -event button >{seen.x.run}/xev")
+    await until(lambda: "IsViewable" in seen.x.ask("xwininfo", "-name", "Event Tester"), "a window")
+    await seen.page.mouse.move(300, 300)
+    for _ in range(30):
+        await seen.page.mouse.wheel(0, 120)
+        await asyncio.sleep(0.1)
+        if "button 5" in await asyncio.to_thread((seen.x.run / "xev").read_text):
+            return
+    raise AssertionError("no wheel")
+
+
+async def test_an_end_of_selkies_is_bridged(seen: Seen) -> None:
+    target = await terminal(seen)
+    next(one for one in processes(seen.x) if "selkies" in called(one)).kill()
+    await expect(seen.page.locator("#words")).to_be_visible(timeout=10_000)
+    await expect(seen.page.locator("#words")).to_be_hidden(timeout=30_000)
+    await shows(seen.page, [0x20, 0x40, 0x60])
+    await seen.page.locator("#screen canvas").click(position={"x": 600, "y": 400})
+    await seen.page.keyboard.type("still here\n")
+    await until(lambda: target.read_text() == "still here\n", "it is the same terminal")
+
+
+async def test_a_browser_without_webcodecs_gets_pictures_and_is_told(seen: Seen) -> None:
+    await terminal(seen)
+    await seen.context.add_init_script("delete globalThis.VideoDecoder")
+    assert await asked(seen.page) == ["websocket"]
+    await expect(seen.page.locator("#note")).to_contain_text("cannot show the desktop as video")
+    await shows(seen.page, [0x20, 0x40, 0x60])
+
+
+async def test_a_decoder_that_fails_ends_in_pictures(seen: Seen) -> None:
+    await terminal(seen)
+    await seen.context.add_init_script(
+        "VideoDecoder.prototype.decode = function () { throw new Error('no'); }; void 0;"
+    )
+    await seen.page.reload()
+    await expect(seen.page.locator("#note")).to_contain_text("cannot show the desktop as video", timeout=20_000)
+    await shows(seen.page, [0x20, 0x40, 0x60])
