@@ -2,7 +2,7 @@
 import Keyboard from "./novnc/core/input/keyboard.js";
 import GestureHandler from "./novnc/core/input/gesturehandler.js";
 
-const [LEFT, MIDDLE, RIGHT, UP, DOWN, LEFTWARD, RIGHTWARD] = [1, 2, 4, 8, 16, 64, 128];
+const [LEFT, MIDDLE, RIGHT, DOWN, UP, LEFTWARD, RIGHTWARD] = [1, 2, 4, 8, 16, 64, 128];
 /** Selkies lets go of keys of which it does not hear for some 300 ms. */
 const BEAT = 100;
 const STEP = 50;
