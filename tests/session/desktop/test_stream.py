@@ -36,9 +36,9 @@ def desktop() -> Iterator[xvnc.Desktop]:
 
 
 @pytest.fixture
-async def desk(desktop: xvnc.Desktop, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+async def desk(desktop: xvnc.Desktop) -> AsyncIterator[Desk]:
     """A gateway in front of it."""
-    async with running(desktop.run, monkeypatch, **VIDEO) as one:
+    async with running(desktop.run, **VIDEO) as one:
         yield one
 
 
@@ -196,14 +196,12 @@ async def test_the_owner_resizes_and_all_are_told(desk: Desk, desktop: xvnc.Desk
             await oscar.until(lambda told=told: told in oscar.texts, "the observer is told")  # type: ignore[misc]
 
 
-async def test_the_clipboard_passes_both_ways_within_its_limit(
-    desktop: xvnc.Desktop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_clipboard_passes_both_ways_within_its_limit(desktop: xvnc.Desktop) -> None:
     def packed(text: str) -> str:
         return base64.b64encode(text.encode()).decode()
 
     rules = '{"clipboard": {"owner": "both"}, "clipboard_limit": 3000000}'
-    async with running(desktop.run, monkeypatch, VISA_DESKTOP=rules, **VIDEO) as desk, viewing(desk) as marie:
+    async with running(desktop.run, VISA_DESKTOP=rules, **VIDEO) as desk, viewing(desk) as marie:
         for text in ("from marié", "long " * 500_000):
             await marie.send(f"cw,{packed(text)}")
             await marie.until(lambda text=text: desktop.copied() == text, "her text")  # type: ignore[misc]
@@ -262,8 +260,8 @@ async def test_it_shares_seats_with_rfb(desk: Desk, monkeypatch: pytest.MonkeyPa
         assert (await rfb.receive(10)).data == 1013
 
 
-async def test_without_selkies_it_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with running(tmp_path, monkeypatch, **VIDEO) as desk, viewing(desk, begun=False) as marie:
+async def test_without_selkies_it_is_said_in_words(tmp_path: Path) -> None:
+    async with running(tmp_path, **VIDEO) as desk, viewing(desk, begun=False) as marie:
         assert await marie.closed() == 1013
 
 
