@@ -51,6 +51,10 @@ class Page(Guard):
             await self.show(caller, *args)
         except Problem as problem:
             self.set_status(problem.status)
+            if self.piece:
+                self.set_header("Content-Type", "text/plain; charset=utf-8")
+                self.finish(f"{problem.detail} {problem.remedy}")
+                return
             self.render_page("problem.html", caller=caller, problem=problem)
 
     async def show(self, caller: Caller, *args: str) -> None:
@@ -66,12 +70,17 @@ class Page(Guard):
                 facility=facility,
                 prefix=self.settings["prefix"],
                 base=self.settings["base"],
-                page_token=self.page_token,
+                page_token=self.page_token if self._whole() else "",
                 views=views,
                 now=now(),
                 **values,
             )
         )
+
+    def _whole(self) -> bool:
+        """Whether this answer is a page that a person went to: only such a one may carry the token, no error either
+        that a script provoked (by another method, or a piece without the token)."""
+        return not self.piece and self.request.method == "GET" and navigated(self.request.headers)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """What nobody foresaw."""

@@ -136,3 +136,7 @@ document.addEventListener(
   true,
 );
 on("people", () => refreshAll("people"));
+// What was opened before this script was there.
+for (const lazy of document.querySelectorAll("details[open] [data-lazy]")) {
+  refresh(lazy).catch((problem) => tell(place(lazy), problem.message));
+}

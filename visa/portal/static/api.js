@@ -43,7 +43,10 @@ export async function api(method, path, body) {
 
 export async function piece(path) {
   const answer = await ask(path);
-  if (!answer.ok) throw new Problem({ detail: "This part of the page could not be brought up to date." }, answer.status);
+  if (!answer.ok) {
+    const said = (answer.headers.get("Content-Type") ?? "").startsWith("text/plain") ? await answer.text() : "";
+    throw new Problem({ detail: said || "This part of the page could not be brought up to date." }, answer.status);
+  }
   return answer.text();
 }
 

@@ -1,0 +1,150 @@
+"""Scripts in an instance's pages, which share the portal's origin without subdomains, get nothing from the portal.
+
+A collaborator may leave such a script in the owner's JupyterLab. Here it runs in the owner's own browser, on her
+own instance's page, with all that she is logged in to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.portal.people import instance_of
+from tests.services.browser import log_in
+from tests.services.hub import RunningHub
+
+pytestmark = pytest.mark.timeout(240)
+
+ADD = '{"username": "rosalind", "role": "collaborator"}'
+
+
+@pytest.fixture(scope="module")
+def instance(shared_hub: RunningHub) -> Iterator[str]:
+    shared_hub.token("rosalind")
+    with instance_of(shared_hub) as identifier:
+        yield identifier
+
+
+@pytest.fixture(scope="module")
+def lab(shared_hub: RunningHub, instance: str, browser: Browser) -> Iterator[Page]:
+    """Marie's JupyterLab, in a browser where she is logged in to the portal too."""
+    context = browser.new_context()
+    page = log_in(context, shared_hub.url, "marie")
+    with page.expect_navigation(url="**/lab**", timeout=60_000):
+        page.goto(f"{shared_hub.portal}instances/{instance}/open")
+    yield page
+    context.close()
+
+
+def members(hub: RunningHub, instance: str) -> list[str]:
+    with hub.rest(hub.token("marie")) as rest:
+        return [one["username"] for one in rest.get(f"instances/{instance}/members").json()]
+
+
+def test_fetch(shared_hub: RunningHub, instance: str, lab: Page) -> None:
+    assert lab.evaluate("origin") == shared_hub.url
+    got = lab.evaluate(
+        """async ([portal, id, body]) => {
+            const found = [], token = /[0-9a-f]{64}/;
+            for (const path of ["", "new", "support", `instances/${id}`, `instances/${id}/people`, "notices", "cards",
+                                "changes", "api/v1/me", `api/v1/instances/${id}/members`]) {
+                for (const mode of ["cors", "same-origin", "no-cors"]) {
+                    const answer = await fetch(portal + path, {mode, headers: mode === "no-cors" ? {} :
+                        {"X-Visa-Request": "1", "Accept": "text/html", "Authorization": "token x"}});
+                    found.push([path, answer.status, token.test(await answer.text())]);
+                }
+            }
+            for (const path of ["", "nowhere", "logout", `instances/${id}`, `instances/${id}/people`, "join/x"]) {
+                for (const method of ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]) {
+                    const answer = await fetch(portal + path, {method, headers: {"X-Visa-Request": "1"}});
+                    const status = [403, 404, 405].includes(answer.status) ? 403 : answer.status;
+                    found.push([method + path, status, token.test(await answer.text())]);
+                }
+            }
+            for (const headers of [{}, {"X-Visa-Request": "1"}, {"X-Visa-Request": "1", "X-Visa-Page": ""},
+                                   {"X-Visa-Request": "1", "Authorization": "token x"}]) {
+                const answer = await fetch(`${portal}api/v1/instances/${id}/members`,
+                    {method: "POST", body, headers: {"Content-Type": "application/json", ...headers}});
+                found.push(["add", answer.status, false]);
+            }
+            return found;
+        }""",
+        [shared_hub.portal, instance, ADD],
+    )
+    assert {(status, told) for _, status, told in got} == {(403, False)}, got
+    assert members(shared_hub, instance) == ["marie"]
+
+
+def test_frame(shared_hub: RunningHub, instance: str, lab: Page) -> None:
+    read = lab.evaluate(
+        """async ([portal, id]) => {
+            for (const tag of ["iframe", "object", "embed"]) {
+                const frame = document.createElement(tag);
+                frame[tag === "object" ? "data" : "src"] = `${portal}instances/${id}`;
+                document.body.append(frame);
+                await new Promise((done) => setTimeout(done, 1500));
+                let inside = "";
+                try {
+                    inside = (frame.contentDocument ?? frame.getSVGDocument?.())?.documentElement.outerHTML ?? "";
+                } catch (error) { /* another origin: an error page */ }
+                frame.remove();
+                if (inside.includes("visa-page")) return tag;
+            }
+            return "";
+        }""",
+        [shared_hub.portal, instance],
+    )
+    assert read == ""
+
+
+@pytest.mark.parametrize("page", ["services/visa/", "services/visa/new", "hub/token", "hub/home"])
+def test_window(shared_hub: RunningHub, lab: Page, page: str) -> None:
+    with lab.expect_popup() as opened:
+        lab.evaluate("address => { window.theirs = open(address) }", f"{shared_hub.url}/{page}")
+    popup = opened.value
+    popup.wait_for_load_state()
+    assert popup.url.startswith(shared_hub.url)
+    assert popup.evaluate("document.body.innerText").strip(), "the page is there, for the person"
+    assert popup.evaluate("opener") is None
+    got = lab.evaluate(
+        "(() => { try { return [theirs.closed, theirs.document?.title ?? ''] } catch (e) { return [1, ''] } })()"
+    )
+    assert got == [True, ""], "the script's handle leads nowhere"
+    popup.close()
+
+
+def test_a_window_of_the_instances_own_that_goes_to_the_portal(shared_hub: RunningHub, lab: Page) -> None:
+    with lab.expect_popup() as opened:
+        lab.evaluate("() => { window.theirs = open('about:blank'); theirs.location = '/services/visa/' }")
+    popup = opened.value
+    popup.wait_for_url("**/services/visa/")
+    popup.wait_for_load_state()
+    got = lab.evaluate("(() => { try { return theirs.document.body.innerHTML } catch (e) { return '' } })()")
+    assert "visa-page" not in got
+    assert got == "" or "cards" not in got
+    popup.close()
+
+
+def test_service_worker(shared_hub: RunningHub, lab: Page) -> None:
+    said = lab.evaluate(
+        """async () => {
+            const own = location.pathname.split("/").slice(0, 4).join("/");
+            const said = [];
+            for (const scope of ["/", "/services/visa/"]) {
+                for (const script of [`${own}/files/sw.js`, `${own}/static/lab/sw.js`, "/services/visa/sw.js"]) {
+                    try { await navigator.serviceWorker.register(script, {scope}); said.push(script); } catch (e) { }
+                }
+            }
+            return said;
+        }"""
+    )
+    assert [one for one in said if "/user/" in one] == []
+
+
+def test_nothing_of_the_host_is_left_by_the_instance(shared_hub: RunningHub, lab: Page) -> None:
+    """Headers with which an environment would join the portal's windows do not pass the gateway."""
+    answer = lab.evaluate("fetch(location.href).then((a) => [...a.headers.keys()])")
+    assert "cross-origin-opener-policy" not in answer
+    assert "service-worker-allowed" not in answer
