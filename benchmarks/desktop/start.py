@@ -1,0 +1,122 @@
+"""Request to first picture of a desktop against request to usable notebook, interleaved, in VISA's sandbox.
+
+``python -m benchmarks.desktop.start [ROUNDS]``. First picture: the first update with more than one colour that comes
+through the proxy. Windows: the first with more than 20 colours, so panels and windows are drawn. Notebook: its kernel
+list answers through the proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import struct
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from benchmarks.desktop.viewers import encodings, request, shake_hands
+from benchmarks.start import once
+from tests.conftest import REPOSITORY
+from tests.services import facility
+from tests.services.hub import RunningHub
+
+WAIT = 60.0
+WINDOWS = 20
+OPTIONS = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "large"}
+
+
+async def _colours(socket: aiohttp.ClientWebSocketResponse) -> int:
+    """How many the whole picture has."""
+    got = bytearray()
+
+    async def read(count: int) -> bytes:
+        while len(got) < count:
+            got.extend(await socket.receive_bytes(timeout=10))
+        part = bytes(got[:count])
+        del got[:count]
+        return part
+
+    await socket.send_bytes(encodings(0) + request(False))
+    colours: set[int] = set()
+    (count,) = struct.unpack(">xxH", await read(4))
+    for _ in range(count):
+        _, _, width, height, _ = struct.unpack(">HHHHi", await read(12))
+        colours |= set(struct.unpack(f"<{width * height}I", await read(4 * width * height)))
+    return len(colours)
+
+
+async def pictures(url: str, token: str, began: float) -> tuple[float, float]:
+    """Seconds since ``began`` until the first picture, and until there are windows."""
+    first = 0.0
+    async with aiohttp.ClientSession(headers={"Authorization": f"token {token}"}) as client:
+        while time.perf_counter() - began < WAIT:
+            try:
+                async with client.ws_connect(f"{url}desktop/websocket", max_msg_size=0) as socket:
+                    await shake_hands(socket)
+                    while time.perf_counter() - began < WAIT:
+                        colours = await _colours(socket)
+                        first = first or (time.perf_counter() - began if colours > 1 else 0.0)
+                        if colours > WINDOWS:
+                            return first, time.perf_counter() - began
+            except (aiohttp.ClientError, aiohttp.WSMessageTypeError):
+                await asyncio.sleep(0.02)
+    raise SystemExit(f"no picture came within {WAIT} s")
+
+
+def once_desktop(hub: RunningHub, token: str, name: str, options: dict[str, Any]) -> tuple[float, float]:
+    """As `once` does with a notebook."""
+    with hub.api(token) as api:
+        began = time.perf_counter()
+        answer = api.post(f"/users/marie/servers/{name}", json={**options, "session": "desktop"})
+        if answer.status_code not in (201, 202):
+            raise SystemExit(f"the start failed: {answer.status_code} {answer.text}")
+        taken = asyncio.run(pictures(f"{hub.url}/user/marie/{name}/", token, began))
+        api.request("DELETE", f"/users/marie/servers/{name}", json={"remove": True})
+        while name in api.get("/users/marie?include_stopped_servers=1").json()["servers"]:
+            time.sleep(0.1)
+    return taken
+
+
+def measure(hub: RunningHub, rounds: int, options: dict[str, Any]) -> None:
+    """Both kinds in turn on one hub; print."""
+    token = hub.token("marie")
+    taken: dict[str, list[float]] = {"first picture": [], "windows": [], "notebook": []}
+    for number in range(rounds + 1):
+        first, windows = once_desktop(hub, token, f"d{number}", options)
+        notebook = once(hub, token, f"n{number}", options)
+        if number:  # the first of each warms the page cache
+            for name, value in zip(taken, (first, windows, notebook), strict=True):
+                taken[name].append(value)
+    for name, values in taken.items():
+        low, middle, high = min(values), statistics.median(values), max(values)
+        print(f"{name:<13} median {middle:.2f} s, from {low:.2f} to {high:.2f} s ({len(values)} starts)")
+    notebook = statistics.median(taken["notebook"])
+    ratios = [statistics.median(taken[name]) / notebook for name in ("first picture", "windows")]
+    print(f"ratio of medians to the notebook's: {ratios[0]:.2f} (wanted: at most 1.0), of windows {ratios[1]:.2f}")
+
+
+def main() -> None:
+    """On this machine."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    prefix = REPOSITORY / ".cache" / "environments" / "scattering"
+    environments = facility.document(prefix)["environments"]
+    environments["scattering"]["sessions"] = ["notebook", "desktop"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        hub = RunningHub(folder / "visa", facility.write(folder / "facility", prefix, environments=environments))
+        try:
+            hub.start()
+            measure(hub, rounds, OPTIONS)
+        except BaseException:
+            print(hub.tail())
+            raise
+        finally:
+            hub.end()
+
+
+if __name__ == "__main__":
+    main()
