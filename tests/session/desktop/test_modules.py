@@ -40,11 +40,12 @@ async def call(page: Page, module: str, script: str, *given: Any) -> Any:
 @pytest.mark.parametrize(
     ("level", "took", "best", "rate", "since", "next_level"),
     [
-        (0, 20, 15, 30, 1e6, 0),  # a good line stays at the best
+        (1, 20, 15, 30, 1e6, 1),  # a good line stays at the finest
+        (0, 20, 15, 30, 1e6, 1),  # which is not the best: that one has to be chosen
         (0, 900, 15, 8, 1e6, 1),  # answers wait behind pictures
         (3, 900, 15, 8, 1e6, 3),  # there is nothing lower
         (0, 900, 15, 0, 1e6, 0),  # slow, but not for pictures: a quiet screen
-        (0, 400, 380, 8, 1e6, 0),  # a far away place is slow always
+        (1, 400, 380, 8, 1e6, 1),  # a far away place is slow always
         (2, 30, 20, 8, 1000, 2),  # not at once after the last change
         (2, 30, 20, 8, 16_000, 1),
         (2, 400, 380, 8, 16_000, 1),
