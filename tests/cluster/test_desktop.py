@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ LISTENING = (
 )
 SESSION = "for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" = xfwm4 ] && tr '\\0' '\\n' <$p/environ; done"
 GATEWAY_PORT = "22B8"
+REACH = (Path(__file__).parents[1] / "services" / "reach.py").read_text()
 
 
 class WithDesktop(ClusterBackend):
@@ -96,6 +98,21 @@ def test_only_the_gateway_listens_and_reaches_the_socket(namespace: cluster.Name
     connect = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/visa/desktop.sock'); print(s.recv(12))"
     said = namespace.run("exec", pod, "-c", "gateway", "--", "/opt/visa/bin/python", "-c", connect, check=False)
     assert "RFB 003.008" in said
+
+
+def test_another_persons_pod_reaches_no_x_server(namespace: cluster.Namespace, pod: str, hub: RunningHub) -> None:
+    address = namespace.run("get", "pod", pod, "-o", "jsonpath={.status.podIP}")
+    own = json.loads(namespace.inside(pod, "python3", "-c", REACH, f"{address}:0"))
+    assert "/run/visa/desktop.sock" in own, "it finds what there is"
+    assert not [one for one in own if ":" in one], "no TCP port"
+    with hub.api(hub.token("lise")) as api:
+        options = {"experiments": ["exp-3"], "environment": "seen", "flavour": "small", "session": "notebook"}
+        answer = api.post("/users/lise/servers/seen", json=options)
+        assert answer.status_code in (201, 202), answer.text
+        until(lambda: api.get("/users/lise").json()["servers"].get("seen", {}).get("ready"), 90, "the start")
+        theirs = pod_name(instance_id("lise", "seen"))
+        assert json.loads(namespace.inside(theirs, "python3", "-c", REACH, f"{address}:0")) == []
+        api.request("DELETE", "/users/lise/servers/seen", json={"remove": True})
 
 
 def test_a_nexus_file_opens_in_silx_view(namespace: cluster.Namespace, pod: str) -> None:

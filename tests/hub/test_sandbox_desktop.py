@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import stat
 import subprocess
@@ -15,13 +16,13 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.hub.sandboxing import GID, UID, Place, made_place
+from tests.hub.sandboxing import GID, UID, Place, made_place, told
 from tests.session.rig import wait_until
 from visa.facility.model import Facility
 from visa.hub import inside
 from visa.hub.sandboxes import instance
-from visa.identifiers import EnvironmentId
-from visa.instances.model import Resources
+from visa.identifiers import EnvironmentId, Username
+from visa.instances.model import Identity, Resources
 
 NEXUS = """
 import sys, h5py, numpy
@@ -31,6 +32,7 @@ with h5py.File(sys.argv[1], "w") as file:
     entry["counts"] = numpy.arange(100.0).reshape(10, 10)
 """
 LISTENING = "0A"
+REACH = (Path(__file__).parents[1] / "services" / "reach.py").read_text()
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can enter the sandbox to look around")
 
@@ -113,6 +115,21 @@ async def test_only_the_gateway_reaches_the_x_server(desktop: Desktop) -> None:
         assert (status.st_uid, status.st_gid) == (UID, 65500), "hers, and the gateway's group"
         assert _greeting(desktop.socket, 65500).startswith("RFB 003.008")
         assert "PermissionError" in _greeting(desktop.socket, 65501)
+
+
+@as_root
+async def test_another_persons_sandbox_reaches_no_x_server(
+    desktop: Desktop, place: Place, environment_prefix: Path
+) -> None:
+    own = json.loads(desktop.inside(str(environment_prefix / "bin/python"), "-c", REACH))
+    assert "/run/visa/desktop.sock" in own, "it finds what there is"
+    assert not [one for one in own if ":" in one], "no TCP port"
+    lise = Identity(Username("lise"), "Lise", UID + 1, GID + 1, ())
+    script = f"{REACH.partition('if __name__')[0]}\nwith open('/run/visa/new', 'w') as sys.stdout:\n    main()\n"
+    script += "import os\nos.rename('/run/visa/new', '/run/visa/told')"
+    theirs = place.spec(identity=lise, experiments=(), mounts=())
+    run, _ = await place.run((sys.executable, "-c", script, str(desktop.socket)), theirs)
+    assert told(run) == []
 
 
 def _listening(pid: int) -> list[str]:

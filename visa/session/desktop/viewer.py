@@ -32,6 +32,7 @@ class Viewer(Seated):
         self._stream: IOStream | None = None
         self._beginning: WithViewer | None = None
         self._from_viewer: FromViewer | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         """What noVNC's forerunners ask for; it means nothing."""
@@ -58,7 +59,7 @@ class Viewer(Seated):
             self.close_upstream(None, None)
             return
         self._beginning = beginning
-        asyncio.get_running_loop().call_later(BEGINNING, self._began)
+        self._patience = asyncio.get_running_loop().call_later(BEGINNING, self._began)
         await self.tell(beginning.hello)
 
     def _began(self) -> None:
@@ -123,3 +124,9 @@ class Viewer(Seated):
         """The X server forgets this viewer."""
         if self._stream is not None:
             self._stream.close()
+
+    def on_close(self) -> None:
+        """She is not here any more."""
+        if self._patience is not None:
+            self._patience.cancel()  # or it would keep all of this for that long
+        super().on_close()

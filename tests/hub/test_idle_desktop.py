@@ -1,0 +1,96 @@
+"""A desktop on which only a clock moves is idle, one key press is not: as the hub sees it, on every backend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.services import facility
+from tests.services.hub import Backend, RunningHub, run_in, until
+from tests.services.looking import looking
+
+SOON = """
+from visa.hub import inside
+_told = inside.gateway_variables
+inside.gateway_variables = lambda *all: {**_told(*all), "VISA_ACTIVITY_INTERVAL": "0.3"}
+"""
+"""The hub is told of activity at once."""
+CLOCK = """
+import glob, os, shutil, subprocess
+display = ":" + glob.glob("/tmp/.X11-unix/X*")[0].rpartition("X")[2]
+command = ["xterm", "-e"] if shutil.which("xterm") else ["xfce4-terminal", "--disable-server", "-x"]
+command += ["sh", "-c", "while :; do date +%T.%N; sleep 0.2; done"]
+quiet = subprocess.DEVNULL
+subprocess.Popen(command, env={**os.environ, "DISPLAY": display}, start_new_session=True, stdout=quiet, stderr=quiet)
+print("runs")
+"""
+
+
+class WithDesktop(Backend):
+    """A facility whose environment has both kinds of session."""
+
+    def __init__(self, prefix: Path) -> None:
+        super().__init__(prefix)
+        self._parts = facility.document(prefix)["environments"]
+        self._parts["scattering"]["sessions"] = ["desktop", "notebook"]
+
+    def facility(self, folder: Path) -> Path:
+        """facility.yaml."""
+        return facility.write(folder / "facility", environments=self._parts)
+
+
+@pytest.fixture(scope="module")
+def desktops(environment_prefix: Path) -> tuple[Backend, str]:
+    """A backend with desktops, and the environment that has one."""
+    return WithDesktop(environment_prefix), "scattering"
+
+
+@pytest.fixture(scope="module")
+def running(desktops: tuple[Backend, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    with desktops[0].running(tmp_path_factory.mktemp("idle"), extra=SOON) as made:
+        yield made
+
+
+def test_a_moving_clock_is_idle_and_one_key_press_is_not(running: RunningHub, desktops: tuple[Backend, str]) -> None:
+    token = running.token("marie")
+    with running.api(token) as api:
+        options = {"experiments": ["exp-1"], "environment": desktops[1], "flavour": "small", "session": "desktop"}
+        answer = api.post("/users/marie/servers/idle", json=options)
+        assert answer.status_code in (201, 202), answer.text
+        until(lambda: server(api).get("ready"), 90, "the start")
+        base = f"{running.url}/user/marie/idle/"
+        until(lambda: api.get(f"{base}desktop/state?wait=1").json()["ready"], 60, "the desktop")
+        with running.login("marie") as person:  # whose coming starts the notebook, as no program's does
+            person.get(f"{base}lab", headers={"Sec-Fetch-Mode": "navigate"})
+        until(lambda: api.get(f"{base}api/kernels").status_code == 200, 60, "Jupyter")
+        assert run_in(running, token, "marie/idle", CLOCK).strip() == "runs"
+        with looking(base, token) as viewer:
+            before = settled(api)
+            assert viewer.updates(4) > 5, "the clock moves"
+            assert server(api)["last_activity"] == before
+            viewer.press()
+            until(lambda: server(api)["last_activity"] > before, 20, "activity")
+        api.request("DELETE", "/users/marie/servers/idle", json={"remove": True})
+
+
+def server(api: httpx.Client) -> dict[str, str]:
+    """The instance, as the hub knows it."""
+    return dict(api.get("/users/marie").json()["servers"].get("idle", {}))
+
+
+def settled(api: httpx.Client) -> str:
+    """The last activity, once that of the preparations is known."""
+    known: list[tuple[float, str]] = [(time.monotonic(), server(api)["last_activity"])]
+
+    def unchanged() -> bool:
+        now = server(api)["last_activity"]
+        if now != known[0][1]:
+            known[0] = (time.monotonic(), now)
+        return time.monotonic() - known[0][0] > 3
+
+    until(unchanged, 30, "rest")
+    return known[0][1]
