@@ -19,7 +19,7 @@ from tests.session.rfb import messages as m
 
 __all__ = ["chromium"]
 
-CUTS_OF_A_PAGE, CUTS_OF_A_CLIENT = 50, 400
+CUTS_OF_A_PAGE, CUTS_OF_A_CLIENT = 24, 400
 STEPS = [b"", b"RFB 003.0", b"RFB 003.008\n", b"RFB 003.008\n\1", b"RFB 003.008\n\1\0"]
 WHOLE = struct.pack(">BBHHHH", 3, 0, 0, 0, 1280, 800)
 STREAMS = [*STEPS, STEPS[-1] + m.encodings(0) + WHOLE * 3, STEPS[-1] + m.encodings(*m.ALL) + WHOLE + m.cut(b"half")[:9]]
@@ -119,7 +119,7 @@ async def test_a_page_comes_back_after_every_cut_and_grows_no_heavier(chromium: 
             await page.goto(marie_desk.url.replace(str(marie_desk.gateway.port), str(network.port)))
             await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
             tools = await context.new_cdp_session(page)
-            await _flap(page, network, 15)
+            await _flap(page, network, 8)
             before, heavy = await settled(marie_desk, 1, 0), await heap(tools)
             await _flap(page, network, CUTS_OF_A_PAGE)
             after, heavier = await settled(marie_desk, 1, before.descriptors), await heap(tools)
