@@ -337,6 +337,7 @@ def test_help(to: Callers, instance: str, description: dict[str, Any]) -> None:
     assert to.lise.get("notifications").json()["notices"] == []
     taken = check(description, "POST", "instances/{id}/help/{n}/take", to.dorothy.post(f"{base}/help/{number}/take"))
     assert taken["taken_by"] == "dorothy"
+    assert to.dorothy.post(f"{base}/help/{number + 1}/take").status_code == 404
     assert reason(to.grace.post(f"{base}/help/{number}/take")) == (409, "help-taken")
     assert to.marie.delete(f"{base}/help").status_code == 204
 

@@ -323,7 +323,7 @@ class BeamtimeOut(Answer):
 class NoticeOut(Answer):
     """Something for the caller to know or to answer."""
 
-    kind: Literal["request", "answered", "help", "help-taken", "break-glass", "member"]
+    kind: Literal["request", "answered", "help", "break-glass"]
     instance: str
     title: str
     name: str = Field(description="Who")

@@ -34,6 +34,7 @@ class Panel:
     mine: str
     members: list[models.MemberOut]
     requests: list[models.RequestOut]
+    asked: models.RequestOut | None
     help: models.HelpOut | None
     invitations: list[models.InvitationOut]
     sharing: models.SharingOut
@@ -59,6 +60,8 @@ async def panel(service: PortalService, caller: Caller, standing: Standing) -> P
     members = await sharing.of(standing)
     mine = next((one for one in members if one.username == caller.username and one.role != "owner"), None)
     wanted = await asyncio.to_thread(sharing.people.help.open, instance.id)
+    pending = await asyncio.to_thread(sharing.people.requests.pending, instance.id)
+    asked = next((one for one in pending if one.requester == caller.username), None)
     links = await sharing.invitations(caller, instance.id) if owner else []
     seen = {str(one.id): one for one in sharing.standings.seen(standing.person, standing.experiments)}
     told = instance.experiments if owner or mine or standing.kind else seen
@@ -68,9 +71,10 @@ async def panel(service: PortalService, caller: Caller, standing: Standing) -> P
         owner=owner,
         owner_name=members[0].name,
         member=mine,
-        mine=mine.role if mine else "owner" if owner else "none",
+        mine=f"{mine.role if mine else ''} {asked.id if asked else ''}",
         members=members,
         requests=await sharing.waiting(standing),
+        asked=outs.request(asked, instance.title) if asked else None,
         help=outs.help_wanted(wanted) if wanted else None,
         invitations=links,
         sharing=outs.sharing(standing.sharing),

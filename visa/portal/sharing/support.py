@@ -11,7 +11,7 @@ from visa.instances.admission import belongs
 from visa.instances.members import Membership
 from visa.instances.model import Person, Refusal
 from visa.instances.support import Cover, asks_for_dates, cover, support_kind, window
-from visa.portal.problems import refused
+from visa.portal.problems import not_found, refused
 from visa.portal.service import Caller, PortalService
 from visa.portal.sharing import models, outs
 from visa.portal.sharing.standing import Standings, granted
@@ -68,6 +68,9 @@ class SupportService:
     async def take(self, caller: Caller, identifier: str, number: int) -> models.HelpOut:
         """Say that one looks after it."""
         standing = await self.standings.of(caller, identifier)
+        wanted = await asyncio.to_thread(self.people.help.open, identifier)
+        if wanted is None or wanted.id != number:
+            raise not_found("request for help")
         take = partial(self.people.help.take, caller.username, number, standing.facts, now())
         return outs.help_wanted(granted(await asyncio.to_thread(take)))
 
