@@ -19,7 +19,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Route, async_pla
 from tests.services.browser import ARGUMENTS
 from tests.session import rig
 from tests.session.desktop import xvnc
-from tests.session.desktop.conftest import Desk, MakeDesk
+from tests.session.desktop.conftest import Desk
 from tests.session.desktop.relay import Relay
 from tests.session.people_page import ASKS, IRENE, MARIE, PIERRE, PORTAL, Word
 
@@ -48,10 +48,10 @@ class Seen:
     faults: list[str]
 
 
-async def context_of(chromium: Browser, desk: Desk, **options: object) -> BrowserContext:
-    """A browser window where Marie is logged in."""
+async def context_of(chromium: Browser, desk: Desk, token: str = "marie's", **options: object) -> BrowserContext:
+    """A browser window where Marie, or whose ``token`` it is, is logged in."""
     context = await chromium.new_context(**options)  # type: ignore[arg-type]
-    cookie = await rig.session_cookie(desk.gateway)
+    cookie = await rig.session_cookie(desk.gateway, token)
     url = desk.gateway.url
     await context.add_cookies([{"name": "visa-session", "value": cookie, "domain": "127.0.0.1", "path": rig.SERVER}])
     await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url.removesuffix(rig.SERVER))
@@ -323,31 +323,54 @@ async def test_the_keyboard_alone_leads_in_and_out(seen: Seen) -> None:
     await expect(seen.page.locator("#screen canvas")).to_be_focused()
 
 
-async def test_who_may_only_look_sees_and_sends_nothing_that_acts(
-    chromium: Browser, make_desk: MakeDesk, tmp_path: Path
-) -> None:
-    """Until membership comes nobody has such a role: here the owner is given an observer's rights."""
-    lines = (
-        "from visa.instances import access\naccess.PERMISSIONS[access.Role.OWNER] = frozenset({access.Action.VIEW})\n"
-    )
-    (tmp_path / "sitecustomize.py").write_text(lines)
-    async with make_desk(PYTHONPATH=f"{tmp_path}:{rig.ROOT}") as desk:
-        with xvnc.running(desk.run) as x:
-            context = await context_of(chromium, desk, viewport={"width": 1440, "height": 900})
-            page, sent, faults = await context.new_page(), list[bytes](), list[str]()
-            page.on("websocket", lambda one: one.on("framesent", lambda data: sent.append(bytes(data))))
-            page.on("pageerror", lambda error: faults.append(str(error)))
-            await page.goto(desk.url)
-            await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
-            await page.locator("#screen canvas").click(position={"x": 300, "y": 300})
-            await page.keyboard.type("rm -rf\n")
-            await page.mouse.wheel(0, 300)
-            await page.set_viewport_size({"width": 1000, "height": 700})
-            await asyncio.sleep(2)
-            assert await page.locator("#keys, #clipboard, #files, #touch, #typed, [aria-controls=files]").count() == 0
-            assert {frame[0] for frame in sent[3:]} <= {0, 2, 3, 150, 248}, "pictures are all it asks for"
-            assert await asyncio.to_thread(x.size) == (1280, 800)
-            assert faults == []
+async def let_in(desk: Desk, name: str, role: str) -> None:
+    """``name`` is a member, and the gateway knows."""
+    desk.hub.let_in(f"{name}'s", name, display_name=name.title())
+    desk.hub.share(name, role)
+    headers = {"Authorization": f"token {name}'s"}
+    for _ in range(200):
+        async with desk.client.get(desk.gateway.url + "_visa/people", headers=headers) as answer:
+            if answer.status == 200 and (await answer.json())["you"]["role"] == role:
+                return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{name} does not become {role}")
+
+
+ACTING = "#keys, #clipboard, #touch, #typed"
+
+
+async def test_who_may_only_look_sees_and_sends_nothing_that_acts(chromium: Browser, marie_desk: Desk) -> None:
+    await let_in(marie_desk, "oscar", "observer")
+    with xvnc.running(marie_desk.run) as x:
+        context = await context_of(chromium, marie_desk, "oscar's", viewport={"width": 1440, "height": 900})
+        page, sent, faults = await context.new_page(), list[bytes](), list[str]()
+        page.on("websocket", lambda one: one.on("framesent", lambda data: sent.append(bytes(data))))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        await page.goto(marie_desk.url)
+        await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
+        await page.locator("#screen canvas").click(position={"x": 300, "y": 300})
+        await page.keyboard.type("rm -rf\n")
+        await page.mouse.wheel(0, 300)
+        await page.set_viewport_size({"width": 1000, "height": 700})
+        await asyncio.sleep(2)
+        assert await page.locator(ACTING).count() == 0
+        assert {frame[0] for frame in sent[3:]} <= {0, 2, 3, 150, 248}, "pictures are all it asks for"
+        assert await asyncio.to_thread(x.size) == (1280, 800)
+        assert faults == []
+
+
+async def test_a_role_that_changes_or_ends_while_she_looks(chromium: Browser, marie_desk: Desk) -> None:
+    await let_in(marie_desk, "lise", "collaborator")
+    with xvnc.running(marie_desk.run):
+        page = await opened(await context_of(chromium, marie_desk, "lise's"), marie_desk)
+        await expect(page.locator("#people-list")).to_contain_text("Lise")
+        assert await page.locator("#keys").count() == 1
+        marie_desk.hub.share("lise", "observer")
+        await expect(page.locator(ACTING)).to_have_count(0, timeout=10_000)
+        await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
+        marie_desk.hub.share("lise", None)
+        await expect(page.locator("#words")).to_be_visible(timeout=10_000)
+        await expect(page.locator("#words")).to_contain_text("not shared with you")
 
 
 async def test_files_go_in_by_parts_and_on_after_a_cut(seen: Seen, tmp_path: Path) -> None:
