@@ -32,7 +32,7 @@ class Place:
         self.store = Store(f"sqlite:///{folder / 'visa.sqlite'}")
         self.store.upgrade()
         self.people = People(self.store)
-        self.facility = facility.facility()
+        self.facility = facility.facility(support={"everywhere": ["it_support"]})
         self.hub: Any = SimpleNamespace(
             store=self.store,
             people=self.people,
@@ -80,7 +80,7 @@ def place(tmp_path: Path) -> Place:
 
 
 async def test_who_left_the_team_is_out_after_two_looks_in_a_row(place: Place) -> None:
-    place.let_in("rosalind")
+    place.let_in("rosalind", "collaborator")
     left = replace(TEAM, team=frozenset({Username("marie")}))
     assert await place.look(TEAM) == {"rosalind"}
     assert await place.look(left) == {"rosalind"}
