@@ -16,6 +16,7 @@ from visa.session.desktop.hand import Hand
 from visa.session.headers import IDENTITY
 from visa.session.hub import Hub
 from visa.session.login import Sessions
+from visa.session.notebook.desks import Desk
 from visa.session.notebook.places import Places
 from visa.session.notebook.room import Claims
 from visa.session.people import People
@@ -54,6 +55,7 @@ class Gateway:
         self.hub.role_of = self.people.role
         self.sessions = Sessions()
         self.places = Places(settings, lambda: self.people.sharing.folders)
+        self.desks: WeakValueDictionary[str, Desk] = WeakValueDictionary()
         self.rooms: WeakValueDictionary[str, Claims] = WeakValueDictionary()
         self.sockets: set[OpenSocket] = set()
         self.viewers: dict[Seat, None] = {}

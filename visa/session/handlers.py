@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from tornado import web
 
-from visa.instances.access import may
+from visa.instances.access import Role, coded, may
 from visa.session import headers
 from visa.session.guard import Guard, Refused, refusing
 from visa.session.hub import HubUnavailable
@@ -119,9 +119,13 @@ class Root(Small):
 
     @refusing
     async def get(self) -> None:
-        """To the session asked for."""
-        await self.admit()
-        self.redirect(self.gateway.settings.prefix + self.gateway.settings.open_path)
+        """To the session asked for; in the notebook others than the owner begin in what she opened to them."""
+        admitted = await self.admit()
+        path = self.gateway.settings.open_path
+        if admitted.visitor.role is not Role.OWNER and path.startswith("lab"):
+            first = next(iter(self.gateway.places.folders()), "").removeprefix("home").strip("/")
+            path = f"lab/tree/{coded(first)}" if first else "lab"
+        self.redirect(self.gateway.settings.prefix + path)
 
 
 class Elsewhere(Small):

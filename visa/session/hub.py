@@ -238,6 +238,11 @@ def _identity(name: str, info: dict[str, Any]) -> dict[str, str]:
         "name": str(info.get("name") or shown),
         "display_name": shown,
         "initials": str(info.get("initials") or shown[:1].upper()),
-        "color": str(info.get("color") or ""),
+        "color": str(info.get("color") or _colour(name)),
         "avatar_url": str(info.get("avatar_url") or ""),
     }
+
+
+def _colour(name: str) -> str:
+    """One of JupyterLab's colours for people, always the same: it fits its light and dark themes."""
+    return f"var(--jp-collaborator-color{1 + hashlib.sha256(name.encode()).digest()[0] % 7})"

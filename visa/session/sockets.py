@@ -14,9 +14,10 @@ from visa.instances.access import Role
 from visa.session import activity, headers, upstream
 from visa.session.guard import Admitted, Refused
 from visa.session.hub import Visitor
+from visa.session.notebook.desks import Desk
 from visa.session.notebook.kernel import V1
 from visa.session.notebook.lib0 import Malformed
-from visa.session.notebook.rules import Rules, rules_for
+from visa.session.notebook.rules import Rules, desk_of, rules_for
 from visa.session.notebook.session import acts
 from visa.session.watched import NOT_ALLOWED, Watched
 
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 HELD = 3.0
 """Seconds between looks whether a websocket's file is still opened to who has it open."""
+MOST_WAITING = 8
+"""Questions to a kernel that are kept until somebody uses it."""
 _AGAIN, _MALFORMED = 1012, 1008
 
 
@@ -36,6 +39,9 @@ class Socket(Watched):
         self._upstream: WebSocketClientConnection | None = None
         self._rules: Rules | None = None
         self._role = Role.NONE
+        self._desk: Desk | None = None
+        self._apart = False
+        self._waiting: list[str | bytes] = []
 
     async def get(self, *args: str, **kwargs: str) -> None:
         """Decide, open Jupyter's end, and only then the browser's."""
@@ -44,7 +50,9 @@ class Socket(Watched):
             self._path, self._visitor = admitted.path, admitted.visitor
             self._role = admitted.visitor.role
             self._rules = await rules_for(self.gateway, admitted)
-            self._upstream = await self._connect(admitted)
+            self._admitted, self._desk = admitted, desk_of(self.gateway, admitted.path)
+            if self._rules is None or not (self._rules.silent or self._rules.watches):
+                self._upstream = await self._connect(admitted)
         except Refused as error:
             self.refuse(error)
             return
@@ -61,26 +69,56 @@ class Socket(Watched):
         if self.ws_connection is None:  # the browser's handshake was not in order
             self.close_upstream(1001, None)
 
-    async def _connect(self, admitted: Admitted) -> WebSocketClientConnection | None:
-        if self._rules is not None and self._rules.silent:
-            return None
+    async def _connect(self, admitted: Admitted) -> WebSocketClientConnection:
         sent = headers.inward(self.request.headers, admitted.identity)
         sent["X-Forwarded-For"] = self.request.remote_ip or ""
         offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
         protocols = [name.strip() for name in offered.split(",") if name.strip()]
         uri = admitted.uri if self._rules is None else self._rules.address(admitted.uri)
-        end = await upstream.open_websocket(self.gateway.settings.socket, uri, sent, protocols or None)
-        if self._rules is not None:
-            self._rules.v1 = end.selected_subprotocol == V1
-        return end
+        if self._rules is not None and self._rules.watches:
+            protocols = [V1] if self._rules.v1 else []
+        return await upstream.open_websocket(self.gateway.settings.socket, uri, sent, protocols or None)
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
-        """The one that Jupyter chose."""
+        """The one that Jupyter chose, or will."""
+        if self._rules is not None and self._rules.watches:
+            self._rules.v1 = V1 in subprotocols
+            return V1 if self._rules.v1 else None
         return self._upstream.selected_subprotocol if self._upstream else None
 
     async def open(self, *args: str, **kwargs: str) -> None:
         """Begin to pass messages."""
-        self.watch(self._from_jupyter(), *([self._hold(self._rules)] if self._rules is not None else []))
+        watches = self._rules is not None and self._rules.watches
+        if self._desk is not None and not watches:
+            self._desk.came(self)
+        work = self._attend(self._desk) if self._desk is not None and watches else self._from_jupyter()
+        self.watch(work, *([self._hold(self._rules)] if self._rules is not None else []))
+
+    async def _attend(self, desk: Desk) -> None:
+        """Connected to the kernel for as long as somebody acts, again and again."""
+        with desk.watching(self._part):
+            while not self._ending:
+                await desk.attended()
+                self._apart = False
+                try:
+                    self._upstream = await self._connect(self._admitted)
+                except (upstream.NotListening, HTTPClientError):
+                    self.end(1011, "Jupyter refused the connection.")
+                    return
+                if self._apart or self._ending:
+                    self._upstream.close(1001)
+                waiting, self._waiting = self._waiting, []
+                for message in waiting:
+                    await self._write(message)
+                await self._from_jupyter()
+                if not self._apart:
+                    return
+                self._upstream = None
+
+    def _part(self) -> None:
+        self._apart = True
+        if self._upstream is not None:
+            self._upstream.close(1001)
 
     async def _hold(self, rules: Rules) -> None:
         while await rules.hold():
@@ -105,10 +143,17 @@ class Socket(Watched):
             message = passes
         if activity.is_work(self._path, message):
             self.gateway.activity.happened()
-        if self._upstream is not None:
-            try:
-                await self._upstream.write_message(message, binary=isinstance(message, bytes))
-            except (WebSocketClosedError, StreamClosedError):
+        await self._write(message)
+
+    async def _write(self, message: str | bytes) -> None:
+        if self._upstream is None:
+            # A question of who watches a kernel that nobody uses just now.
+            self._waiting = [*self._waiting[1 - MOST_WAITING :], message]
+            return
+        try:
+            await self._upstream.write_message(message, binary=isinstance(message, bytes))
+        except (WebSocketClosedError, StreamClosedError):
+            if not self._apart:
                 self.close(1011, "Jupyter closed the connection")
 
     async def _ruled(self, rules: Rules, message: str | bytes) -> str | bytes | None:
@@ -135,6 +180,8 @@ class Socket(Watched):
                     await self.write_message(told, binary=isinstance(told, bytes))
         except (WebSocketClosedError, StreamClosedError):
             log.debug("a websocket was closed while a message was on its way")
+        if self._apart:
+            return
         if end.close_code is None:
             self.close(1011, "Jupyter closed the connection")
         else:
@@ -145,5 +192,8 @@ class Socket(Watched):
         if self._rules is not None and (farewell := self._rules.farewell()) is not None and self._upstream is not None:
             with contextlib.suppress(WebSocketClosedError):
                 self._upstream.write_message(farewell, binary=True)
-        if self._upstream is not None:
-            self._upstream.close(code, reason)
+        end, pause = self._upstream, self._desk.went(self) if self._desk is not None else 0
+        if end is not None and pause:
+            asyncio.get_running_loop().call_later(pause, end.close, code, reason)
+        elif end is not None:
+            end.close(code, reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 from visa.session.notebook.lib0 import number, string
@@ -43,9 +44,10 @@ KERNEL_MESSAGES = (
 CHANNELS = ("shell", "control", "stdin", "iopub", "hb", "")
 
 
-def header(kind: str, identifier: str = "m-1") -> dict[str, Any]:
+def header(kind: str) -> dict[str, Any]:
+    """Of a new message: kernels drop one that they had before."""
     return {
-        "msg_id": identifier,
+        "msg_id": uuid.uuid4().hex,
         "msg_type": kind,
         "username": "somebody else",
         "session": "s-1",

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from visa.instances.access import Role
 from visa.session.guard import Admitted, Refused
 from visa.session.notebook import kernel
+from visa.session.notebook.desks import Desk
 from visa.session.notebook.room import EVERYBODY, Claims, Passes, Room, document, is_fork
 from visa.session.notebook.session import acts
 
@@ -26,9 +27,10 @@ _NOT_OPEN = "The owner has not opened this file's folder to you."
 
 
 class Rules(Protocol):
-    """Of one websocket. ``silent``: nothing is asked of Jupyter at all."""
+    """Of one websocket. ``silent``: nothing is asked of Jupyter at all. ``watches``: only while somebody acts."""
 
     silent: bool
+    watches: bool
     v1: bool
 
     def address(self, uri: str) -> str: ...
@@ -61,8 +63,15 @@ async def rules_for(gateway: Gateway, admitted: Admitted) -> Rules | None:
     return rules
 
 
+def desk_of(gateway: Gateway, path: str) -> Desk | None:
+    """The kernel's whose channels a path leads to."""
+    channels = _CHANNELS.fullmatch(path)
+    return gateway.desks.setdefault(channels[1], Desk()) if channels else None
+
+
 class _Base:
     silent = False
+    watches = False
     v1 = False
 
     def address(self, uri: str) -> str:
@@ -94,6 +103,8 @@ class Silent(_Base):
 
 class AtKernel(_Base):
     """A kernel's channels for who may only look: outputs come, nothing goes that acts."""
+
+    watches = True
 
     def __init__(self, gateway: Gateway, admitted: Admitted, identifier: str) -> None:
         self._gateway, self._identifier, self._name = gateway, identifier, admitted.visitor.name

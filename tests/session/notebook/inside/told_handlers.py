@@ -33,6 +33,7 @@ def _jupyter_server_extension_points():
 def _load_jupyter_server_extension(app):
     class Told(RequestHandler):
         def get(self):
+            self.set_header("Content-Type", "application/json")
             self.finish(json.dumps(list(rules(app.web_app.default_router))))
 
     app.web_app.add_handlers(".*$", [(app.base_url + "told-handlers", Told)])
