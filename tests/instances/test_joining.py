@@ -61,6 +61,7 @@ def test_what_the_catalogue_does_not_know_is_nobodys_and_under_embargo() -> None
     there = known(["exp-1", "exp-9"], {"exp-1": MINE})
     assert reason(LISE, Role.OBSERVER, *there) is Reason.UNDER_EMBARGO
     assert not of_team(LISE, there)
+    assert reason(OSCAR, Role.OBSERVER, OPEN, None) is Reason.UNDER_EMBARGO
 
 
 def test_without_experiments_everybody_is_an_outsider() -> None:

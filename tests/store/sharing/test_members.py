@@ -97,8 +97,11 @@ def test_the_catalogue_s_people_may_be_added_before_they_log_in(people: People) 
     assert why(add(people, "pierre", Role.OBSERVER, known=person("oscar"))) is Reason.NO_SUCH_PERSON
     done(add(people, "pierre", Role.OBSERVER, known=pierre))
     assert [one.name for one in people.members.of(MARIES)] == ["pierre"]
+    done(people.members.share("marie", MARIES, ANY, NOW))
+    assert people.members.role(MARIES, "pierre", NOW) is Role.OBSERVER
     people.store.put_person(replace(pierre, active=False))
     assert people.members.role(MARIES, "pierre", NOW) is Role.NONE
+    assert why(people.members.enter("pierre", MARIES, NOW)) is Reason.NOT_A_MEMBER
 
 
 def test_only_the_owner_and_strangers_learn_nothing(people: People) -> None:
