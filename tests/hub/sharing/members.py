@@ -79,8 +79,8 @@ class Instance:
             return session.get(MemberRow, (self.id, who)) is not None
 
     def share(self, **more: Any) -> None:
-        """As the owner set it: members come whenever they like."""
-        usual = {"presence": "any", "on_leave": "disconnect", "folders": ["shared"], "support": "ask"}
+        """As the owner set it: members come whenever they like, and reach her home."""
+        usual = {"presence": "any", "on_leave": "disconnect", "folders": ["home", "shared"], "support": "ask"}
         with Session(self.hub.store.engine) as session:
             session.merge(SharingRow(instance_id=self.id, **{**usual, "approvers": "owner", **more}))
             changes.count(session, [self.id])
