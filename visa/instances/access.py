@@ -136,7 +136,8 @@ NOTEBOOK: tuple[Rule, ...] = (
     _rule(_READING, r"(|(lab|doc)(/workspaces/[\w-]+)?(/tree(/.*)?)?|static/.*|lab/extensions/.*)", Action.VIEW),
     _rule(_READING, r"(favicon\.ico|lab/api/(settings|themes|translations|listings|licenses)(/.*)?)", Action.VIEW),
     _rule(_READING, r"(api(/status|/spec\.yaml|/me|/nbconvert)?|api/kernelspecs(/[^/]+)?|kernelspecs/.+)", Action.VIEW),
-    # The gateway answers for everybody but the owner: the layout of windows is hers.
+    # The gateway answers these for everybody but the owner: nothing to build, and the layout of windows is hers.
+    _rule(_GET, r"lab/api/build", Action.VIEW),
     _rule(_ANY, r"lab/api/workspaces(/.*)?", Action.VIEW),
     # Websockets: which messages pass is decided one by one (visa.session.notebook.rules).
     _rule(_GET, r"(api/kernels/[^/]+/channels|api/collaboration/room/[^/]+|api/events/subscribe)", Action.VIEW),

@@ -46,6 +46,7 @@ REVIEWED: dict[str, set[str]] = {
     r"/api/sessions/(?P<session_id>\w+-\w+-\w+-\w+-\w+)$": READS,
     r"/api/kernels$": READS,
     r"/api/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)$": READS,
+    r"/lab/api/build$": {"GET"},
     r"/lab/api/workspaces/?$": set(METHODS),
     r"/lab/api/workspaces/(?P<space_name>.+)$": set(METHODS),
     # files below opened folders
@@ -214,6 +215,12 @@ async def test_who_works_there_too_neither_stops_the_server_nor_extends_it(three
     assert await three.status(three.claude, "GET", "api/fileid/id?path=shared/e1/one.ipynb") in (200, 404)
     assert (await three.json(three.claude, "POST", "api/terminals"))["name"]
     assert await three.json(three.pierre, "GET", "api/terminals") == []
+
+
+async def test_nothing_is_to_be_built(three: Three) -> None:
+    """JupyterLab asks at its start."""
+    for who in (three.pierre, three.claude):
+        assert await three.json(who, "GET", "lab/api/build") == {"status": "stable", "message": ""}
 
 
 async def test_terminals_are_nobody_s_who_only_looks(three: Three) -> None:

@@ -107,7 +107,7 @@ def lab_extension():
                 file.write(content)
         about = {"_build": {"load": f"static/{version}/lab.js", "extension": "./extension"}}
         # Its links hold a token that there is none of here; sharing is the portal's.
-        about["disabledExtensions"] = ["@jupyter/collaboration-extension:sharedLink"]
+        about["disabledExtensions"] = ["@jupyter/collaboration-extension:shared-link"]
         with open(os.path.join(folder, "visa", "package.json"), "w") as file:
             json.dump({"name": "visa", "version": "1.0.0", "description": "Who is here.", "jupyterlab": about}, file)
     except OSError as error:

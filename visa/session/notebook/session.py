@@ -26,6 +26,7 @@ from visa.session.passing import Session
 _NOT_OPEN = "The owner has not opened this folder to you."
 _UNKNOWN = "Where files of this instance lead cannot be told now, so only its owner reaches them."
 _WORKSPACE = re.compile(r"lab/api/workspaces(?:/(.*))?", re.DOTALL)
+_BUILD = "lab/api/build"
 _LISTED = re.compile(r"api/(sessions|kernels|terminals)(?:/([^/]+))?")
 
 
@@ -52,6 +53,9 @@ class Notebook(Session):
         workspace = _WORKSPACE.fullmatch(path)
         if workspace:
             self._tell_workspace(method, workspace[1])
+            return None
+        if path == _BUILD:
+            self.answer_with(200, {"status": "stable", "message": ""})
             return None
         listed = _LISTED.fullmatch(path)
         if listed and method == "GET" and not acts(role):
