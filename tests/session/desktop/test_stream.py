@@ -22,7 +22,7 @@ from tests.session.desktop import launched, xvnc
 from tests.session.desktop.launched import called, processes
 from tests.session.selkies.test_from_viewer import ACTS, FORBIDDEN
 from tests.session.test_viewer import NOISE, Desk, running
-from visa.session.desktop import seat, state, stream
+from visa.session.desktop import hand, seat, state, stream
 
 VIDEO = {"VISA_DESKTOP_SERVER": "selkies"}
 pytestmark = launched.NEEDED
@@ -118,11 +118,12 @@ async def click(viewer: Viewer, heard: Path) -> None:
 
 
 async def test_an_owner_s_keys_and_clicks_arrive_and_what_she_holds_is_let_go(desk: Desk, heard: Path) -> None:
-    async with viewing(desk) as marie:
+    # Somebody else stays: Selkies lets go of everything by itself when the last one leaves.
+    async with viewing(desk, "oscar"), viewing(desk) as marie:
         await click(marie, heard)
         await marie.send("kd,97", "ku,97")
         await marie.until(lambda: "keysym 0x61, a)" in heard.read_text(), "the key")
-        assert [one.person["name"] for one in desk.gateway.viewers] == ["marie"]
+        assert [one.person["name"] for one in desk.gateway.viewers] == ["oscar", "marie"]
         await marie.send("kd,65505", "m,200,200,4,0")
         await marie.until(lambda: "keysym 0xffe1, Shift_L" in heard.read_text(), "Shift")
         await marie.until(lambda: "button 3" in heard.read_text(), "the right button")
@@ -252,6 +253,21 @@ async def test_who_may_not_come_gets_nothing_of_it(desk: Desk) -> None:
     headers = {"Cookie": f"visa-session={cookie}", "Origin": desk.url.partition("/user")[0]}
     async with desk.client.ws_connect(desk.url + "desktop/selkies", headers=headers) as socket:
         await Viewer(socket).sees()
+
+
+async def test_a_role_that_changes_or_ends_closes_the_socket(desk: Desk) -> None:
+    async with viewing(desk) as marie, viewing(desk, "oscar") as oscar:
+        desk.hub.share("oscar", None)
+        assert await oscar.closed() == 4403
+        desk.gateway.close_sockets()
+        assert await marie.closed() == 1001
+
+
+async def test_a_gateway_that_comes_right_after_another_is_let_in(desk: Desk) -> None:
+    for _ in range(3):
+        one = await hand.Hand(desk.gateway.settings.run, 100).look()
+        assert (await asyncio.wait_for(one.read_message(), 10)) is not None
+        one.close()
 
 
 async def test_it_shares_seats_with_rfb(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
