@@ -37,6 +37,13 @@ class Refused(Exception):
         self.status, self.sentence, self.ask = status, sentence, ask
 
 
+class Forbidden(Refused):
+    """Her role does not go so far."""
+
+    def __init__(self) -> None:
+        super().__init__(403, "Your role does not allow this.")
+
+
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """A request that may pass: who, the decoded path below the instance's own, and the address for Jupyter."""
@@ -150,7 +157,7 @@ class Guard(web.RequestHandler):
         if visitor.role is Role.NONE:
             raise self.stranger(visitor)
         if not may(visitor.role, self.request.method or "", path):
-            raise Refused(403, "Your role does not allow this.")
+            raise Forbidden
         return Admitted(visitor, not by_cookie, path, uri)
 
     def stranger(self, visitor: Visitor) -> Refused:
@@ -213,10 +220,10 @@ class Guard(web.RequestHandler):
         elif typ is not None and value is not None:
             log.error("%s %s", self.request.method, self.request.path[:300], exc_info=(typ, value, tb))
 
-    def log_in(self) -> None:
-        """To the hub and back."""
+    def log_in(self, target: str = "") -> None:
+        """To the hub and back, to ``target`` or here."""
         browser = next(iter(self.values_of(headers.STATE_COOKIE)), "") or secrets.token_urlsafe(24)
-        target = safe_next(self.request.uri or "", self.gateway.settings.prefix)
+        target = safe_next(target or self.request.uri or "", self.gateway.settings.prefix)
         state, challenge = self.gateway.sessions.begin(target, browser)
         self.own_cookie(headers.STATE_COOKIE, browser)
         self.set_header("Cache-Control", "no-store")

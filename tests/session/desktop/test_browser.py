@@ -194,6 +194,23 @@ async def test_the_clipboard_panel(seen: Seen) -> None:
     await expect(seen.page.get_by_role("button", name="Clipboard")).to_be_focused()
 
 
+async def test_a_text_that_does_not_pass_is_told(chromium: Browser, make_desk: MakeDesk) -> None:
+    rules = '{"clipboard": {"owner": "both"}, "clipboard_limit": 1000}'
+    async with make_desk(VISA_DESKTOP=rules) as desk:
+        with xvnc.running(desk.run) as x:
+            page = await opened(await context_of(chromium, desk), desk)
+            note = page.locator("#note")
+            await page.evaluate("navigator.clipboard.writeText('line\\n'.repeat(190))")
+            await page.locator("#screen").click(position={"x": 700, "y": 400})
+            await expect(note).to_have_text(re.compile("Your text has 1.1 kB; the clipboard takes at most 1.0 kB"))
+            await pictured(page, "too-long")
+            await page.evaluate("navigator.clipboard.writeText('')")
+            await asyncio.to_thread(x.copy, "x" * 2000)
+            await expect(note).to_contain_text("copied on the desktop is too long: the clipboard takes at most 1.0 kB")
+            await asyncio.to_thread(x.copy, "x" * 5_000_000)
+            await expect(note).to_contain_text("copied on the desktop did not come", timeout=20_000)
+
+
 async def test_after_cuts_the_same_windows_are_there(seen: Seen) -> None:
     target = await terminal(seen)
     async with Relay(seen.desk.gateway.port).running() as network:
@@ -357,6 +374,11 @@ async def test_who_may_only_look_sees_and_sends_nothing_that_acts(chromium: Brow
         assert {frame[0] for frame in sent[3:]} <= {0, 2, 3, 150, 248}, "pictures are all it asks for"
         assert await asyncio.to_thread(x.size) == (1280, 800)
         assert faults == []
+        await listed(page)
+        for width, height in ((1440, 900), (390, 844)):
+            await page.set_viewport_size({"width": width, "height": height})
+            for panel in ("Files", "View", "Only you", "Help"):
+                await looked_at(page, panel, f"looks-{width}-{panel}")
 
 
 async def test_a_role_that_changes_or_ends_while_she_looks(chromium: Browser, marie_desk: Desk) -> None:
@@ -423,35 +445,55 @@ async def test_a_picture_is_saved(seen: Seen) -> None:
     assert (await asyncio.to_thread(Path(file).read_bytes)).startswith(b"\x89PNG")
 
 
+LONG = "measurement_of_a_sample_whose_name_goes_on_" * 4
+ENTRIES = [{"name": f"scan_{i:04d}.nxs", "type": "file", "size": i * 10**6, "modified": 0} for i in range(600)] + [
+    {"name": f"{LONG}.nxs", "type": "file", "size": 4 * 10**11, "modified": 0},
+    {"name": LONG, "type": "folder", "size": 0, "modified": 0},
+]
+
+
+async def listed(page: Page) -> None:
+    """Files for the panel: many of them at home, none in the shared space."""
+
+    async def answer(route: Route) -> None:
+        home = "/files/home" in route.request.url
+        await route.fulfill(json={"entries": ENTRIES if home else [], "writable": home})
+
+    await page.route("**/desktop/files/**", answer)
+
+
 @pytest.mark.parametrize(
-    ("scheme", "width", "height"), [("light", 1440, 900), ("dark", 390, 844), ("dark", 3840, 2160)]
+    ("width", "height", "finer"), [(1440, 900, 1), (390, 844, 3), (3840, 2160, 1), (1920, 1080, 2)]
 )
 async def test_no_violations_and_nothing_overflows(
-    chromium: Browser, marie_desk: Desk, scheme: str, width: int, height: int
+    chromium: Browser, marie_desk: Desk, width: int, height: int, finer: int
 ) -> None:
     with xvnc.running(marie_desk.run) as x:
-        options = {"color_scheme": scheme, "viewport": {"width": width, "height": height}}
-        context = await context_of(chromium, marie_desk, **options)
+        options = {"viewport": {"width": width, "height": height}, "device_scale_factor": finer}
+        context = await context_of(chromium, marie_desk, **options, has_touch=width < 500, is_mobile=width < 500)
         page = await opened(context, marie_desk)
+        await listed(page)
         x.start("xterm", "-geometry", "60x20")
-        await page.wait_for_timeout(3000)
-        await pictured(page, f"{scheme}-{width}")
-        for panel in ("Keys", "Clipboard", "Files", "View", "Help"):
-            await asyncio.wait_for(looked_at(page, panel), 60)
-            await pictured(page, f"{scheme}-{width}-{panel.lower()}")
+        await until(lambda: "xterm" in x.ask("xwininfo", "-root", "-tree"), "a window")
+        await pictured(page, f"{width}")
+        for panel in ("Keys", "Clipboard", "Files", "View", "Only you", "Help"):
+            await asyncio.wait_for(looked_at(page, panel, f"{width}-{panel}"), 60)
+        await page.keyboard.press("Escape")
 
 
-async def looked_at(page: Page, panel: str) -> None:
-    """One panel: axe, and nothing wider than the window."""
+async def looked_at(page: Page, panel: str, picture: str) -> None:
+    """One panel: axe, light and dark, and nothing wider than the window."""
     control = page.locator("#bar").get_by_role("button", name=panel, exact=True)
     if not await control.is_visible():
         await page.get_by_role("button", name="Menu").click()
     await control.click()
-    await page.wait_for_timeout(200)
-    result = await Axe().run(page)
-    assert result.violations_count == 0, result.generate_report()
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert await page.evaluate("document.querySelector('#bar').scrollWidth <= innerWidth")
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        result = await Axe().run(page)
+        assert result.violations_count == 0, f"{picture} {scheme}: {result.generate_report()}"
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert await page.evaluate("document.querySelector('#bar').scrollWidth <= innerWidth")
+        await pictured(page, f"{picture}-{scheme}")
 
 
 async def pictured(page: Page, name: str) -> None:

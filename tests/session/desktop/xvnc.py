@@ -80,6 +80,8 @@ def running(run: Path, *options: str) -> Iterator[Desktop]:
         "None",
         "-UseBlacklist=0",
         "-AlwaysShared",
+        "-MaxCutText",
+        "67109888",
         "-geometry",
         "1280x800",
         "-nolisten",

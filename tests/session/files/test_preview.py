@@ -57,6 +57,34 @@ async def test_it_shows_what_the_desktop_shows(desktop: xvnc.Desktop) -> None:
                 assert answer.status == 404
 
 
+SHOWN = {"Sec-Fetch-Dest": "image", "Sec-Fetch-Mode": "no-cors"}
+
+
+@pytest.mark.parametrize(
+    ("given", "query", "status"),
+    [
+        ({**SHOWN, "Sec-Fetch-Site": "same-origin"}, "", 302),
+        ({**SHOWN, "Sec-Fetch-Site": "same-site"}, "", 302),
+        ({**SHOWN, "Sec-Fetch-Site": "cross-site"}, "", 401),
+        ({**SHOWN, "Sec-Fetch-Site": "none"}, "", 401),
+        ({"Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin"}, "", 401),
+        ({**SHOWN, "Sec-Fetch-Site": "same-origin", "Authorization": "token nonsense"}, "", 401),
+        ({**SHOWN, "Sec-Fetch-Site": "same-origin"}, "?after-login", 401),
+        ({}, "", 401),
+    ],
+)
+async def test_a_page_of_this_site_gets_its_browser_logged_in_once(
+    tmp_path: Path, given: dict[str, str], query: str, status: int
+) -> None:
+    fake = rig.FakeHub()
+    async with fake.served() as api, aiohttp.ClientSession() as client:
+        with rig.gateway(tmp_path, api) as gateway:
+            url = f"{gateway.url}desktop/preview.png{query}"
+            async with client.get(url, headers=given, allow_redirects=False) as answer:
+                assert answer.status == status
+                assert ("Location" in answer.headers) is (status == 302)
+
+
 async def test_no_desktop_no_picture(tmp_path: Path) -> None:
     with pytest.raises(preview.NoPicture):
         await preview.take(str(tmp_path / "desktop.sock"))

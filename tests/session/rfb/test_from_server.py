@@ -13,6 +13,7 @@ from tests.session.rfb import messages as m
 from visa.session.rfb import names
 from visa.session.rfb.names import Agreed, Allowed, Violation
 from visa.session.rfb.server import FromServer
+from visa.session.rfb.viewer import FromViewer
 
 
 def one(allowed: Allowed = m.OWNER) -> FromServer:
@@ -132,3 +133,21 @@ def test_a_picture_passes_uncopied_and_fast() -> None:
         assert server.feed(part) is part
     assert server.frames == 57
     assert time.process_time() - begin < 0.3
+
+
+def test_texts_that_are_too_long_or_do_not_come_are_known() -> None:
+    agreed = names.Agreed()
+    server, viewer = FromServer(m.OWNER, agreed), FromViewer(m.OWNER, agreed)
+    for count, make in enumerate((m.cut, m.provide), 1):
+        server.feed(make(bytes(m.LIMIT), 3) + make(bytes(m.LIMIT + 1), 3))
+        assert agreed.too_long_out == count
+    for answer in (m.provide(b"text", 3), m.provide(bytes(m.LIMIT + 1), 3), m.cut(bytes(m.LIMIT + 2000), 3)):
+        assert not agreed.text_awaited
+        viewer.feed(m.extended(1 << 25 | 1))
+        server.feed(m.extended(1 << 27 | 1, kind=3))
+        assert agreed.text_awaited
+        server.feed(answer)
+    assert not agreed.text_awaited
+    shut = names.Agreed()
+    FromServer(m.OBSERVER, shut).feed(m.cut(bytes(m.LIMIT + 1), 3))
+    assert shut.too_long_out == 0

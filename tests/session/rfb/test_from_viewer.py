@@ -255,3 +255,16 @@ def test_whatever_comes_the_server_reads_only_what_the_role_may_send(
     assert server.read(got) == b""
     assert role == "owner" or set(server.kinds) <= {0, 2, 3, 150, 248}
     assert viewer.held <= m.LIMIT + 2100
+
+
+def test_texts_that_are_too_long_are_counted_where_the_way_is_open() -> None:
+    closed = names.Agreed()
+    FromViewer(Allowed(act=True, limit=m.LIMIT), closed).feed(m.cut(bytes(m.LIMIT + 1)) + m.provide(bytes(m.LIMIT + 1)))
+    assert closed.too_long_in == 0
+    agreed = names.Agreed()
+    viewer = FromViewer(Allowed(act=True, paste=True, limit=m.LIMIT), agreed)
+    for count, make in enumerate((m.cut, m.provide, m.cut), 1):
+        assert viewer.feed(make(bytes(m.LIMIT)) + make(bytes(m.LIMIT + 1))) == make(bytes(m.LIMIT))
+        assert agreed.too_long_in == count
+    viewer.feed(m.extended(1 << 28 | 1, b"\3" * 50))
+    assert agreed.too_long_in == 3, "what is no text at all is not counted"

@@ -87,7 +87,7 @@ live.addEventListener("input", (event) => {
   }
 });
 
-// A picture is there once this browser is logged in to the instance; until then there is none, and no broken one.
+// The instance logs this browser in on the way to its picture. Where that fails there is none, and no broken one.
 live.addEventListener("load", (event) => { if (event.target.matches(".preview")) event.target.hidden = false; }, true);
 live.addEventListener("error", (event) => { if (event.target.matches(".preview")) event.target.remove(); }, true);
 for (const picture of live.querySelectorAll(".preview")) {

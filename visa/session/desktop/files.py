@@ -9,8 +9,9 @@ from typing import Any
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream
 
-from visa.instances.access import Role, coded, desktop_rights
+from visa.instances.access import Role, coded
 from visa.session import run, upstream
+from visa.session.desktop.rights import needed
 from visa.session.guard import Admitted, Refused
 from visa.session.notebook.folders import leads_to, opened
 from visa.session.notebook.places import LARGEST
@@ -66,9 +67,7 @@ class Files(Session):
         method = self.request.method or ""
         if method not in _METHODS:
             raise Refused(405, "This cannot be done at this address.")
-        rights = desktop_rights(admitted.visitor.role, self.gateway.settings.desktop)
-        if rights is None:
-            raise Refused(403, "Your role does not allow this.")
+        rights = needed(self.gateway, admitted.visitor)
         if method in ("PUT", "DELETE"):
             allowed, way = rights.files.into, "into"
         elif self.get_query_argument("list", "") == "1" or self.get_query_arguments("upload"):

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from string import Template
 
-from visa.instances.access import desktop_rights
 from visa.session import pages
 from visa.session.desktop import assets
+from visa.session.desktop.rights import rights_of
 from visa.session.guard import refusing
 from visa.session.handlers import Small
 
@@ -75,7 +75,7 @@ class Page(Small):
             self.set_status(501)
             self.show(*pages.message("The desktop cannot be shown", WITHOUT_NOVNC, self.gateway.portal))
         else:
-            rights = desktop_rights(admitted.visitor.role, settings.desktop)
+            rights = rights_of(self.gateway, admitted.visitor)
             act = rights is not None and rights.act
             name = f"{settings.server_name or 'instance'} · {settings.owner}"
             content, policy = page(settings.prefix, self.gateway.portal, name, act=act, notebook="notebook" in offered)

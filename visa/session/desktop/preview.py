@@ -14,7 +14,7 @@ from tornado.iostream import IOStream, StreamClosedError
 from visa.instances.access import Role
 from visa.session import run, upstream
 from visa.session.desktop.greeting import shake_hands
-from visa.session.guard import Refused, refusing
+from visa.session.guard import Forbidden, Refused, refusing
 from visa.session.handlers import Small
 from visa.session.rfb.names import BELL, COLOURS, CUT_TEXT, RAW, UPDATE, Violation
 
@@ -26,6 +26,7 @@ _STRIP = 2**20
 """Bytes of the screen that are held at a time."""
 _PATIENCE = 10.0
 _TEXT = 2**26
+_ONCE = "after-login"
 
 
 class NoPicture(Exception):
@@ -152,7 +153,7 @@ class Preview(Small):
         """The picture."""
         admitted = await self.admit()
         if admitted.visitor.role is not Role.OWNER:
-            raise Refused(403, "Your role does not allow this.")
+            raise Forbidden
         if not self.gateway.settings.desktop.preview:
             raise Refused(404, "The facility shows no pictures of desktops.")
         picture = await self._picture()
@@ -161,6 +162,16 @@ class Preview(Small):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cross-Origin-Resource-Policy", "same-site")
         self.finish(picture)
+
+    def refuse(self, error: Refused) -> None:
+        """A browser that shows it in a page of this site is logged in on the way, once, as far as the hub knows it."""
+        given = self.request.headers
+        near = given.get("Sec-Fetch-Site") in ("same-origin", "same-site")
+        shows = given.get("Sec-Fetch-Dest") == "image" and near and "Authorization" not in given
+        if error.status == 401 and shows and self.request.query != _ONCE:
+            self.log_in(f"{self.gateway.settings.prefix}desktop/preview.png?{_ONCE}")
+        else:
+            super().refuse(error)
 
     async def _picture(self) -> bytes:
         """The last one, or a new one: one at a time."""

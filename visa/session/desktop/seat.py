@@ -8,8 +8,9 @@ import logging
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
-from visa.instances.access import DesktopRights, desktop_rights
+from visa.instances.access import DesktopRights
 from visa.session.desktop.meter import Meter
+from visa.session.desktop.rights import needed, rights_of
 from visa.session.guard import Refused
 from visa.session.hub import Visitor
 from visa.session.rfb.names import Allowed
@@ -42,9 +43,7 @@ class Seated(Watched):
         try:
             admitted = await self.admit()
             self._path, self._visitor = admitted.path, admitted.visitor
-            self._rights = desktop_rights(admitted.visitor.role, self.gateway.settings.desktop)
-            if self._rights is None:
-                raise Refused(403, "Your role does not allow this.")
+            self._rights = needed(self.gateway, admitted.visitor)
         except Refused as error:
             self.refuse(error)
             return
@@ -110,7 +109,7 @@ class Seated(Watched):
 
     def seen_again(self, visitor: Visitor) -> None:
         """With other rights she begins anew."""
-        if desktop_rights(visitor.role, self.gateway.settings.desktop) != self._rights:
+        if rights_of(self.gateway, visitor) != self._rights:
             self.end(AGAIN, "What you may do here has changed.")
 
     def on_close(self) -> None:

@@ -9,10 +9,10 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from visa.instances.access import desktop_rights
 from visa.session import headers, run
+from visa.session.desktop.rights import needed, rights_of
 from visa.session.gateway import Gateway
-from visa.session.guard import Admitted, Refused, refusing
+from visa.session.guard import Admitted, Forbidden, Refused, refusing
 from visa.session.handlers import PATIENCE, Small
 
 ENDED = "desktop-ended"
@@ -89,7 +89,7 @@ class State(Small):
 def described(gateway: Gateway, admitted: Admitted, open_: bool) -> dict[str, Any]:
     """What the page is told."""
     folder, video = gateway.settings.run, gateway.settings.video
-    rights = desktop_rights(admitted.visitor.role, gateway.settings.desktop)
+    rights = rights_of(gateway, admitted.visitor)
     return {
         "running": open_ or exists(folder),
         "ended": None if open_ else ended(folder),
@@ -108,9 +108,8 @@ class Start(Small):
     async def post(self) -> None:
         """202 when the launcher was told."""
         admitted = await self.admit()
-        rights = desktop_rights(admitted.visitor.role, self.gateway.settings.desktop)
-        if rights is None or not rights.restart:
-            raise Refused(403, "Your role does not allow this.")
+        if not needed(self.gateway, admitted.visitor).restart:
+            raise Forbidden
         if not run.ask(self.gateway.settings.run, "desktop"):
             raise Refused(503, "The environment does not take requests: it is starting, or too old for desktops.")
         self.gateway.activity.happened()

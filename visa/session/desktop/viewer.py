@@ -33,6 +33,14 @@ class Viewer(Seated):
         self._beginning: WithViewer | None = None
         self._from_viewer: FromViewer | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._agreed = Agreed()
+
+    @property
+    def measure(self) -> dict[str, float | None]:
+        """How well the pictures reach her, and what of the clipboard did not pass."""
+        agreed = self._agreed
+        missing = {"too_long_in": agreed.too_long_in, "too_long_out": agreed.too_long_out}
+        return {**super().measure, **missing, "text_awaited": agreed.text_awaited}
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         """What noVNC's forerunners ask for; it means nothing."""
@@ -90,7 +98,7 @@ class Viewer(Seated):
             await self.tell(answer)
         if not beginning.done or self._ending:
             return
-        may, agreed = allowed(rights), Agreed()
+        may, agreed = allowed(rights), self._agreed
         self._from_viewer = FromViewer(may, agreed)
         self._tasks.append(asyncio.create_task(self._from_server(stream, FromServer(may, agreed))))
         self.sit()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, urlencode
 
 from visa.instances.access import Role
-from visa.session.guard import Admitted, Refused
+from visa.session.guard import Admitted, Forbidden, Refused
 from visa.session.notebook import kernel
 from visa.session.notebook.desks import Desk
 from visa.session.notebook.room import EVERYBODY, Claims, Passes, Room, document, is_fork
@@ -57,7 +57,7 @@ async def rules_for(gateway: Gateway, admitted: Admitted) -> Rules | None:
     elif admitted.path == _EVENTS:
         rules = Silent()
     else:
-        raise Refused(403, "Your role does not allow this.")
+        raise Forbidden
     if not await rules.hold():
         raise Refused(403, _NOT_OPEN)
     return rules

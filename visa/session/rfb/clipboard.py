@@ -24,6 +24,7 @@ class Verdict(Enum):
 
     PASS = "pass"
     DROP = "drop"
+    TOO_LONG = "too long"  # dropped too, and the person is told
 
 
 def length_of(announced: int) -> int:
@@ -40,38 +41,45 @@ def judge(announced: int, body: bytes, allowed: Allowed, *, by_viewer: bool) -> 
     """Whether one whole message may pass; ``by_viewer``: from the viewer to the server."""
     carries, asks = (allowed.paste, allowed.copy) if by_viewer else (allowed.copy, allowed.paste)
     if too_long(announced, allowed):
-        return Verdict.DROP
+        return Verdict.TOO_LONG if carries else Verdict.DROP
     if announced >= 0:
         return Verdict.PASS if carries else Verdict.DROP
-    return Verdict.PASS if _extended(body, allowed, carries, asks) else Verdict.DROP
+    if carries and action(announced, body) == PROVIDE:
+        return _provided(body, allowed.limit)
+    return Verdict.PASS if _extended(body, carries, asks) else Verdict.DROP
 
 
-def _extended(body: bytes, allowed: Allowed, carries: bool, asks: bool) -> bool:
-    """Notify and provide carry the sender's clipboard, request and peek ask for the other's."""
+def action(announced: int, body: bytes) -> int:
+    """What an extended message does; 0 when it is none, or says more than one thing."""
+    flags = int.from_bytes(body[:4], "big") & _ACTIONS if announced < 0 else 0
+    return flags if flags.bit_count() == 1 else 0
+
+
+def _extended(body: bytes, carries: bool, asks: bool) -> bool:
+    """Notify carries the sender's clipboard, request and peek ask for the other's."""
     if len(body) < 4:
         return False
     flags = int.from_bytes(body[:4], "big")
     if flags & CAPS:  # the other bits then name what the sender can do, and sizes follow for each format
         return (carries or asks) and len(body) == 4 + 4 * (flags & _FORMATS).bit_count()
-    action = flags & _ACTIONS
-    if action in (REQUEST, PEEK):
+    if flags & _ACTIONS in (REQUEST, PEEK):
         return asks and len(body) == 4
-    if action == NOTIFY:
-        return carries and len(body) == 4
-    return action == PROVIDE and carries and flags & _FORMATS == _TEXT and _fits(body[4:], allowed.limit)
+    return flags & _ACTIONS == NOTIFY and carries and len(body) == 4
 
 
-def _fits(packed: bytes, limit: int) -> bool:
-    """Whether it unpacks to one text of at most ``limit`` bytes and nothing after it; more is not unpacked."""
+def _provided(body: bytes, limit: int) -> Verdict:
+    """It has to unpack to one text of at most ``limit`` bytes and nothing after it; more is not unpacked."""
     unpack = zlib.decompressobj()
     try:
-        plain = unpack.decompress(packed, limit + 5)
+        plain = unpack.decompress(body[4:], limit + 5)
     except zlib.error:
-        return False
-    if len(plain) < 4 or unpack.unused_data:
-        return False
+        return Verdict.DROP
+    if int.from_bytes(body[:4], "big") & _FORMATS != _TEXT or len(plain) < 4:
+        return Verdict.DROP
     (size,) = struct.unpack_from(">I", plain)
-    return bool(size <= limit and len(plain) == 4 + size)
+    if size > limit:
+        return Verdict.TOO_LONG
+    return Verdict.PASS if len(plain) == 4 + size and not unpack.unused_data else Verdict.DROP
 
 
 def is_doing(announced: int, body: bytes) -> bool:
@@ -79,4 +87,4 @@ def is_doing(announced: int, body: bytes) -> bool:
 
     Requests and provides are answers that noVNC gives by itself to what programs on the desktop do.
     """
-    return announced >= 0 or int.from_bytes(body[:4], "big") & _ACTIONS == NOTIFY
+    return announced >= 0 or action(announced, body) == NOTIFY

@@ -44,10 +44,17 @@ class Violation(Exception):
 
 @dataclass(slots=True)
 class Agreed:
-    """What the two ends of one connection told each other: extensions work once both named them."""
+    """What the two ends of one connection told each other: extensions work once both named them.
+
+    ``too_long_in``, ``too_long_out``: texts of the clipboard that were dropped for their length; ``text_awaited``:
+    the viewer asked for the desktop's and nothing has come.
+    """
 
     announced: frozenset[int] = frozenset()
     confirmed: set[int] = field(default_factory=set)
+    too_long_in: int = 0
+    too_long_out: int = 0
+    text_awaited: bool = False
 
     def has(self, encoding: int) -> bool:
         """Whether the viewer's last SetEncodings had it and the server answered to it at some time."""

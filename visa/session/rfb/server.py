@@ -112,14 +112,23 @@ class FromServer:
             raise Violation("The desktop announces a clipboard of an absurd length.")
         if clipboard.too_long(announced, self._allowed):
             self._held, self._skip, self._hidden = None, length, True
+            self._agreed.too_long_out += self._allowed.copy
+            self._agreed.text_awaited = False
             return taken
         more = min(8 + length - len(held), len(view) - taken)
         held += view[taken : taken + more]
         if len(held) == 8 + length:
             self._held = None
-            if clipboard.judge(announced, bytes(held[8:]), self._allowed, by_viewer=False) is clipboard.Verdict.PASS:
-                out.append(bytes(held))
+            self._judge(announced, bytes(held), out)
         return taken + more
+
+    def _judge(self, announced: int, message: bytes, out: list[bytes | memoryview]) -> None:
+        verdict = clipboard.judge(announced, message[8:], self._allowed, by_viewer=False)
+        if verdict is clipboard.Verdict.PASS:
+            out.append(message)
+        self._agreed.too_long_out += verdict is clipboard.Verdict.TOO_LONG
+        if clipboard.action(announced, message[8:]) == clipboard.PROVIDE:
+            self._agreed.text_awaited = False
 
     def _next(self, data: bytes, at: int) -> int:
         """Work out one length; how many bytes of ``data`` are done with. The rest of it is in `_skip`."""

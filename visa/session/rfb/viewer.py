@@ -137,10 +137,15 @@ class FromViewer:
         (announced,) = struct.unpack_from(">i", message, 4)
         if len(message) - 8 < clipboard.length_of(announced):
             self._skip = clipboard.length_of(announced)
+            self._agreed.too_long_in += self._allowed.paste
             return b""
         body = message[8:]
-        if clipboard.judge(announced, body, self._allowed, by_viewer=True) is clipboard.Verdict.DROP:
+        verdict = clipboard.judge(announced, body, self._allowed, by_viewer=True)
+        self._agreed.too_long_in += verdict is clipboard.Verdict.TOO_LONG
+        if verdict is not clipboard.Verdict.PASS:
             return b""
+        if clipboard.action(announced, body) == clipboard.REQUEST:
+            self._agreed.text_awaited = True
         if clipboard.is_doing(announced, body):
             self._acted = True
         return message

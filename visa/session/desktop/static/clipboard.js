@@ -12,16 +12,19 @@ export function start(connection, rights) {
   const text = part("clipboard-text");
   let last = null;
   let waiting = null;
+  let refused = null;
 
-  function fits(value) {
-    const bytes = new TextEncoder().encode(value).length;
+  /** Whether it is short enough; if not, it is said: once for each text when nobody asked for it. */
+  function fits(value, asked) {
+    const bytes = length(value);
     if (bytes <= rights.clipboard_limit) return true;
-    note(`The text has ${size(bytes)}; the clipboard takes at most ${size(rights.clipboard_limit)}. Use Files for more.`, 8);
+    if (asked || value !== refused) note(`Your text has ${size(bytes)}; the clipboard takes at most ${size(rights.clipboard_limit)}. Use Files for more.`, 10);
+    refused = value;
     return false;
   }
 
   function give(value, again = false) {
-    if (!inward || !connection.screen || !value || (value === last && !again) || !fits(value)) return false;
+    if (!inward || !connection.screen || !value || (value === last && !again) || !fits(value, again)) return false;
     last = value;
     text.value = value;
     connection.screen.clipboardPasteFrom(value);
@@ -70,6 +73,7 @@ export function start(connection, rights) {
       part("screen").removeEventListener("paste", onPaste, true);
       const value = pasted?.clipboardData?.getData("text/plain");
       pasted?.preventDefault();
+      if (value && !fits(value, true)) return; // else the desktop would paste what it had before
       if (value) give(value);
       const { screen } = connection;
       if (metaKey) screen?.sendKey(keysym.XK_Control_L, "ControlLeft", true);
@@ -91,6 +95,7 @@ export function start(connection, rights) {
     read();
   }
   if (connection.screen) listen(connection.screen);
+  if (inward || outward) missing(connection, rights.clipboard_limit);
 
   addEventListener("focus", () => read());
   part("screen").addEventListener("pointerdown", () => {
@@ -116,6 +121,25 @@ export function start(connection, rights) {
     }
   });
   tell(inward, outward, rights.clipboard_limit);
+}
+
+/** Bytes on the way: noVNC sends lines with CR LF, and a NUL at the end. */
+const length = (value) => new TextEncoder().encode(value.replace(/\r\n|\r|\n/g, "\r\n")).length + 1;
+
+/** Say what of the clipboard the gateway did not let pass, or what the desktop never sent. */
+function missing(connection, limit) {
+  let known = {};
+  connection.addEventListener("connect", () => (known = {}));
+  connection.addEventListener("viewer", ({ detail }) => {
+    const more = (name) => (detail[name] ?? 0) > (known[name] ?? 0);
+    if (more("too_long_out")) note(`The text copied on the desktop is too long: the clipboard takes at most ${size(limit)}. Save it and use Files.`, 10);
+    else if (more("too_long_in")) note(`Your text is too long: the clipboard takes at most ${size(limit)}. Use Files for more.`, 10);
+    else if (detail.text_awaited && known.text_awaited && !known.said) {
+      note("The text copied on the desktop did not come: some programs hand out long texts in a way that gets lost. Save it and use Files.", 10);
+      detail.said = true;
+    }
+    known = { ...detail, said: detail.text_awaited && (known.said || detail.said) };
+  });
 }
 
 function tell(inward, outward, limit) {

@@ -57,6 +57,7 @@ async function look() {
       // The gateway's own measure goes the pictures' way, and waits behind them.
       meter.answered(now.viewer.round_trip_ms ?? now.took);
       people.show(now);
+      connection.dispatchEvent(new CustomEvent("viewer", { detail: now.viewer }));
     } catch (problem) {
       if (problem.kind === "refused") words.trouble({ kind: "removed", message: problem.message }, () => connection.open());
       else if (problem.kind === "login") words.trouble(problem, () => look());
