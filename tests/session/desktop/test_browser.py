@@ -477,20 +477,21 @@ async def test_no_violations_and_nothing_overflows(
         await until(lambda: "xterm" in x.ask("xwininfo", "-root", "-tree"), "a window")
         await pictured(page, f"{width}")
         for panel in ("Keys", "Clipboard", "Files", "View", "Only you", "Help"):
-            await asyncio.wait_for(looked_at(page, panel, f"{width}-{panel}"), 60)
+            await asyncio.wait_for(looked_at(page, panel, f"{width}-{panel}", axe=width <= 1440), 60)
         await page.keyboard.press("Escape")
 
 
-async def looked_at(page: Page, panel: str, picture: str) -> None:
-    """One panel: axe, light and dark, and nothing wider than the window."""
+async def looked_at(page: Page, panel: str, picture: str, axe: bool = True) -> None:
+    """One panel, light and dark: axe, and nothing wider than the window."""
     control = page.locator("#bar").get_by_role("button", name=panel, exact=True)
     if not await control.is_visible():
         await page.get_by_role("button", name="Menu").click()
     await control.click()
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        result = await Axe().run(page)
-        assert result.violations_count == 0, f"{picture} {scheme}: {result.generate_report()}"
+        if axe:
+            result = await Axe().run(page)
+            assert result.violations_count == 0, f"{picture} {scheme}: {result.generate_report()}"
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert await page.evaluate("document.querySelector('#bar').scrollWidth <= innerWidth")
         await pictured(page, f"{picture}-{scheme}")
