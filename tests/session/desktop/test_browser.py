@@ -19,7 +19,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Route, async_pla
 from tests.services.browser import ARGUMENTS
 from tests.session import rig
 from tests.session.desktop import xvnc
-from tests.session.desktop.conftest import Desk
+from tests.session.desktop.conftest import Desk, MakeDesk
 from tests.session.desktop.relay import Relay
 from tests.session.people_page import ASKS, IRENE, MARIE, PIERRE, PORTAL, Word
 
@@ -377,7 +377,7 @@ async def test_who_may_only_look_sees_and_sends_nothing_that_acts(chromium: Brow
         await listed(page)
         for width, height in ((1440, 900), (390, 844)):
             await page.set_viewport_size({"width": width, "height": height})
-            for panel in ("Files", "View", "Only you", "Help"):
+            for panel in ("files", "view", "people", "help"):
                 await looked_at(page, panel, f"looks-{width}-{panel}")
 
 
@@ -453,13 +453,8 @@ ENTRIES = [{"name": f"scan_{i:04d}.nxs", "type": "file", "size": i * 10**6, "mod
 
 
 async def listed(page: Page) -> None:
-    """Files for the panel: many of them at home, none in the shared space."""
-
-    async def answer(route: Route) -> None:
-        home = "/files/home" in route.request.url
-        await route.fulfill(json={"entries": ENTRIES if home else [], "writable": home})
-
-    await page.route("**/desktop/files/**", answer)
+    """Files for the panel."""
+    await page.route("**/desktop/files/**", lambda route: route.fulfill(json={"entries": ENTRIES, "writable": True}))
 
 
 @pytest.mark.parametrize(
@@ -476,14 +471,14 @@ async def test_no_violations_and_nothing_overflows(
         x.start("xterm", "-geometry", "60x20")
         await until(lambda: "xterm" in x.ask("xwininfo", "-root", "-tree"), "a window")
         await pictured(page, f"{width}")
-        for panel in ("Keys", "Clipboard", "Files", "View", "Only you", "Help"):
+        for panel in ("keys", "clipboard", "files", "view", "people", "help"):
             await asyncio.wait_for(looked_at(page, panel, f"{width}-{panel}", axe=width <= 1440), 60)
         await page.keyboard.press("Escape")
 
 
 async def looked_at(page: Page, panel: str, picture: str, axe: bool = True) -> None:
     """One panel, light and dark: axe, and nothing wider than the window."""
-    control = page.locator("#bar").get_by_role("button", name=panel, exact=True)
+    control = page.locator(f"#bar [aria-controls={panel}]")
     if not await control.is_visible():
         await page.get_by_role("button", name="Menu").click()
     await control.click()
