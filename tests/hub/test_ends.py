@@ -67,8 +67,9 @@ def test_a_race_for_the_quota_leaves_exactly_what_it_allows(hub: RunningHub, mar
 
     with ThreadPoolExecutor(14) as pool:
         answers = list(pool.map(begin, range(14)))
-    assert sorted(set(answers)) == [201, 409], answers
-    assert answers.count(201) == 5
+    # 202: the start goes on, on a busy machine.
+    assert set(answers) <= {201, 202, 409}, answers
+    assert answers.count(409) == 14 - 5
     assert len(hub.store.holding()) == 5
     kept = set(marie.get("/users/marie?include_stopped_servers=1").json()["servers"]) - {""}
     assert kept == {i.name for i in hub.store.holding()}, "the refused left no server"
