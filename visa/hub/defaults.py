@@ -131,13 +131,13 @@ def hub_settings(c: Any, *, cookie: str, crypt: str) -> None:
     hub.concurrent_spawn_limit = 100
     hub.admin_access = False
     hub.shutdown_on_logout = False
-    hub.default_url = _portal_url
+    hub.default_url = portal_url
     hub.last_activity_interval = 60
     hub.template_paths = [str(Path(__file__).parent / "templates")]
     hub.tornado_settings = {"slow_spawn_timeout": 20, "headers": {"Cross-Origin-Opener-Policy": "same-origin"}}
 
 
-def _portal_url(handler: Any) -> str:
+def portal_url(handler: Any) -> str:
     """The portal's address: on its own host where services have one."""
     path = str(handler.settings["base_url"]) + "services/visa/"
     host = handler.settings.get("subdomain_host", "")

@@ -8,6 +8,7 @@ from jupyterhub import orm
 from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
 from tornado import web
 
+from visa.hub.defaults import portal_url
 from visa.hub.sharing.entering import enter
 from visa.identifiers import instance_id
 
@@ -31,8 +32,7 @@ class AuthorizeHandler(OAuthAuthorizeHandler):  # type: ignore[misc]
             owner, name = spawner.user.name, spawner.name
             self._member = await enter(self.db, self.current_user.orm_user, spawner)
             if not self._member:
-                base = self.settings["base_url"]
-                raise NotShared(owner, f"{base}services/visa/instances/{instance_id(owner, name)}")
+                raise NotShared(owner, f"{portal_url(self)}instances/{instance_id(owner, name)}")
             self._resolve_roles_and_scopes()
         await super().get()
 
