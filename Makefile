@@ -49,6 +49,8 @@ benchmarks: system hub-dev environment
 	$(VENV)/bin/python -m benchmarks.portal
 	$(VENV)/bin/python -m benchmarks.gateway
 	$(VENV)/bin/python -m benchmarks.start
+	$(VENV)/bin/python -m benchmarks.desktop
+	$(VENV)/bin/python -m benchmarks.desktop.start
 
 # What has to come from the system; installed by apt when root, else said.
 system:

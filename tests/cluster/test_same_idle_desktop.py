@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster.test_desktop import WithDesktop
+from tests.cluster import test_desktop as in_a_pod
 from tests.hub.test_idle_desktop import *  # noqa: F403
 from tests.services import cluster
 from tests.services.hub import Backend
@@ -13,4 +13,4 @@ from tests.services.hub import Backend
 @pytest.fixture(scope="module")
 def desktops(namespace: cluster.Namespace) -> tuple[Backend, str]:
     """Pods, and the environment with the desktop image."""
-    return WithDesktop(namespace), "seen"
+    return in_a_pod.WithDesktop(namespace), "seen"
