@@ -39,7 +39,7 @@ def codes(**changed: str) -> list[str]:
 
 
 def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
-    """Exit code and answer of ``visa check-image --json``, but for how fast Jupyter starts: others use the machine too."""
+    """Exit code and answer of ``visa check-image --json``, but for how fast Jupyter starts on a busy machine."""
     with pytest.raises(SystemExit) as ended:
         main(["check-image", "--json", *arguments])
     assert isinstance(ended.value.code, int)
