@@ -11,7 +11,7 @@ import yaml
 from traitlets.config import Config
 
 from tests.services import facility
-from visa.hub import chart, settings
+from visa.hub import chart, defaults, settings
 from visa.hub.kubernetes import VisaKubeSpawner
 from visa.hub.oauth import VisaAuthenticator
 from visa.portal import app
@@ -250,3 +250,12 @@ async def test_a_replica_waits_for_the_hub_to_upgrade_the_store(
     await asyncio.to_thread(store.upgrade)
     await asyncio.wait_for(waiting, 5)
     store.close()
+
+
+def test_pages_of_the_hub_share_no_window_with_an_instance(configured: Any) -> None:
+    apart = {"Cross-Origin-Opener-Policy": "same-origin"}
+    assert configured().JupyterHub.tornado_settings["headers"] == apart
+    c = Config()
+    c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 3, "headers": {"X-Frame-Options": "DENY"}}
+    defaults.portal(c, {"url": "http://127.0.0.1:1"})
+    assert c.JupyterHub.tornado_settings == {"slow_spawn_timeout": 3, "headers": {"X-Frame-Options": "DENY", **apart}}

@@ -134,7 +134,7 @@ def hub_settings(c: Any, *, cookie: str, crypt: str) -> None:
     hub.default_url = portal_url
     hub.last_activity_interval = 60
     hub.template_paths = [str(Path(__file__).parent / "templates")]
-    hub.tornado_settings = {"slow_spawn_timeout": 20, "headers": {"Cross-Origin-Opener-Policy": "same-origin"}}
+    hub.tornado_settings = {"slow_spawn_timeout": 20}
 
 
 def portal_url(handler: Any) -> str:
@@ -181,6 +181,18 @@ def portal(c: Any, service: dict[str, Any]) -> None:
     _add(c.JupyterHub, "load_roles", user, own)
     oauth = {"oauth_client_allowed_scopes": PORTAL_SCOPES, "oauth_no_confirm": True}
     _add(c.JupyterHub, "services", {"name": "visa", "display": False, **oauth, **service})
+    _keep_windows_apart(c.JupyterHub)
+
+
+def _keep_windows_apart(hub: Any) -> None:
+    """A script in an instance's page, which may share the hub's origin, gets no hold of a page of the hub.
+
+    The portal's pages do the same (`visa.portal.origin`); other headers that are configured stay.
+    """
+    known = hub.get("tornado_settings", {})
+    if isinstance(known, dict):
+        headers = {"Cross-Origin-Opener-Policy": "same-origin", **known.get("headers", {})}
+        hub.tornado_settings = {**known, "headers": headers}
 
 
 def _add(section: Any, trait: str, *more: dict[str, Any]) -> None:

@@ -78,6 +78,7 @@ def make_app(service: PortalService, prefix: str, base: str) -> web.Application:
         prefix=prefix,
         base=base,
         watchers={},
+        heart=live.Heart(service.store),
         cookie_secret=_cookie_secret(),
         log_function=_log,
     )

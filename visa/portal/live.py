@@ -13,7 +13,8 @@ from visa.portal.handlers import Guard
 from visa.portal.problems import Problem
 from visa.portal.service import Caller, PortalService
 from visa.portal.sharing.support import SupportService
-from visa.store.pulse import pulse
+from visa.store.pulse import heartbeat, pulse
+from visa.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,24 @@ _PEOPLE = 0.7
 _STAFF = 60.0
 """Seconds for which it is remembered whether somebody supports instances."""
 _MOST_TABS = 20
+
+
+class Heart:
+    """Whether anything about people changed for anybody: one look for all watchers."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._lock = store, asyncio.Lock()
+        self._looked = -_PEOPLE
+        self._beat: Any = None
+
+    async def beat(self) -> Any:
+        """As of now, or of a moment ago."""
+        clock = asyncio.get_running_loop().time
+        async with self._lock:
+            if clock() - self._looked > _PEOPLE / 2:
+                self._beat = await asyncio.to_thread(heartbeat, self._store)
+                self._looked = clock()
+            return self._beat
 
 
 class Listener:
@@ -47,8 +66,8 @@ class Listener:
 class Watcher:
     """Looks at one person's instances and their people while somebody listens, and wakes the listeners."""
 
-    def __init__(self, service: PortalService, caller: Caller) -> None:
-        self._service, self._caller = service, caller
+    def __init__(self, service: PortalService, caller: Caller, heart: Heart) -> None:
+        self._service, self._caller, self._heart = service, caller, heart
         self._listeners: set[Listener] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -96,16 +115,23 @@ class Watcher:
     async def _look_at_people(self) -> None:
         """Whether she supports instances is asked of the catalogue, seldom; the rest of the store, often."""
         before: Any = None
+        beat: Any = None
         supports, asked = False, -_STAFF
         clock = asyncio.get_running_loop().time
         while True:
             try:
+                now_beat = await self._heart.beat()
+                if now_beat == beat and clock() - asked <= _STAFF:
+                    await asyncio.sleep(_PEOPLE)
+                    continue
+                beat = now_beat
                 if clock() - asked > _STAFF:
                     person = await self._service.person(self._caller)
                     supports, asked = await SupportService(self._service).supports(person), clock()
                 username, store = self._caller.username, self._service.store
                 seen = await asyncio.to_thread(pulse, store, username, supports=supports)
             except (Problem, DBAPIError) as error:
+                beat = None
                 log.info("not looking at people of %s: %s", self._caller.username, error)
                 await asyncio.sleep(_CALM)
                 continue
@@ -130,7 +156,7 @@ class Changes(Guard):
             self.set_status(problem.status)
             return
         watchers: dict[str, Watcher] = self.settings["watchers"]
-        watcher = watchers.setdefault(caller.username, Watcher(self.service, caller))
+        watcher = watchers.setdefault(caller.username, Watcher(self.service, caller, self.settings["heart"]))
         try:
             listener = watcher.listen()
         except Problem as problem:
