@@ -36,9 +36,15 @@ export async function refresh(element) {
   element.dispatchEvent(new CustomEvent("piece", { bubbles: true }));
 }
 
+// Who was removed has the page of somebody who may ask.
+function gone(element, problem) {
+  if (problem.status === 404 && element.closest(".sharing")) location.reload();
+  else tell(place(element), problem.message);
+}
+
 export function refreshAll(name) {
   const wanted = [...document.querySelectorAll("[data-piece]")].filter((element) => element.dataset.on === name);
-  return Promise.all(wanted.map((element) => refresh(element).catch((problem) => tell(place(element), problem.message))));
+  return Promise.all(wanted.map((element) => refresh(element).catch((problem) => gone(element, problem))));
 }
 
 const place = (element) =>
