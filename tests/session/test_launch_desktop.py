@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import tempfile
@@ -213,3 +214,14 @@ def _running(program: Path) -> bool:
 def _asked(launched: Launched) -> bool:
     launched.ask("notebook")
     return launched.home("jupyter-began").exists()
+
+
+def test_files_are_served_beside_a_notebook_too(place: Path) -> None:
+    """What members may see is decided by where files lead, which files.py says."""
+    launched = Launched(place, "notebook", "notebook desktop")
+    launched.until("Jupyter", "home/jupyter-began")
+    assert not (launched.run / "files.sock").exists(), "not while Jupyter starts"
+    with socket.socket(socket.AF_UNIX) as jupyter:
+        jupyter.bind(str(launched.run / "jupyter.sock"))
+        launched.until("files.py", "run/files.sock")
+    launched.end()

@@ -78,8 +78,9 @@ c.ZMQChannelsWebsocketConnection.iopub_data_rate_limit = 1e9
 c.ZMQChannelsWebsocketConnection.iopub_msg_rate_limit = 1e5
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
-# The software is mounted read-only: nothing can be installed from the browser.
+# The software is mounted read-only: nothing can be installed from the browser, and there is nothing to build.
 c.LabApp.extension_manager = "readonly"
+c.ServerApp.tornado_settings = {"page_config_data": {"buildAvailable": False, "buildCheck": False}}
 c.FileContentsManager.delete_to_trash = False
 c.ContentsManager.allow_hidden = False
 

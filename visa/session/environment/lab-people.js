@@ -92,10 +92,12 @@ function ended(word, sentence) {
   dialog.showModal();
 }
 
+let told = "";
 function tellOfRole(word, before, Notification) {
   if (before.you.role === word.role) return;
+  if (told) Notification.dismiss(told);
   const actions = [{ label: "Load the page again", displayType: "accent", callback: () => location.reload() }];
-  Notification.emit(changed(word), looksOn(word.role) ? "warning" : "info", { autoClose: false, actions });
+  told = Notification.emit(changed(word), looksOn(word.role) ? "warning" : "info", { autoClose: false, actions });
 }
 
 export async function plugin(word, shared) {
@@ -110,18 +112,18 @@ export async function plugin(word, shared) {
       const widget = new Widget({ node: bar.node });
       widget.id = "visa-people";
       app.shell.add(widget, "top", { rank: 20_000 });
-      const told = new Told(word, Notification);
+      const tidings = new Told(word, Notification);
       let restored = false;
       word.addEventListener("change", ({ detail }) => {
         bar.show();
         // Before that JupyterLab counts notifications and shows none.
-        if (restored) told.show();
+        if (restored) tidings.show();
         tellOfRole(word, detail, Notification);
       });
       word.addEventListener("end", ({ detail }) => ended(word, detail));
       app.restored.then(() => {
         restored = true;
-        told.show();
+        tidings.show();
       });
       word.follow();
     },

@@ -36,7 +36,8 @@ export class Word extends EventTarget {
   async follow() {
     for (let tries = 0; !this.over; ) {
       try {
-        const next = await ask(`${this.#address}?after=${this.now.number ?? 0}`, HELD);
+        // Browsers hold few questions to one host at once: a page that nobody looks at holds none.
+        const next = document.hidden ? await this.#seldom() : await ask(`${this.#address}?after=${this.now.number ?? 0}`, HELD);
         if (next.gone) return this.#end(next.gone);
         tries = 0;
         this.#take(next);
@@ -47,9 +48,15 @@ export class Word extends EventTarget {
     }
   }
 
+  async #seldom() {
+    await Promise.race([sleep(10), new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }))]);
+    return ask(this.#address, PATIENCE);
+  }
+
   #take(next) {
     const before = this.now;
     this.now = next;
+    if (before.number === next.number && before.you.role === next.you.role) return;
     if (next.you.role === "none") this.#end("You may not be on this instance any more.");
     else this.dispatchEvent(new CustomEvent("change", { detail: before }));
   }
@@ -136,7 +143,7 @@ export const called = ({ display_name, name, username }) => display_name || name
 /** The answer, or `{gone}` when it is a refusal; throws when there is none to rely on. */
 async function ask(address, patience) {
   const answer = await fetch(address, { cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(patience) });
-  if (answer.status === 401) return { gone: "Your login has ended. Load the page again to log in." };
+  if (answer.status === 401) return { gone: "Your login here has ended, or you were taken off the instance." };
   if (answer.status === 403) return { gone: (await answer.json().catch(() => ({}))).detail || "You may not be on this instance any more." };
   if (!answer.ok) throw new Error(`the gateway answered ${answer.status}`);
   const said = await answer.json();

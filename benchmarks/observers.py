@@ -1,0 +1,315 @@
+"""Sixty who only watch one instance, notebook and desktop: what the owner feels of it, and hub, portal and gateway.
+
+``python -m benchmarks.observers [observers]``. A real hub, portal, gateway, Jupyter and Xvnc. The observers are raw
+websockets in a process of their own: each has the kernel's outputs and the desktop's picture, which moves, and reads
+all of it. Rounds without them and with them in turn. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import statistics
+import struct
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.services import facility
+from tests.services.hub import RunningHub, started, until
+from tests.session import rig
+from tests.session.rfb import messages
+from visa.processes import arguments
+
+ROUNDS = 4
+TRIPS = 40
+PACE = 0.1
+KINDS = os.environ.get("KINDS", "notebook desktop").split()
+"""Which sessions the observers open."""
+HELLO, SHARED = b"RFB 003.008\n", b"\1\0"
+LARGEST = 2**26
+
+
+def _message(kind: str, content: dict[str, Any]) -> dict[str, Any]:
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "username": "", "session": "b", "version": "5.3"}
+    parts = {"header": {**header, "date": ""}, "parent_header": {}, "metadata": {}, "content": content}
+    return {**parts, "channel": "shell", "buffers": []}
+
+
+async def _desktop(client: aiohttp.ClientSession, base: str, *encodings: int) -> aiohttp.ClientWebSocketResponse:
+    socket = await client.ws_connect(f"{base}desktop/websocket", max_msg_size=LARGEST)
+    for part in (HELLO, SHARED, messages.PIXELS + messages.encodings(*encodings)):
+        await socket.send_bytes(part)
+    return socket
+
+
+async def _notebook(client: aiohttp.ClientSession, base: str, kernel: str) -> aiohttp.ClientWebSocketResponse:
+    return await client.ws_connect(f"{base}api/kernels/{kernel}/channels", max_msg_size=LARGEST)
+
+
+class Observer:
+    """Both sessions open, everything read, and the next picture asked for ten times a second."""
+
+    def __init__(self, client: aiohttp.ClientSession, base: str, kernel: str) -> None:
+        self._client, self._base, self._kernel = client, base, kernel
+        self.taken = 0
+
+    async def look(self) -> None:
+        """Until cancelled."""
+        reading = []
+        if "notebook" in KINDS:
+            reading.append(self._read(await _notebook(self._client, self._base, self._kernel)))
+        if "desktop" in KINDS:
+            desktop = await _desktop(self._client, self._base, 7, 1, 0)
+            reading += [self._read(desktop), self._ask(desktop)]
+        await asyncio.gather(*reading)
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in socket:
+            self.taken += len(message.data)
+        raise ConnectionError(f"an observer was sent away: {socket.close_code}")
+
+    async def _ask(self, desktop: aiohttp.ClientWebSocketResponse) -> None:
+        while True:
+            await desktop.send_bytes(struct.pack(">BBHHHH", 3, 1, 0, 0, 1280, 800))
+            await asyncio.sleep(PACE)
+
+
+async def observe(count: int, base: str, kernel: str, token: str) -> None:
+    """The process of the observers: says when all look; ends with its input."""
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, headers={"Authorization": f"token {token}"}) as client:
+        looking = [Observer(client, base, kernel) for _ in range(count)]
+        tasks = [asyncio.create_task(one.look()) for one in looking]
+        while not all(one.taken for one in looking):
+            await asyncio.sleep(0.1)
+            for task in tasks:
+                if task.done():
+                    task.result()
+        print("all look", flush=True)
+        end = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+        done, _ = await asyncio.wait([*tasks, end], return_when=asyncio.FIRST_COMPLETED)
+        print(json.dumps({"taken": sum(one.taken for one in looking), "lost": len(done & set(tasks))}), flush=True)
+        for task in tasks:
+            task.cancel()
+
+
+class Owner:
+    """What she feels: ms from running a line to its output, and from asking for a piece of the picture to having it."""
+
+    def __init__(self, client: aiohttp.ClientSession, base: str, kernel: str) -> None:
+        self._client, self._base, self._kernel = client, base, kernel
+
+    async def line(self, socket: aiohttp.ClientWebSocketResponse) -> float:
+        """One execution."""
+        content = {"code": "print('x' * 200)", "silent": False, "store_history": False, "allow_stdin": False}
+        message = _message("execute_request", content)
+        begun, printed, idle = time.perf_counter(), 0.0, False
+        await socket.send_json(message)
+        while not (printed and idle):
+            got = json.loads(await socket.receive_str(timeout=60))
+            if got["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+                continue
+            if got["msg_type"] == "stream":
+                printed = time.perf_counter() - begun
+            idle = idle or (got["msg_type"] == "status" and got["content"]["execution_state"] == "idle")
+        return 1000 * printed
+
+    async def picture(self, socket: aiohttp.ClientWebSocketResponse, got: bytearray) -> float:
+        """A piece of 64 by 64, raw."""
+        begun = time.perf_counter()
+        await socket.send_bytes(struct.pack(">BBHHHH", 3, 0, 0, 0, 64, 64))
+        size = 4 + 12 + 64 * 64 * 4
+        while len(got) < size:
+            got += (await socket.receive(60)).data
+        del got[:size]
+        return 1000 * (time.perf_counter() - begun)
+
+    async def measure(self) -> tuple[list[float], list[float]]:
+        """``(lines, pictures)``."""
+        notebook = await _notebook(self._client, self._base, self._kernel)
+        desktop = await _desktop(self._client, self._base, 0)
+        got = bytearray()
+        while len(got) < 12 + 2 + 4:
+            got += (await desktop.receive(60)).data
+        got.clear()
+        while True:  # the rest of the handshake, which has the desktop's name
+            try:
+                await desktop.receive(0.5)
+            except TimeoutError:
+                break
+        await self.line(notebook)
+        lines, pictures = [], []
+        for _ in range(TRIPS):
+            lines.append(await self.line(notebook))
+            pictures.append(await self.picture(desktop, got))
+        await notebook.close()
+        await desktop.close()
+        return lines, pictures
+
+
+async def _kernel(client: aiohttp.ClientSession, base: str) -> str:
+    """Of a notebook in the home folder: members see kernels of files that they may see."""
+    book = {"type": "notebook", "content": {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}}
+    async with client.put(f"{base}api/contents/watched.ipynb", json=book) as answer:
+        assert answer.status in (200, 201), await answer.text()
+    session = {"path": "watched.ipynb", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+    async with client.post(f"{base}api/sessions", json=session) as answer:
+        return str((await answer.json())["kernel"]["id"])
+
+
+async def _asked(address: str, token: str, count: int = 20) -> list[float]:
+    took = []
+    async with httpx.AsyncClient(headers={"Authorization": f"token {token}"}, timeout=30) as client:
+        for _ in range(count):
+            begun = time.perf_counter()
+            answer = await client.get(address)
+            assert answer.status_code == 200, answer.text[:300]
+            took.append(1000 * (time.perf_counter() - begun))
+    return took
+
+
+@contextlib.asynccontextmanager
+async def observers(count: int, base: str, kernel: str, token: str) -> Any:
+    """In a process of their own, for the length of the block."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.observers", "--observe", str(count), base, kernel, token),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), 120) == b"all look\n"
+    said: dict[str, int] = {}
+    yield said
+    process.stdin.write(b"\n")
+    said |= json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+    process.kill()
+    await process.wait()
+
+
+def gateway_memory(hub: RunningHub) -> float:
+    """Resident MB of the gateway."""
+    found = [pid for pid in hub.processes() if "visa.session" in arguments(pid)]
+    return max(psutil.Process(pid).memory_info().rss for pid in found) / 1e6
+
+
+async def measure(hub: RunningHub, base: str, count: int, tokens: dict[str, str]) -> dict[str, Any]:
+    """All rounds."""
+    figures: dict[str, list[float]] = {}
+    memory, taken, lost = [], 0, 0
+    async with aiohttp.ClientSession(headers={"Authorization": f"token {tokens['marie']}"}) as client:
+        await _move(client, base)
+        kernel = await _kernel(client, base)
+        owner = Owner(client, base, kernel)
+
+        async def round_(name: str) -> None:
+            lines, pictures = await owner.measure()
+            figures.setdefault(f"line_{name}", []).extend(lines)
+            figures.setdefault(f"picture_{name}", []).extend(pictures)
+            for what, address in (("portal", hub.portal), ("hub", f"{hub.url}/hub/api/users/marie")):
+                figures.setdefault(f"{what}_{name}", []).extend(await _asked(address, tokens["marie"]))
+
+        await owner.measure()
+        for _ in range(ROUNDS):
+            await round_("alone")
+            memory.append(gateway_memory(hub))
+            async with observers(count, base, kernel, tokens["rosalind"]) as said:
+                await round_("watched")
+                memory.append(gateway_memory(hub))
+            taken, lost = taken + said["taken"], lost + said["lost"]
+    median = {name: statistics.median(values) for name, values in figures.items()}
+    p95 = {name: statistics.quantiles(values, n=20)[-1] for name, values in figures.items()}
+    return {
+        "observers": count,
+        "median_ms": {name: round(value, 1) for name, value in median.items()},
+        "p95_ms": {name: round(value, 1) for name, value in p95.items()},
+        "line_ratio": round(median["line_watched"] / median["line_alone"], 2),
+        "picture_ratio": round(median["picture_watched"] / median["picture_alone"], 2),
+        "gateway_MB": [round(one, 1) for one in memory],
+        "observers_took_MB": round(taken / 1e6, 1),
+        "observers_lost": lost,
+    }
+
+
+MOVING = """
+import os, subprocess
+socket = next(name for name in os.listdir("/tmp/.X11-unix"))
+show = "while sleep 0.2; do date; ls -l /usr/bin | head -n 20; done"
+display = {**os.environ, "DISPLAY": ":" + socket[1:]}
+subprocess.Popen(["xterm", "-geometry", "90x30", "-e", "sh", "-c", show], env=display)
+"""
+
+
+async def _move(client: aiohttp.ClientSession, base: str) -> None:
+    """A terminal on the desktop that prints five times a second."""
+    async with client.get(f"{base}_visa/ready") as answer:
+        assert (await answer.json())["ready"]
+    async with client.post(f"{base}desktop/start") as answer:
+        assert answer.status == 202, await answer.text()
+    async with client.get(f"{base}desktop/state?wait=1") as answer:
+        assert (await answer.json())["ready"]
+    kernel = await _kernel(client, base)
+    message = _message("execute_request", {"code": MOVING, "silent": False, "store_history": False})
+    async with _closing(await _notebook(client, base, kernel)) as socket:
+        await socket.send_json(message)
+        while True:
+            got = json.loads(await socket.receive_str(timeout=60))
+            assert got["msg_type"] != "error", got["content"]["traceback"]
+            if got["msg_type"] == "execute_reply":
+                return
+
+
+@contextlib.asynccontextmanager
+async def _closing(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    yield socket
+    await socket.close()
+
+
+def _shared(hub: RunningHub, tokens: dict[str, str]) -> str:
+    """Marie's instance, which rosalind watches: its address."""
+    with hub.rest(tokens["marie"]) as api:
+        options = {"experiments": ["exp-1"], "environment": "seen", "flavour": "large", "session": "notebook"}
+        made = api.post("instances", json=options).json()
+        one = f"instances/{made['id']}"
+        until(lambda: api.get(one).json()["state"] == "running", 60, "the start")
+        known = api.get(one).json()
+        for method, path, body in (
+            ("PATCH", "sharing", {"presence": "any", "folders": ["shared", "home"]}),
+            ("POST", "members", {"username": "rosalind", "role": "observer"}),
+        ):
+            answer = api.request(method, f"{one}/{path}", json=body)
+            assert answer.is_success, answer.text
+    with hub.api(tokens["rosalind"]) as api:
+        assert api.post(f"/visa/instances/{made['id']}/enter").is_success
+    return f"{hub.url}{known['url']}" if known["url"].startswith("/") else str(known["url"])
+
+
+def main(count: int) -> dict[str, Any]:
+    """Start everything, measure, end everything."""
+    with tempfile.TemporaryDirectory(prefix="visa-b-") as name:
+        folder = Path(name)
+        local = {"prefix": str(rig.ENVIRONMENT)}
+        seen = {"title": "Seen", "sessions": ["notebook", "desktop"], "local": local}
+        with started(RunningHub(folder, facility.write(folder / "facility", environments={"seen": seen}))) as hub:
+            tokens = {who: hub.token(who) for who in ("marie", "rosalind")}
+            return asyncio.run(measure(hub, _shared(hub, tokens), count, tokens))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--observe"]:
+        asyncio.run(observe(int(sys.argv[2]), *sys.argv[3:6]))
+    else:
+        print(json.dumps(main(int(sys.argv[1]) if len(sys.argv) > 1 else 60), indent=1))
