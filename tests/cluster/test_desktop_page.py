@@ -41,7 +41,7 @@ def desk(browser: Browser, release: Release) -> Iterator[Desk]:
     made = Desk(page, inside)
     made.opened()
     made.window(" - Thunar")
-    inside("xfce4-terminal --title=Terminal --hide-menubar --geometry=80x24+24+120 >/dev/null 2>&1 &")
+    inside("xfce4-terminal --title=Terminal --hide-menubar --geometry=66x20+700+350 >/dev/null 2>&1 &")
     made.window("Terminal")
     yield made
     context.close()

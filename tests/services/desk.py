@@ -119,7 +119,12 @@ class Desk:
 
     def _active(self, window: Window) -> None:
         """Until keys go to it: window managers take their time."""
-        until(lambda: window.id in self.inside("xprop -root _NET_ACTIVE_WINDOW"), 30, f"{window.title} has the focus")
+        ask = "xprop -root _NET_ACTIVE_WINDOW"
+        until(
+            lambda: window.id in self.inside(ask),
+            30,
+            lambda: f"{window} has the focus: {self.inside(ask)} {self.windows()}",
+        )
 
     def said(self, answer: str, what: str) -> str:
         """What is in ``~/answer``, once it is there."""
