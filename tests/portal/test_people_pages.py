@@ -231,9 +231,11 @@ def test_an_invitation_by_its_button_alone(hub: RunningHub, people: dict[str, Pa
     expect(rosalind.get_by_text("You are here as")).to_contain_text("Collaborator")
     expect(marie.get_by_text("redeemed by rosalind")).to_be_visible(timeout=15_000)
     rosalind.goto(address)
-    expect(rosalind.get_by_role("heading", name="There is no such link.")).to_be_visible()
+    expect(rosalind.get_by_role("heading", name="You are a member already")).to_be_visible()
     with hub.rest(hub.token("marie")) as rest:
         rest.delete(f"instances/{instance}/members/rosalind")
+    rosalind.goto(address)
+    expect(rosalind.get_by_text("link-not-valid")).to_be_visible()
 
 
 def test_support_from_help_to_consent(hub: RunningHub, people: dict[str, Page], instance: str) -> None:
