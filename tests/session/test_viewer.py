@@ -36,8 +36,6 @@ def desktop() -> Iterator[xvnc.Desktop]:
     """An X server as its own authors would have it, blacklist and all: the gateway has to do without the options."""
     options = ("-UseBlacklist=1", "-AlwaysShared=0")
     with tempfile.TemporaryDirectory(prefix="visa-x-") as folder, xvnc.running(Path(folder), *options) as one:
-        ready = "_NET_SUPPORTING_WM_CHECK(WINDOW)"
-        rig.wait_until(lambda: ready in one.ask("xprop", "-root", "_NET_SUPPORTING_WM_CHECK"), 20, "openbox is ready")
         yield one
 
 

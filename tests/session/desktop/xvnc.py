@@ -86,6 +86,7 @@ def running(run: Path, *options: str) -> Iterator[Desktop]:
         "1280x800",
         "-nolisten",
         "tcp",
+        "-noreset",
         *options,
     ]
     with open(run / "xvnc.log", "wb") as log:
@@ -98,7 +99,11 @@ def running(run: Path, *options: str) -> Iterator[Desktop]:
         rig.wait_until(lambda: rig.answers(str(run / "desktop.sock")), 20, "Xvnc listens", server)
         desktop.start("openbox")
         # Windows that come while it takes over may be withdrawn and never shown again.
-        rig.wait_until(lambda: "window id" in desktop.ask("xprop", "-root", "_NET_SUPPORTING_WM_CHECK"), 30, "openbox")
+        ready = "_NET_SUPPORTING_WM_CHECK(WINDOW)"
+        manager = desktop.programs[0]
+        rig.wait_until(
+            lambda: ready in desktop.ask("xprop", "-root", "_NET_SUPPORTING_WM_CHECK"), 30, "openbox is ready", manager
+        )
         yield desktop
     finally:
         desktop.end()
