@@ -31,7 +31,6 @@ from tests.services import facility
 from tests.services.hub import RunningHub, started, until
 from tests.session import rig
 from tests.session.rfb import messages
-from visa.processes import arguments
 
 ROUNDS = 4
 TRIPS = 40
@@ -201,9 +200,13 @@ async def observers(count: int, base: str, kernel: str, token: str) -> Any:
 
 
 def gateway_memory(hub: RunningHub) -> float:
-    """Resident MB of the gateway."""
-    found = [pid for pid in hub.processes() if "visa.session" in arguments(pid)]
-    return max(psutil.Process(pid).memory_info().rss for pid in found) / 1e6
+    """Resident MB of the gateway, which is the one that asks this hub."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        asks = (process.info["environ"] or {}).get("JUPYTERHUB_API_URL", "")
+        if "visa.session" in (process.info["cmdline"] or []) and f":{hub.hub_port}/" in asks:
+            found.append(process.memory_info().rss / 1e6)
+    return max(found)
 
 
 async def measure(hub: RunningHub, base: str, count: int, tokens: dict[str, str]) -> dict[str, Any]:
