@@ -53,10 +53,13 @@ class Browser(httpx.Client):
 
 def page_headers(browser: httpx.Client) -> dict[str, str]:
     """What scripts of the portal's pages send: the token that stands in the page where ``browser`` is logged in."""
-    page = browser.get("/services/visa/")
-    found = re.search(r'name="visa-page" content="([0-9a-f]{64})"', page.text)
-    assert found, page.text[:500]
-    return {"Origin": str(browser.base_url).rstrip("/"), "X-Visa-Request": "1", "X-Visa-Page": found[1]}
+
+    def token() -> str:
+        found = re.search(r'name="visa-page" content="([0-9a-f]{64})"', browser.get("/services/visa/").text)
+        return found[1] if found else ""
+
+    shown = until(token, 30, "a page of the portal, which may come up after the hub,")
+    return {"Origin": str(browser.base_url).rstrip("/"), "X-Visa-Request": "1", "X-Visa-Page": shown}
 
 
 class RunningHub:
