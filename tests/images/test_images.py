@@ -20,6 +20,7 @@ from tests.images import engine
 pytestmark = pytest.mark.cluster
 
 MEGABYTES = {"hub": 400, "gateway": 190, "proxy": 260, "notebook": 510, "scattering": 1180, "desktop": 2000}
+MEGABYTES["desktop-selkies"] = 2250
 """The most that each may have, unpacked, on this base image."""
 ENVIRONMENTS = ("notebook", "scattering", "desktop")
 PREFIX = {"hub": "/opt/visa", "gateway": "/opt/visa", **dict.fromkeys(ENVIRONMENTS, "/opt/environment")}
@@ -29,6 +30,7 @@ CHOSEN = {
     "proxy": ("configurable-http-proxy", "nodejs", "tini"),
     "notebook": ("jupyterlab", "ipykernel", "git", "bash"),
     "scattering": ("scipp", "scippneutron", "jupyterlab-h5web", "jupyterlab"),
+    "desktop-selkies": ("selkies", "pixelflux", "aiohttp", "silx", "tigervnc-standalone-server"),
     "desktop": ("silx", "pyside6-essentials", "scipp", "jupyterlab", "tigervnc-standalone-server", "xfce4-session"),
 }
 
@@ -217,6 +219,7 @@ def test_layers_are_shared_and_a_change_of_code_is_small() -> None:
     assert layers["scattering"][: len(layers["notebook"])] == layers["notebook"], "the notebook image is under it"
     assert len(layers["scattering"]) == len(layers["notebook"]) + 1
     assert layers["desktop"][: len(layers["scattering"])] == layers["scattering"]
+    assert layers["desktop-selkies"][:-1] == layers["desktop"]
     shared = len([a for a, b in zip(layers["hub"], layers["gateway"], strict=False) if a == b])
     assert shared == len(base) + 1, "Debian's Python is shared"
 
