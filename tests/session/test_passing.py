@@ -373,6 +373,7 @@ async def test_jupyter_sees_no_secret_and_knows_who_is_there() -> None:
         "color": "#c00",
         "avatar_url": "",
         "by": "token",
+        "role": "owner",
     }
 
 

@@ -56,7 +56,8 @@ class Admitted:
     @property
     def identity(self) -> str:
         """The header that tells Jupyter who is there."""
-        return headers.encoded({**self.visitor.identity, "by": "token" if self.by_token else "cookie"})
+        way, role = "token" if self.by_token else "cookie", self.visitor.role.value
+        return headers.encoded({**self.visitor.identity, "by": way, "role": role})
 
 
 class Guard(web.RequestHandler):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import h5py
 import pytest
 
 from tests.session.notebook.conftest import Three, until
@@ -185,3 +186,54 @@ async def test_layouts_are_the_owner_s(three: Three) -> None:
         assert await three.json(who, "GET", "lab/api/workspaces/default") == empty
         assert (await three.json(who, "GET", "lab/api/workspaces"))["workspaces"] == {"ids": [], "values": []}
     assert (await three.json(three.marie, "GET", "lab/api/workspaces/default"))["data"] == {"x": 1}
+
+
+LEADING_OUT = ("/link", "/soft", "/inner/x", "/inner", "/raw", "/whole", "/whole_by_link")
+OWN_NAMES = ("/raw", "/whole", "/whole_by_link")
+"""Only their data come from elsewhere."""
+
+
+def leading_out(three: Three) -> None:
+    """A file in the opened folder, as anybody of the team may put one there, that takes what it shows from others."""
+    home = three.place.home
+    (home / "secret.txt").write_text("secret!!")
+    with h5py.File(three.place.opened / "leads.h5", "w") as file:
+        file["own"] = [4, 5]
+        file["link"] = h5py.ExternalLink(str(home / "one.h5"), "/x")
+        file["inner"] = h5py.ExternalLink(str(home / "one.h5"), "/")
+        file["soft"] = h5py.SoftLink("/inner/x")
+        file["alias"] = h5py.SoftLink("/own")
+        file.create_dataset("raw", (8,), "u1", external=[(str(home / "secret.txt"), 0, 8)])
+        for name, source in (
+            ("whole", h5py.VirtualSource(str(home / "one.h5"), "x", (3,))),
+            ("whole_by_link", h5py.VirtualSource(".", "/link", (3,))),
+        ):
+            layout = h5py.VirtualLayout((3,), "i8")
+            layout[:] = source
+            file.create_virtual_dataset(name, layout)
+
+
+@pytest.mark.parametrize("path", LEADING_OUT)
+async def test_an_hdf5_file_shows_nothing_of_files_that_are_not_opened(three: Three, path: str) -> None:
+    leading_out(three)
+    address = f"h5web/{{}}?file=shared/e1/leads.h5&path={path}"
+    assert await three.status(three.marie, "GET", address.format("data") + "&format=json") in (200, 500)
+    for who in (three.pierre, three.claude):
+        assert await three.status(who, "GET", address.format("data") + "&format=json") >= 400
+        if path not in OWN_NAMES:
+            assert await three.status(who, "GET", address.format("attr")) >= 400
+            async with who.get(three.url + address.format("meta")) as answer:
+                assert answer.status >= 400 or "shape" not in await answer.text()
+
+
+async def test_an_hdf5_file_s_own_content_and_links_are_shown(three: Three) -> None:
+    leading_out(three)
+    address = "h5web/{}?file=shared/e1/leads.h5&path=/{}"
+    for who in (three.marie, three.pierre, three.claude):
+        assert await three.json(who, "GET", address.format("data", "alias&format=json")) == [4, 5]
+        about = await three.json(who, "GET", address.format("meta", ""))
+        kinds = {one["name"]: one["kind"] for one in about["children"]}
+        assert (kinds["own"], kinds["alias"]) == ("dataset", "dataset")
+        assert (kinds["link"] == "external_link") == (who is not three.marie)
+        assert (kinds["soft"] == "soft_link") == (who is not three.marie)
+        assert await three.status(who, "GET", address.format("paths", "")) == 200
