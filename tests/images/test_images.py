@@ -24,6 +24,8 @@ MEGABYTES["desktop-selkies"] = 2250
 """The most that each may have, unpacked, on this base image."""
 ENVIRONMENTS = ("notebook", "scattering", "desktop")
 PREFIX = {"hub": "/opt/visa", "gateway": "/opt/visa", **dict.fromkeys(ENVIRONMENTS, "/opt/environment")}
+BESIDE = {"desktop-selkies": "/opt/selkies"}
+"""Environments of programs that people do not use themselves."""
 CHOSEN = {
     "hub": ("jupyterhub", "jupyterhub-visa", "jupyterhub-kubespawner", "python3"),
     "gateway": ("tornado", "jupyterhub-visa", "python3"),
@@ -93,10 +95,11 @@ def test_nobody_can_write_to_what_it_runs(built: tuple[str, Path]) -> None:
 
 def test_byte_code_is_there(built: tuple[str, Path]) -> None:
     name, root = built
-    if name not in PREFIX:
+    prefix = PREFIX.get(name) or BESIDE.get(name)
+    if prefix is None:
         assert not list(root.glob("opt/**/*.py")), "the proxy has no Python of its own"
         return
-    (site,) = root.glob(f"{PREFIX[name][1:]}/lib/python3*/site-packages")
+    (site,) = root.glob(f"{prefix[1:]}/lib/python3*/site-packages")
     missing = [path for path in site.rglob("*.py") if not _compiled(path) and _is_of_this_python(path)]
     assert missing == []
     system = list((root / "usr/lib/python3.13").glob("*.py"))
