@@ -177,6 +177,17 @@ def test_rules_of_an_instance(to: Callers, instance: str, description: dict[str,
     to.marie.patch(path, json={"on_leave": "disconnect", "folders": ["shared"]})
 
 
+@pytest.mark.parametrize("end", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_a_time_that_is_none_in_utc(to: Callers, instance: str, end: str) -> None:
+    base = f"instances/{instance}"
+    body = {"username": "rosalind", "role": "observer"}
+    assert reason(to.marie.post(f"{base}/members", json={**body, "until": end})) == (400, "bad-request")
+    assert to.marie.post(f"{base}/members", json=body).status_code == 201
+    assert reason(to.marie.patch(f"{base}/members/rosalind", json={"until": end})) == (400, "bad-request")
+    link = {"kind": "once", "role": "observer", "expires": end}
+    assert reason(to.marie.post(f"{base}/invitations", json=link)) == (400, "bad-request")
+
+
 # links
 
 
@@ -198,6 +209,7 @@ def test_a_link_works_once(to: Callers, instance: str, description: dict[str, An
 
 def test_a_link_passed_on_to_somebody_whom_the_rules_exclude(to: Callers, instance: str) -> None:
     made = link(to, instance)
+    assert reason(to.lise.post("invitations/look", json={"token": made["token"]})) == (403, "under-embargo")
     assert reason(to.lise.post("invitations/redeem", json={"token": made["token"]})) == (403, "under-embargo")
     assert to.rosalind.post("invitations/redeem", json={"token": made["token"]}).status_code == 200, "it is not used up"
 

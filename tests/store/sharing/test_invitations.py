@@ -32,7 +32,7 @@ def redeem(people: People, username: str, made: Made, at: datetime = NOW, said: 
 
 def test_a_link_works_once(people: People) -> None:
     made = make(people, role=Role.COLLABORATOR)
-    seen = done(people.invitations.look("lise", made.token, NOW))
+    seen = done(people.invitations.look("lise", made.token, FACTS, NOW))
     assert (seen.instance.id, seen.owner_name, seen.invitation.role) == (MARIES, "Marie", Role.COLLABORATOR)
     member = done(redeem(people, "lise", made))
     assert (member.role, member.way, member.granted_by, member.until) == (
@@ -65,7 +65,7 @@ def test_the_token_is_not_kept(people: People) -> None:
 def test_not_after_its_end_and_not_without_token(people: People) -> None:
     made = make(people)
     assert why(redeem(people, "lise", made, NOW + HOUR)) is Reason.LINK_NOT_VALID
-    assert why(people.invitations.look("lise", made.token, NOW + HOUR)) is Reason.LINK_NOT_VALID
+    assert why(people.invitations.look("lise", made.token, FACTS, NOW + HOUR)) is Reason.LINK_NOT_VALID
     assert why(people.invitations.redeem("lise", made.token[:-1], FACTS, NOW)) is Reason.LINK_NOT_VALID
     assert why(people.invitations.redeem("lise", "", FACTS, NOW)) is Reason.LINK_NOT_VALID
     done(redeem(people, "lise", made, NOW + HOUR - timedelta(seconds=1)))
@@ -80,6 +80,22 @@ def test_forwarded_to_somebody_whom_the_rules_exclude(people: People) -> None:
     assert people.members.of(MARIES) == ()
     member = done(redeem(people, "oscar", look))  # the link is unspent
     assert member.until == NOW + timedelta(days=30)
+
+
+def test_whom_a_link_does_not_let_in_reads_nothing_of_the_instance(people: People) -> None:
+    def look(username: str, made: Made, said: Facts = FACTS) -> Reason:
+        return why(people.invitations.look(username, made.token, said, NOW))
+
+    to_all, bound = make(people), make(people, email="somebody@example.org")
+    assert look("oscar", to_all, facts(embargo=True)) is Reason.UNDER_EMBARGO
+    assert look("oscar", make(people, role=Role.COLLABORATOR)) is Reason.OUTSIDE_THE_TEAM
+    assert look("lise", to_all, facts(stale=True)) is Reason.CATALOGUE_UNAVAILABLE
+    assert look("lise", bound) is Reason.LINK_FOR_ANOTHER
+    assert done(people.invitations.look("marie", bound.token, FACTS, NOW)).instance.id == MARIES, "it is hers"
+    done(redeem(people, "lise", to_all))
+    late = make(people)
+    assert people.members.remove("marie", MARIES, "lise", NOW) is None
+    assert look("lise", late) is Reason.LINK_NOT_VALID
 
 
 def test_bound_to_a_mail_address(people: People) -> None:

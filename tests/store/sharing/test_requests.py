@@ -288,7 +288,8 @@ def test_consent_is_for_what_runs(people: People) -> None:
 def test_break_glass_is_told_at_once_and_kept(people: People) -> None:
     for who in ("dorothy", "lise", "clara"):
         assert why(people.support.break_glass(who, MARIES, True, "x", FACTS, NOW)) is Reason.NOT_SUPPORT
-    assert why(people.support.break_glass("grace", MARIES, True, "", FACTS, NOW)) is Reason.NO_REASON
+    for nothing in ("", " \u200b\u2060 ", "\u202e", "\u2800...", "-"):
+        assert why(people.support.break_glass("grace", MARIES, True, nothing, FACTS, NOW)) is Reason.NO_REASON, nothing
     made = done(people.support.break_glass("grace", MARIES, False, "Mining\ncoins?", FACTS, NOW))
     assert (made.role, made.way, made.until) == (Role.SUPPORT_VIEW, WayIn.BREAK_GLASS, NOW + timedelta(hours=8))
     assert people.members.role(MARIES, "grace", NOW) is Role.SUPPORT_VIEW  # the owner is not there

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from visa.portal.models import Answer, Given
 
@@ -14,6 +14,17 @@ AnyRole = Literal["owner", "collaborator", "observer", "support", "support-view"
 Text = Annotated[str, Field(max_length=1000)]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Folder = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+def _in_utc(given: datetime) -> datetime:
+    try:
+        return given.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("there is no such time in UTC") from None
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""Given with its zone, and kept in UTC."""
 
 
 class HereOut(Answer):
@@ -43,7 +54,7 @@ class MemberIn(Given):
 
     username: Name
     role: GuestRole
-    until: AwareDatetime | None = None
+    until: Time | None = None
     with_owner: bool = False
 
 
@@ -51,7 +62,7 @@ class MemberChangeIn(Given):
     """Change a member; what is left out stays."""
 
     role: GuestRole | None = None
-    until: AwareDatetime | None = None
+    until: Time | None = None
     with_owner: bool | None = None
 
 
@@ -81,7 +92,7 @@ class InvitationIn(Given):
     kind: Literal["once", "public"]
     role: GuestRole
     email: str | None = Field(default=None, min_length=3, max_length=254, description="Works for this address only")
-    expires: AwareDatetime
+    expires: Time
 
 
 class InvitationOut(Answer):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC
 from functools import partial
 from typing import TypeVar
 
 from visa.instances import joining
 from visa.instances.access import Role
 from visa.instances.members import GUESTS, Membership, Sharing, sharing
-from visa.instances.model import Person, Refusal
+from visa.instances.model import Facts, Person, Refusal
 from visa.portal.problems import Problem, not_found
 from visa.portal.service import Caller, PortalService
 from visa.portal.sharing import models, outs
@@ -71,7 +70,7 @@ class SharingService:
     async def add(self, caller: Caller, identifier: str, given: models.MemberIn) -> models.MemberOut:
         """A new member, or another role for one."""
         known = await self.standings.listed(given.username)
-        named = {"until": given.until and given.until.astimezone(UTC), "with_owner": given.with_owner, "known": known}
+        named = {"until": given.until, "with_owner": given.with_owner, "known": known}
         who, role = given.username, Role(given.role)
         add = self.people.members.add
         return await self._member(await self._there(caller, identifier, add, who, role, facts=None, **named))
@@ -80,7 +79,7 @@ class SharingService:
         self, caller: Caller, identifier: str, username: str, given: models.MemberChangeIn
     ) -> models.MemberOut:
         """Another role, end, or presence."""
-        until = (given.until and given.until.astimezone(UTC)) if "until" in given.model_fields_set else KEEP
+        until = given.until if "until" in given.model_fields_set else KEEP
         named = {
             "role": Role(given.role) if given.role else None,
             "until": until,
@@ -130,8 +129,7 @@ class SharingService:
     async def invite(self, caller: Caller, identifier: str, given: models.InvitationIn) -> models.InvitationMadeOut:
         """A new link; its token is told this once."""
         make = self.people.invitations.make
-        role, expires = Role(given.role), given.expires.astimezone(UTC)
-        how = (InvitationKind(given.kind), role, expires)
+        how = (InvitationKind(given.kind), Role(given.role), given.expires)
         return outs.made(
             await self._there(caller, identifier, make, *how, facts=None, email=given.email), self.service.prefix
         )
@@ -141,13 +139,19 @@ class SharingService:
         await self._there(caller, identifier, self.people.invitations.withdraw, number)
 
     async def look(self, caller: Caller, token: str) -> models.LookOut:
-        """What a link leads to. Looking uses nothing up."""
-        return outs.look(await self._do(self.people.invitations.look, caller.username, token, now()))
+        """What a link leads to, for whom the rules let in by it. Looking uses nothing up."""
+        await self.service.person(caller)
+        facts = await self._facts_of(caller, token)
+        return outs.look(await self._do(self.people.invitations.look, caller.username, token, facts, now()))
+
+    async def _facts_of(self, caller: Caller, token: str) -> Facts:
+        """About the experiments of the instance that a link leads to."""
+        experiments = await self._do(self.people.invitations.experiments, caller.username, token, now())
+        return await self.standings.facts(experiments)
 
     async def redeem(self, caller: Caller, token: str) -> models.JoinedOut:
         """Join by a link."""
-        invited = await self._do(self.people.invitations.look, caller.username, token, now())
-        facts = await self.standings.facts(invited.instance.experiments)
+        facts = await self._facts_of(caller, token)
         joined = await self._do(self.people.invitations.redeem, caller.username, token, facts, now())
         return models.JoinedOut(
             instance=joined.instance_id, role=outs.role(joined.role), url=self.service.opening(joined.instance_id)

@@ -22,6 +22,7 @@ from visa.store.tables import InstanceRow, MemberRow, PersonRow, RemovalRow
 
 T = TypeVar("T")
 _LONGEST_TEXT = 1000
+_UNSEEN = re.compile(r"[^\n\t\x20-\x7e\xa0-\U0010ffff]|[\u061c\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 
 
 class No(Exception):
@@ -169,9 +170,9 @@ def fresh(facts: Facts) -> None:
 
 
 def text(given: object, *, needed: bool) -> str:
-    """What people wrote, without control characters."""
-    clean = re.sub(r"[^\S\n]+", " ", re.sub(r"[^\n\t\x20-\x7e\xa0-\U0010ffff]", "", str(given or ""))).strip()
-    if needed and not clean:
+    """What people wrote, without control characters and what turns the order of letters; it can be read."""
+    clean = re.sub(r"[^\S\n]+", " ", _UNSEEN.sub("", str(given or ""))).strip()
+    if needed and not re.search(r"\w", clean):
         raise No(Reason.NO_REASON, "A reason is missing.", "Say in a few words why.", "reason")
     if len(clean) > _LONGEST_TEXT:
         remedy = f"Use at most {_LONGEST_TEXT} characters."

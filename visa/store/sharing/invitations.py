@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from visa.instances.access import Role
-from visa.instances.joining import last_end, may_join
+from visa.instances.joining import Experiments, last_end, may_join
 from visa.instances.members import GUESTS, Membership, WayIn, suffices
 from visa.instances.model import Facts, Person, Reason, Refusal
 from visa.store.sharing import ends, rows
@@ -93,19 +93,30 @@ class Invitations(Part):
 
         return self.perform(actor, "invitation-withdraw", instance_id, at, do)
 
-    def look(self, username: str, token: str, at: datetime) -> Invited | Refusal:
-        """What the link leads to, before she takes it. The rules are asked when she does."""
+    def experiments(self, username: str, token: str, at: datetime) -> tuple[str, ...] | Refusal:
+        """Of the instance that the link leads to: what has to be known before `look` and `redeem`."""
+        with self.reading() as session:
+            try:
+                one = _valid(session, _find(session, token), username, at)
+            except No as no:
+                return no.refusal
+            instance = session.get(InstanceRow, one.instance_id)
+            return () if instance is None else tuple(instance.experiments)
+
+    def look(self, username: str, token: str, facts: Facts, at: datetime) -> Invited | Refusal:
+        """What the link leads to, before she takes it. Whom the rules exclude is told as little as by `redeem`."""
         with self.reading() as session:
             one = _find(session, token)
             instance = None if one is None else session.get(InstanceRow, one.instance_id)
+            act = Act(session, instance, username, "invitation-look", at)
             try:
                 valid = _valid(session, one, username, at)
+                if act.row.owner != username:
+                    _lets_in(act, valid, facts)
             except No as no:
                 return no.refusal
-            if instance is None:
-                return _not_valid().refusal
-            name = rows.names(session, [instance.owner]).get(instance.owner, instance.owner)
-            return Invited(rows.invitation(valid), instance_of(instance), name)
+            name = rows.names(session, [act.row.owner]).get(act.row.owner, act.row.owner)
+            return Invited(rows.invitation(valid), instance_of(act.row), name)
 
     def redeem(self, username: str, token: str, facts: Facts, at: datetime) -> Membership | Refusal:
         """She takes the link. ``facts`` are about the experiments of the instance that `look` told."""
@@ -115,19 +126,12 @@ class Invitations(Part):
 
         def do(act: Act) -> Membership:
             one = _valid(act.session, _find(act.session, token), username, at)
-            person, kind, role = act.myself(), InvitationKind(one.kind), Role(one.role)
+            kind, role = InvitationKind(one.kind), Role(one.role)
             no_owner(act, username)
-            _for_her(one, person)
-            _not_removed(act, one)
+            person, there = _lets_in(act, one, facts)
             has = rows.live_member(act.session, act.row, username, at)
             if has is not None and suffices(Role(has.role), role):
                 raise _already(has.role)
-            _switched_on(kind, facts)
-            fresh(facts)
-            there = act.experiments(facts)
-            refusal = may_join(person, role, there, facts.facility, facts.today)
-            if refusal is not None:
-                raise No.because(refusal)
             public = kind is InvitationKind.PUBLIC
             end = last_end(person, there, facts.facility, at, one.expires if public else None)
             way = WayIn.LINK if public else WayIn.INVITATION
@@ -170,6 +174,20 @@ def _not_valid(sentence: str = "There is no such link.", remedy: str = "Ask who 
 
 def _already(role: str) -> No:
     return No(Reason.ALREADY_MEMBER, f"You are a member already, as {role}.", "Open the instance.")
+
+
+def _lets_in(act: Act, one: InvitationRow, facts: Facts) -> tuple[Person, Experiments]:
+    """The actor and the experiments, when the link is for her and the rules let her in by it."""
+    person = act.myself()
+    _for_her(one, person)
+    _not_removed(act, one)
+    _switched_on(InvitationKind(one.kind), facts)
+    fresh(facts)
+    there = act.experiments(facts)
+    refusal = may_join(person, Role(one.role), there, facts.facility, facts.today)
+    if refusal is not None:
+        raise No.because(refusal)
+    return person, there
 
 
 def _for_her(one: InvitationRow, person: Person) -> None:
