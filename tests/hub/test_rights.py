@@ -49,3 +49,30 @@ def test_logins_are_shown_to_nobody(grace: httpx.Client) -> None:
 
 def test_ones_own_tokens_are_made_as_ever(shared_hub: RunningHub) -> None:
     assert shared_hub.token("marie") != shared_hub.token("marie")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"api_token": "f" * 40, "admin": True},
+        {"api_token": "f" * 40},
+        {"api_token": "f" * 40, "oauth_client_id": "service-mine", "oauth_redirect_uri": "http://127.0.0.1:9/"},
+    ],
+)
+def test_no_services_that_would_not_be_held_to_this(
+    shared_hub: RunningHub, grace: httpx.Client, body: dict[str, Any]
+) -> None:
+    answer = grace.post("/services/mine", json=body)
+    with shared_hub.api("f" * 40) as service:
+        assert service.post("/users/marie/tokens", json={}).status_code == 403
+    grace.delete("/services/mine")
+    assert answer.status_code == 403
+    assert set(grace.get("/services").json()) == {"visa"}
+    newest = shared_hub.store.audit(limit=1)[0].decision
+    assert (newest.actor, newest.action, newest.allowed) == ("grace", "administration", False)
+
+
+def test_requests_are_not_led_elsewhere(grace: httpx.Client) -> None:
+    """Whoever holds the proxy sees everybody's logins."""
+    for body in ({"api_url": "http://127.0.0.1:9"}, {"auth_token": "mine"}, {}):
+        assert grace.patch("/proxy", json=body).status_code == 403

@@ -22,7 +22,7 @@ from visa.hub import settings
 from visa.hub.admitted import StartRefused
 from visa.hub.reconcile import Reconciler
 from visa.hub.reports import GatewayHandler
-from visa.hub.rights import TokensHandler, UserHandler, UsersHandler
+from visa.hub.rights import ProxyHandler, ServiceHandler, TokensHandler, UserHandler, UsersHandler
 from visa.hub.sharing.handlers import EnterHandler, PeopleHandler
 from visa.hub.sharing.login import AuthorizeHandler
 from visa.hub.sharing.watch import Watch
@@ -262,6 +262,8 @@ def handlers(app: Any) -> list[tuple[str, type]]:
         (r"/api/users", UsersHandler),
         (r"/api/users/([^/]+)", UserHandler),
         (r"/api/users/([^/]+)/tokens", TokensHandler),
+        (r"/api/services/([^/]+)", ServiceHandler),
+        (r"/api/proxy", ProxyHandler),
         (r"/api/visa/gateways/([^/]+)/([^/]+)", GatewayHandler),
         (r"/api/visa/gateways/([^/]+)/([^/]+)/people", PeopleHandler),
         (r"/api/visa/instances/([0-9a-f]+)/enter", EnterHandler),

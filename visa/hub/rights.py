@@ -1,7 +1,8 @@
 """What JupyterHub's administrators may do and VISA's may not: be somebody else, or see her login.
 
 JupyterHub's role ``admin`` cannot be changed, and with it comes the right to make anybody's tokens, to rename
-people, and to read their logins at the identity provider. Services that an operator configures keep theirs.
+people, to read their logins at the identity provider, to make services that may all this, and to lead everybody's
+requests to another proxy. Services that an operator configures keep theirs.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from jupyterhub.apihandlers.proxy import ProxyAPIHandler
+from jupyterhub.apihandlers.services import ServiceAPIHandler
 from jupyterhub.apihandlers.users import UserAPIHandler, UserListAPIHandler, UserTokenListAPIHandler
 from jupyterhub.orm import Service
 from tornado import web
@@ -77,3 +80,23 @@ class TokensHandler(_NotSomebodyElse, UserTokenListAPIHandler):  # type: ignore[
         if self._is_person and self.current_user.name != user_name:
             await self._refuse(user_name, "make tokens of other people")
         await super().post(user_name)
+
+
+class ServiceHandler(_NotSomebodyElse, ServiceAPIHandler):  # type: ignore[misc]
+    """One service."""
+
+    async def post(self, service_name: str) -> None:
+        """They are configured: a service is held to none of this."""
+        if self._is_person:
+            await self._refuse(service_name, "make services")
+        await super().post(service_name)
+
+
+class ProxyHandler(_NotSomebodyElse, ProxyAPIHandler):  # type: ignore[misc]
+    """The proxy."""
+
+    async def patch(self) -> None:
+        """It is configured: whoever leads requests elsewhere is everybody."""
+        if self._is_person:
+            await self._refuse("proxy", "lead requests elsewhere")
+        await super().patch()
