@@ -13,6 +13,7 @@ from tornado.iostream import IOStream
 from visa.session import upstream
 from visa.session.activity import Activity
 from visa.session.desktop.hand import Hand
+from visa.session.desktop.turns import Turns
 from visa.session.headers import IDENTITY
 from visa.session.hub import Hub
 from visa.session.login import Sessions
@@ -59,6 +60,7 @@ class Gateway:
         self.rooms: WeakValueDictionary[str, Claims] = WeakValueDictionary()
         self.sockets: set[OpenSocket] = set()
         self.viewers: dict[Seat, None] = {}
+        self.turns = Turns()
         self.hand = Hand(settings.run, settings.desktop.clipboard_limit)
         self.idle = asyncio.Event()
         self.idle.set()

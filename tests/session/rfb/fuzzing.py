@@ -40,9 +40,9 @@ class Choice:
     def of(cls, data: bytes) -> Choice:
         """Any bytes will do."""
         rights, knows, *sizes = data[:CHOICES].ljust(CHOICES, b"\0")
-        act, resize, paste, copy = (bool(rights & 1 << bit) for bit in range(4))
+        act, resize, paste, copy, in_turn = (bool(rights & 1 << bit) for bit in range(5))
         confirmed = frozenset(number for bit, number in enumerate(EXTENSIONS) if knows & 1 << bit)
-        return cls(Allowed(act, resize, paste, copy, LIMIT), confirmed, tuple(1 + size for size in sizes))
+        return cls(Allowed(act, resize, paste, copy, LIMIT, in_turn), confirmed, tuple(1 + size for size in sizes))
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """As they arrive."""

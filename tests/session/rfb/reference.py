@@ -85,7 +85,8 @@ def _encodings(stream: Stream, allowed: Allowed) -> bytes:
     asked: list[int] = []
     for number in struct.unpack(f">{count}i", stream.take(4 * count)):
         shared = number != names.EXTENDED_CLIPBOARD or allowed.paste or allowed.copy
-        if number in names.UNDERSTOOD and shared and number not in asked:
+        pushed = number == names.CONTINUOUS_UPDATES and allowed.in_turn
+        if number in names.UNDERSTOOD and shared and not pushed and number not in asked:
             asked.append(number)
     return struct.pack(f">BBH{len(asked)}i", 2, 0, len(asked), *asked)
 
@@ -97,6 +98,7 @@ def _one(stream: Stream, kind: int, start: int, allowed: Allowed, known: frozens
         _pixels(stream.take(19))
     elif kind == 3:
         stream.take(9)
+        passes = not allowed.in_turn
     elif kind == 4:
         stream.take(7)
         passes = allowed.act

@@ -121,4 +121,4 @@ class Seated(Watched):
 def allowed(rights: DesktopRights) -> Allowed:
     """For the filters."""
     way = rights.clipboard
-    return Allowed(rights.act, rights.resize, way.into, way.out, rights.clipboard_limit)
+    return Allowed(rights.act, rights.resize, way.into, way.out, rights.clipboard_limit, in_turn=not rights.act)

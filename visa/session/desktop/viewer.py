@@ -2,7 +2,7 @@
 
 Every byte is read by `visa.session.rfb` on its way. Each side is read only once the other took what came before, so
 that a slow viewer makes the X server wait with her pictures and costs no memory; the others have connections of
-their own.
+their own. Who may only look has her pictures in turn with the others who do (`turns`).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Viewer(Seated):
         self._from_viewer: FromViewer | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._agreed = Agreed()
+        self._wanted, self._came, self._reading = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     @property
     def measure(self) -> dict[str, float | None]:
@@ -55,6 +56,7 @@ class Viewer(Seated):
             async with asyncio.timeout(BEGINNING):
                 self._stream = await run.connect(f"{self.gateway.settings.run}/{run.DESKTOP}")
                 start = await shake_hands(self._stream)
+                self._agreed.size = start.width, start.height
         except (upstream.NotListening, StreamClosedError, TimeoutError):
             self.end(LATER, "The desktop does not run, or not yet.")
         except Violation as error:
@@ -101,6 +103,8 @@ class Viewer(Seated):
         may, agreed = allowed(rights), self._agreed
         self._from_viewer = FromViewer(may, agreed)
         self._tasks.append(asyncio.create_task(self._from_server(stream, FromServer(may, agreed))))
+        if may.in_turn:
+            self._tasks.append(asyncio.create_task(self._ask_in_turn(stream, self._from_viewer)))
         self.sit()
         await self._pass(self._from_viewer, beginning.rest)
 
@@ -108,16 +112,37 @@ class Viewer(Seated):
         passes = viewer.feed(message)
         if viewer.acted():
             self.gateway.activity.happened()
+        if viewer.wants():
+            self._wanted.set()
         if passes and self._stream is not None:
             try:
                 await self._stream.write(passes)
             except StreamClosedError:
                 self.end(ENDED, "The desktop ended.")
 
+    async def _ask_in_turn(self, stream: IOStream, viewer: FromViewer) -> None:
+        """A turn ends with the first bytes of her picture: by then Xvnc has drawn it."""
+        while True:
+            await self._wanted.wait()
+            await self._reading.wait()
+            async with self.gateway.turns.turn():
+                if not self._reading.is_set():
+                    continue  # her browser has not taken what came meanwhile, and nobody waits for that
+                self._wanted.clear()
+                self._came.clear()
+                try:
+                    await stream.write(viewer.asked())
+                except StreamClosedError:
+                    return  # `_from_server` says so
+                await self._came.wait()
+
     async def _from_server(self, stream: IOStream, server: FromServer) -> None:
         try:
             while True:
+                self._reading.set()
                 data = server.feed(await stream.read_bytes(upstream.CHUNK, partial=True))
+                self._came.set()
+                self._reading.clear()
                 self._meter.passed(len(data), server.frames)
                 if data:
                     await self.tell(data)

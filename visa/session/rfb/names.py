@@ -47,7 +47,7 @@ class Agreed:
     """What the two ends of one connection told each other: extensions work once both named them.
 
     ``too_long_in``, ``too_long_out``: texts of the clipboard that were dropped for their length; ``text_awaited``:
-    the viewer asked for the desktop's and nothing has come.
+    the viewer asked for the desktop's and nothing has come. ``size``: of the desktop.
     """
 
     announced: frozenset[int] = frozenset()
@@ -55,6 +55,7 @@ class Agreed:
     too_long_in: int = 0
     too_long_out: int = 0
     text_awaited: bool = False
+    size: tuple[int, int] = (0, 0)
 
     def has(self, encoding: int) -> bool:
         """Whether the viewer's last SetEncodings had it and the server answered to it at some time."""
@@ -65,7 +66,8 @@ class Agreed:
 class Allowed:
     """What one viewer may do. Nothing but asking for pictures by default.
 
-    ``paste``: clipboard into the desktop; ``copy``: out of it; ``limit``: its largest size in bytes.
+    ``paste``: clipboard into the desktop; ``copy``: out of it; ``limit``: its largest size in bytes. ``in_turn``: she
+    is asked for pictures in her name (`FromViewer.asked`), and the server sends none by itself.
     """
 
     act: bool = False
@@ -73,3 +75,4 @@ class Allowed:
     paste: bool = False
     copy: bool = False
     limit: int = 0
+    in_turn: bool = False

@@ -173,9 +173,11 @@ class FromServer:
         return 1
 
     def _rectangle(self, data: bytes, at: int) -> int:
-        _, _, width, height, encoding = _RECTANGLE(data, at)
+        _, status, width, height, encoding = _RECTANGLE(data, at)
         if encoding in PICTURES and width * height > LARGEST_PICTURE:
             raise Violation("The desktop's rectangle is absurdly large.")
+        if encoding == DESKTOP_SIZE or (encoding == EXTENDED_DESKTOP_SIZE and not status):
+            self._agreed.size = width, height
         measure = _LENGTHS.get(encoding)
         if encoding in (TIGHT, TIGHT_PNG):
             size = tight.length(data, at + 12, width, height, png=encoding == TIGHT_PNG)

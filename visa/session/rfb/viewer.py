@@ -42,6 +42,7 @@ class FromViewer:
         self._buffer = bytearray()
         self._skip = 0
         self._acted = False
+        self._wants = self._wants_all = False
 
     def feed(self, data: bytes) -> bytes:
         """What of it may reach the server. Raise `Violation`."""
@@ -95,6 +96,8 @@ class FromViewer:
         taken = [encoding for encoding in asked if encoding in UNDERSTOOD]
         if EXTENDED_CLIPBOARD in taken and not (self._allowed.paste or self._allowed.copy):
             taken.remove(EXTENDED_CLIPBOARD)
+        if CONTINUOUS_UPDATES in taken and self._allowed.in_turn:
+            taken.remove(CONTINUOUS_UPDATES)
         self._agreed.announced = frozenset(taken)
         return struct.pack(f">BxH{len(taken)}i", 2, len(taken), *taken)
 
@@ -106,7 +109,20 @@ class FromViewer:
         return 4 + 4 * int(count)
 
     def update_request(self, message: bytes) -> bytes:
-        """Anybody's who looks."""
+        """Anybody's who looks; in turn, it is kept until it is hers."""
+        if not self._allowed.in_turn:
+            return message
+        self._wants, self._wants_all = True, self._wants_all or not message[1]
+        return b""
+
+    def wants(self) -> bool:
+        """Whether she asked for a picture and her turn has not come."""
+        return self._wants
+
+    def asked(self) -> bytes:
+        """Her request, of the whole desktop: on a piece that never changes she would wait for ever."""
+        message = struct.pack(">BBHHHH", 3, not self._wants_all, 0, 0, *self._agreed.size)
+        self._wants = self._wants_all = False
         return message
 
     def key(self, message: bytes) -> bytes:
