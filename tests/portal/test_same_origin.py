@@ -77,6 +77,35 @@ def test_fetch(shared_hub: RunningHub, instance: str, lab: Page) -> None:
     assert members(shared_hub, instance) == ["marie"]
 
 
+def test_no_token_of_hers_is_made(shared_hub: RunningHub, lab: Page) -> None:
+    """JupyterHub's own pages, its error pages too, hold what makes tokens."""
+    made = lab.evaluate(
+        """async () => {
+            const found = new Set([""]), made = [];
+            for (const path of ["token", "home", "login", "nowhere", "spawn", "accept-share", "logout-not", "error/404",
+                                "api/oauth2/authorize?client_id=service-visa", "api/nowhere"]) {
+                for (const method of ["GET", "POST", "PUT", "DELETE", "PATCH"]) {
+                    for (const mode of ["cors", "no-cors"]) {
+                        if (mode === "no-cors" && !["GET", "POST"].includes(method)) continue;
+                        const answer = await fetch(`/hub/${path}`, {method, mode}).catch(() => null);
+                        if (!answer) continue;
+                        const text = `${answer.url} ${await answer.text()}`;
+                        const form = /xsrf\\w*["': =]+(?:value=")?([\\w=-]{20,})/g;
+                        for (const one of text.matchAll(form)) found.add(one[1]);
+                    }
+                }
+            }
+            for (const token of found) {
+                const answer = await fetch("/hub/api/users/marie/tokens",
+                    {method: "POST", body: "{}", headers: {"X-XSRFToken": token}});
+                made.push(answer.status);
+            }
+            return made;
+        }"""
+    )
+    assert made == [403]
+
+
 def test_frame(shared_hub: RunningHub, instance: str, lab: Page) -> None:
     read = lab.evaluate(
         """async ([portal, id]) => {

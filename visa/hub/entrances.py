@@ -23,6 +23,7 @@ from visa.hub.admitted import StartRefused
 from visa.hub.reconcile import Reconciler
 from visa.hub.reports import GatewayHandler
 from visa.hub.rights import ProxyHandler, ServiceHandler, TokensHandler, UserHandler, UsersHandler
+from visa.hub.scripts import tell_scripts_no_token
 from visa.hub.sharing.handlers import EnterHandler, PeopleHandler
 from visa.hub.sharing.login import AuthorizeHandler
 from visa.hub.sharing.watch import Watch
@@ -252,6 +253,7 @@ def handlers(app: Any) -> list[tuple[str, type]]:
 
     That call is also where the hub hands out its application: the reconciler and the watch start from here.
     """
+    tell_scripts_no_token()
     watch = Watch(app)
     work = (Reconciler(app, watch).run(), watch.run())
     app._visa_tasks = [asyncio.ensure_future(one) for one in work]  # kept, or they could be collected

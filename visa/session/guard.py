@@ -157,6 +157,10 @@ class Guard(web.RequestHandler):
             self.check_origin_header()
         if visitor.role is Role.NONE:
             raise self.stranger(visitor)
+        if "Service-Worker" in self.request.headers:
+            raise Refused(
+                403, "Instances have no service workers: one would stay in the browser when all else is over."
+            )
         if not may(visitor.role, self.request.method or "", path):
             raise Forbidden
         return Admitted(visitor, not by_cookie, path, uri)

@@ -237,3 +237,11 @@ async def test_an_hdf5_file_s_own_content_and_links_are_shown(three: Three) -> N
         assert (kinds["link"] == "external_link") == (who is not three.marie)
         assert (kinds["soft"] == "soft_link") == (who is not three.marie)
         assert await three.status(who, "GET", address.format("paths", "")) == 200
+
+
+async def test_no_script_stays_in_the_browser(three: Three) -> None:
+    """A service worker that a collaborator left would act as the owner when he is long gone."""
+    for who in (three.marie, three.pierre):
+        assert await three.status(who, "GET", "files/shared/e1/one.txt") == 200
+        worker = {"Service-Worker": "script"}
+        assert await three.status(who, "GET", "files/shared/e1/one.txt", headers=worker) == 403
