@@ -63,7 +63,12 @@ class Observer:
 
     def __init__(self, client: aiohttp.ClientSession, base: str, kernel: str) -> None:
         self._client, self._base, self._kernel = client, base, kernel
-        self.taken = 0
+        self.taken, self._open = 0, False
+
+    @property
+    def looks(self) -> bool:
+        """Whether all is open and a picture came; a kernel tells nothing as long as nobody uses it."""
+        return self._open and (self.taken > 0 or "desktop" not in KINDS)
 
     async def look(self) -> None:
         """Until cancelled."""
@@ -73,6 +78,7 @@ class Observer:
         if "desktop" in KINDS:
             desktop = await _desktop(self._client, self._base, 7, 1, 0)
             reading += [self._read(desktop), self._ask(desktop)]
+        self._open = True
         await asyncio.gather(*reading)
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -92,7 +98,7 @@ async def observe(count: int, base: str, kernel: str, token: str) -> None:
     async with aiohttp.ClientSession(connector=connector, headers={"Authorization": f"token {token}"}) as client:
         looking = [Observer(client, base, kernel) for _ in range(count)]
         tasks = [asyncio.create_task(one.look()) for one in looking]
-        while not all(one.taken for one in looking):
+        while not all(one.looks for one in looking):
             await asyncio.sleep(0.1)
             for task in tasks:
                 if task.done():

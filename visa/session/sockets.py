@@ -14,6 +14,7 @@ from visa.instances.access import Role
 from visa.session import activity, headers, upstream
 from visa.session.guard import Admitted, Refused
 from visa.session.hub import Visitor
+from visa.session.notebook.audience import Audience
 from visa.session.notebook.desks import Desk
 from visa.session.notebook.kernel import V1
 from visa.session.notebook.lib0 import Malformed
@@ -25,8 +26,6 @@ log = logging.getLogger(__name__)
 
 HELD = 3.0
 """Seconds between looks whether a websocket's file is still opened to who has it open."""
-MOST_WAITING = 8
-"""Questions to a kernel that are kept until somebody uses it."""
 _AGAIN, _MALFORMED = 1012, 1008
 
 
@@ -40,8 +39,7 @@ class Socket(Watched):
         self._rules: Rules | None = None
         self._role = Role.NONE
         self._desk: Desk | None = None
-        self._apart = False
-        self._waiting: list[str | bytes] = []
+        self._audience: Audience | None = None
 
     async def get(self, *args: str, **kwargs: str) -> None:
         """Decide, open Jupyter's end, and only then the browser's."""
@@ -88,37 +86,28 @@ class Socket(Watched):
 
     async def open(self, *args: str, **kwargs: str) -> None:
         """Begin to pass messages."""
-        watches = self._rules is not None and self._rules.watches
-        if self._desk is not None and not watches:
-            self._desk.came(self)
-        work = self._attend(self._desk) if self._desk is not None and watches else self._from_jupyter()
-        self.watch(work, *([self._hold(self._rules)] if self._rules is not None else []))
+        rules, desk = self._rules, self._desk
+        hold = [self._hold(rules)] if rules is not None else []
+        if desk is not None and rules is not None and rules.watches:
+            self._audience = desk.audiences.setdefault(rules.v1, Audience(desk))
+            self._audience.came(self)
+            self.watch(*hold)
+            return
+        if desk is not None:
+            desk.came(self)
+        self.watch(self._from_jupyter(), *hold)
 
-    async def _attend(self, desk: Desk) -> None:
-        """Connected to the kernel for as long as somebody acts, again and again."""
-        with desk.watching(self._part):
-            while not self._ending:
-                await desk.attended()
-                self._apart = False
-                try:
-                    self._upstream = await self._connect(self._admitted)
-                except (upstream.NotListening, HTTPClientError):
-                    self.end(1011, "Jupyter refused the connection.")
-                    return
-                if self._apart or self._ending:
-                    self._upstream.close(1001)
-                waiting, self._waiting = self._waiting, []
-                for message in waiting:
-                    await self._write(message)
-                await self._from_jupyter()
-                if not self._apart:
-                    return
-                self._upstream = None
+    async def connect(self) -> WebSocketClientConnection:
+        """Jupyter's end for all who watch."""
+        return await self._connect(self._admitted)
 
-    def _part(self) -> None:
-        self._apart = True
-        if self._upstream is not None:
-            self._upstream.close(1001)
+    def send(self, frames: bytes) -> asyncio.Future[None] | None:
+        """Whole frames to the browser; done when they are on their way, None when it is gone."""
+        if self._ending or self.ws_connection is None or self.ws_connection.stream is None:
+            return None
+        with contextlib.suppress(StreamClosedError):
+            return self.ws_connection.stream.write(frames)
+        return None
 
     async def _hold(self, rules: Rules) -> None:
         while await rules.hold():
@@ -146,15 +135,14 @@ class Socket(Watched):
         await self._write(message)
 
     async def _write(self, message: str | bytes) -> None:
+        if self._audience is not None:
+            self._audience.asks(self, message)
         if self._upstream is None:
-            # A question of who watches a kernel that nobody uses just now.
-            self._waiting = [*self._waiting[1 - MOST_WAITING :], message]
             return
         try:
             await self._upstream.write_message(message, binary=isinstance(message, bytes))
         except (WebSocketClosedError, StreamClosedError):
-            if not self._apart:
-                self.close(1011, "Jupyter closed the connection")
+            self.close(1011, "Jupyter closed the connection")
 
     async def _ruled(self, rules: Rules, message: str | bytes) -> str | bytes | None:
         try:
@@ -180,15 +168,15 @@ class Socket(Watched):
                     await self.write_message(told, binary=isinstance(told, bytes))
         except (WebSocketClosedError, StreamClosedError):
             log.debug("a websocket was closed while a message was on its way")
-        if self._apart:
-            return
         if end.close_code is None:
             self.close(1011, "Jupyter closed the connection")
         else:
             self.close(end.close_code, end.close_reason)
 
     def close_upstream(self, code: int | None, reason: str | None) -> None:
-        """Jupyter's end; who was in a room with others leaves it."""
+        """Jupyter's end; who was with others leaves them."""
+        if self._audience is not None:
+            self._audience.went(self)
         if self._rules is not None and (farewell := self._rules.farewell()) is not None and self._upstream is not None:
             with contextlib.suppress(WebSocketClosedError):
                 self._upstream.write_message(farewell, binary=True)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.session.notebook.messages import CHANNELS, KERNEL_MESSAGES, frames, text
-from visa.session.notebook.kernel import QUESTIONS, passing
+from visa.session.notebook.kernel import QUESTIONS, answered, identifier, passing
 from visa.session.notebook.lib0 import Malformed
 
 ALLOWED = {(kind, channel) for kind in ("kernel_info_request", "comm_info_request") for channel in ("shell", "control")}
@@ -132,3 +132,33 @@ def test_no_bytes_make_jupyter_read_anything_but_a_question(given_: tuple[str | 
     assert parts[0]["msg_type"] in QUESTIONS
     assert parts[0]["username"] == "pierre"
     assert set(parts[3]) <= {"target_name"}
+
+
+def reply(v1: bool, channel: str, kind: str, parent: str) -> str | bytes:
+    """What Jupyter sends."""
+    parts: list[Any] = [{"msg_id": "own", "msg_type": kind}, {"msg_id": parent}, {}, {"text": '_info_reply"'}]
+    if not v1:
+        named = dict(zip(("header", "parent_header", "metadata", "content"), parts, strict=True))
+        return json.dumps({**named, "channel": channel, "buffers": []})
+    written = [channel.encode(), *(json.dumps(part).encode() for part in parts)]
+    places = [8 * (len(written) + 2)]
+    for one in written:
+        places.append(places[-1] + len(one))
+    return b"".join(one.to_bytes(8, "little") for one in (len(places), *places)) + b"".join(written)
+
+
+@pytest.mark.parametrize("v1", [False, True])
+def test_an_answer_names_its_question_and_what_is_told_to_all_names_none(v1: bool) -> None:
+    asked = frames("kernel_info_request", "shell") if v1 else text("kernel_info_request", "shell")
+    passes, _ = passing(asked, v1, "pierre")
+    assert passes is not None
+    name = as_jupyter_reads(passes)[1][0]["msg_id"]
+    assert identifier(passes) == name
+    for channel in CHANNELS:
+        found = answered(reply(v1, channel, "kernel_info_reply", name))
+        assert found == (name if channel in ("shell", "control") else None), channel
+
+
+@given(st.binary(max_size=200) | st.text(max_size=50).map(lambda one: one + '_info_reply"'))
+def test_no_message_of_a_kernel_s_is_too_odd_to_be_passed_on(message: str | bytes) -> None:
+    assert answered(message) is None or isinstance(message, bytes)

@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from visa.session.notebook.audience import Audience
 
 APART = 0.3
 """Seconds between the ends of the watchers' connections and that of the last who acted."""
 
 
 class Desk:
-    """Of one kernel."""
+    """Of one kernel. ``audiences``: who only looks, by encoding."""
 
     def __init__(self) -> None:
+        self.audiences: dict[bool, Audience] = {}
         self._acting: set[object] = set()
         self._watching: set[Callable[[], None]] = set()
         self._attended = asyncio.Event()

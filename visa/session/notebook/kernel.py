@@ -22,6 +22,8 @@ _HEAD = 8
 _PARTS = 4
 _MOST_BUFFERS = 64
 _WORD = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_IDENTIFIER = re.compile(rb'"msg_id": "([^"]*)"')
+_WORDY = 16
 _KNOWN = re.compile(r"\w{1,60}", re.ASCII)
 
 
@@ -57,6 +59,33 @@ def passing(message: str | bytes, v1: bool, username: str) -> tuple[str | bytes 
     return _written(question, v1, username), kind
 
 
+def identifier(question: str | bytes) -> str:
+    """Of a message that `passing` wrote."""
+    found = _IDENTIFIER.search(question.encode() if isinstance(question, str) else question)
+    return found[1].decode() if found else ""
+
+
+def answered(message: str | bytes) -> str | None:
+    """The identifier of the question that a message of Jupyter's answers; None for what is told to all."""
+    try:
+        if isinstance(message, str):
+            # Looked for first: outputs are large.
+            if '_info_reply"' not in message:
+                return None
+            given = _json(message, "the message")
+            channel, parent = given.get("channel"), given.get("parent_header")
+        else:
+            first, second = (int.from_bytes(message[at : at + _HEAD], "little") for at in (_HEAD, 2 * _HEAD))
+            if second - first > _WORDY or message[first:second].decode(errors="replace") not in CHANNELS:
+                return None
+            channel, third, fourth = "shell", *_places(message)[2:4]
+            parent = _json(message[third:fourth], "the parent")
+    except Malformed:
+        return None
+    said = parent.get("msg_id") if isinstance(parent, dict) else None
+    return said if channel in CHANNELS and isinstance(said, str) else None
+
+
 def _object(given: Any, what: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise Malformed(f"{what} is no JSON object")
@@ -77,13 +106,18 @@ def _text(message: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
     return channel if isinstance(channel, str) else "", header, content
 
 
-def _frames(message: bytes) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _places(message: bytes) -> list[int]:
     count = int.from_bytes(message[:_HEAD], "little")
     if not _PARTS + 2 <= count <= _PARTS + 2 + _MOST_BUFFERS or len(message) < _HEAD * (count + 1):
         raise Malformed("the frame's table is cut")
     places = [int.from_bytes(message[_HEAD * (i + 1) : _HEAD * (i + 2)], "little") for i in range(count)]
     if places != sorted(places) or places[0] < _HEAD * (count + 1) or places[-1] > len(message):
         raise Malformed("the frame's table is not in order")
+    return places
+
+
+def _frames(message: bytes) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    places = _places(message)
     parts = [message[start:end] for start, end in pairwise(places)]
     try:
         channel = parts[0].decode()

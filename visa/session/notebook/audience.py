@@ -1,0 +1,172 @@
+"""All who only look at one kernel, in one encoding: one connection to Jupyter for them together, while somebody acts.
+
+What comes is gathered for an eye's blink and handed to everybody in the same bytes, so sixty who watch cost about what
+one does. Nobody waits for who does not read: she is sent away before much is kept for her, and her page comes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+
+from tornado.httpclient import HTTPClientError
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClientConnection, WebSocketClosedError
+
+from visa.session import upstream
+from visa.session.notebook import kernel
+from visa.session.notebook.desks import Desk
+from visa.session.notebook.seat import Seat, Watcher, framed
+
+GATHERED = 0.03
+"""Seconds for which messages are gathered before they are handed out."""
+LARGEST = 2**18
+"""Bytes from which they are handed out at once."""
+PACE = 0.2
+"""Seconds that the quickest of the watchers has for what was handed out, before more is read from Jupyter."""
+PATIENCE, PAUSE = 1.0, 0.01
+"""Seconds that a question waits for the answer to the one before, and after it."""
+_MOST_ASKED = 512
+_BROKEN = 1011
+
+
+class Audience:
+    """Of one kernel, in one encoding."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._seats: dict[Watcher, Seat] = {}
+        self._asked: dict[str, Watcher] = {}
+        self._to_ask, self._answered = asyncio.Event(), asyncio.Event()
+        self._end: WebSocketClientConnection | None = None
+        self._apart = False
+        self._task: asyncio.Task[None] | None = None
+
+    def came(self, watcher: Watcher) -> None:
+        """The first one begins it."""
+        self._seats[watcher] = Seat(watcher)
+        if self._task is None:
+            self._task = asyncio.create_task(self._attend())
+
+    def went(self, watcher: Watcher) -> None:
+        """The last one ends it; called more than once."""
+        self._seats.pop(watcher, None)
+        if not self._seats and self._task is not None:
+            self._task.cancel()
+            self._task = None
+            self._part()
+
+    def asks(self, watcher: Watcher, question: str | bytes) -> None:
+        """When it is her turn and somebody uses the kernel."""
+        if watcher in self._seats:
+            self._seats[watcher].questions.append(question)
+            self._to_ask.set()
+
+    async def _attend(self) -> None:
+        """Connected to the kernel for as long as somebody acts, again and again."""
+        code, reason = _BROKEN, "Jupyter refused the connection."
+        with self._desk.watching(self._part):
+            while True:
+                await self._desk.attended()
+                self._apart = False
+                try:
+                    end = await self._connect()
+                except (upstream.NotListening, HTTPClientError):
+                    break
+                await self._pass_on(end)
+                if not self._apart:
+                    code, reason = end.close_code or _BROKEN, end.close_reason or "Jupyter closed the connection"
+                    break
+        seats, self._seats, self._task = self._seats, {}, None
+        for watcher in seats:
+            watcher.end(code, reason)
+
+    async def _connect(self) -> WebSocketClientConnection:
+        """As one of those who watch. It is closed when the last one leaves meanwhile."""
+        connecting = asyncio.create_task(next(iter(self._seats)).connect())
+        try:
+            end = await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            connecting.add_done_callback(_closed)
+            raise
+        if self._apart:
+            end.close(1001)
+        self._end = end
+        return end
+
+    def _part(self) -> None:
+        self._apart = True
+        if self._end is not None:
+            self._end.close(1001)
+
+    async def _pass_on(self, end: WebSocketClientConnection) -> None:
+        asking = asyncio.create_task(self._ask(end))
+        try:
+            await self._gather(end)
+        finally:
+            asking.cancel()
+            self._asked.clear()
+            self._end = None
+            end.close(1001)
+
+    async def _gather(self, end: WebSocketClientConnection) -> None:
+        clock = asyncio.get_running_loop().time
+        frames, due = bytearray(), 0.0
+        reading = asyncio.ensure_future(end.read_message())
+        while True:
+            done, _ = await asyncio.wait([reading], timeout=max(0, due - clock()) if frames else None)
+            if done:
+                message = reading.result()
+                if message is None:
+                    self._hand_out(bytes(frames), self._seats.values())
+                    return
+                due = due if frames else clock() + GATHERED
+                frames += self._to_all(message)
+                reading = asyncio.ensure_future(end.read_message())
+            if frames and (len(frames) >= LARGEST or clock() >= due):
+                written = self._hand_out(bytes(frames), self._seats.values())
+                frames = bytearray()
+                if written:
+                    await asyncio.wait(written, timeout=PACE, return_when=asyncio.FIRST_COMPLETED)
+
+    def _to_all(self, message: str | bytes) -> bytes:
+        """What everybody is to hear of it: an answer is for who asked."""
+        identifier, frame = kernel.answered(message), framed(message)
+        if identifier is None:
+            return frame
+        self._answered.set()
+        seat = self._seats.get(self._asked.pop(identifier)) if identifier in self._asked else None
+        self._hand_out(frame, [seat] if seat else [])
+        return b""
+
+    def _hand_out(self, frames: bytes, seats: Iterable[Seat]) -> list[asyncio.Future[None]]:
+        heard = [seat.hear(frames) for seat in list(seats)]
+        return [written for written in heard if written is not None]
+
+    async def _ask(self, end: WebSocketClientConnection) -> None:
+        """One question after the other, everybody in turn: sixty pages that open at once do not flood the kernel."""
+        with contextlib.suppress(WebSocketClosedError, StreamClosedError):
+            while True:
+                self._to_ask.clear()
+                for seat in [seat for seat in self._seats.values() if seat.questions]:
+                    await self._put(end, seat)
+                if not any(seat.questions for seat in self._seats.values()):
+                    await self._to_ask.wait()
+
+    async def _put(self, end: WebSocketClientConnection, seat: Seat) -> None:
+        question = seat.questions.popleft()
+        if len(self._asked) >= _MOST_ASKED:
+            del self._asked[next(iter(self._asked))]
+        # Who repeats another's identifier does not get her answer.
+        self._asked.setdefault(kernel.identifier(question), seat.watcher)
+        self._answered.clear()
+        await end.write_message(question, binary=isinstance(question, bytes))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._answered.wait(), PATIENCE)
+        await asyncio.sleep(PAUSE)
+
+
+def _closed(connecting: asyncio.Task[WebSocketClientConnection]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().close(1001)
