@@ -37,6 +37,21 @@ async def connections(three: Three, kernel: str, wanted: int) -> None:
     await until(counted, wanted, 30)
 
 
+async def shown(marie: aiohttp.ClientWebSocketResponse, watchers: list[Any]) -> None:
+    """Until all hear what she runs: a kernel's outputs come a moment after the connection."""
+
+    async def again() -> None:
+        while True:
+            await marie.send_str(run("print(6 * 7 * 1003)"))
+            await asyncio.sleep(1)
+
+    running = asyncio.create_task(again())
+    try:
+        await asyncio.gather(*(heard(one, "42126") for one in watchers))
+    finally:
+        running.cancel()
+
+
 @contextlib.asynccontextmanager
 async def watching(three: Three, kernel: str, *v1: bool) -> AsyncIterator[list[Any]]:
     """Websockets of pierre's, and marie's own as the last."""
@@ -62,6 +77,7 @@ async def test_all_hear_the_same_over_one_connection_for_each_encoding(
     async with channels(three, three.marie, kernel, False) as still:
         async with watching(three, kernel, *v1) as (*watchers, marie):
             await connections(three, kernel, upstream + 2)
+            await shown(marie, watchers)
             await marie.send_str(
                 run(f"{SAID}; display({{'text/plain': 'y' * 100_000}}, raw=True); print('the' + 'end')")
             )
@@ -107,6 +123,7 @@ async def test_who_does_not_read_is_sent_away_and_the_others_go_on(three: Three)
     kernel = await session(three, PATH)
     async with watching(three, kernel, True, True) as (slow, quick, marie):
         await connections(three, kernel, 2)
+        await shown(marie, [quick])
         before = three.gateway.memory()
         await marie.send_str(run(f"{LARGE}\n{SAID}"))
         _, told = await asyncio.gather(heard(marie, "42000"), heard(quick, "42000"))
@@ -125,9 +142,7 @@ async def test_a_kernel_that_restarts_or_ends_is_seen_by_all(three: Three) -> No
     async with watching(three, kernel, True, False) as (*watchers, marie):
         await connections(three, kernel, 3)
         await three.json(three.marie, "POST", f"api/kernels/{kernel}/restart")
-        await marie.send_str(run(SAID))
-        for one in watchers:
-            await heard(one, "42000")
+        await shown(marie, watchers)
         await watchers[0].send_bytes(frames("kernel_info_request", "shell"))
         await heard(watchers[0], "kernel_info_reply")
         await three.json(three.marie, "DELETE", f"api/kernels/{kernel}")
@@ -141,6 +156,7 @@ async def test_the_connection_ends_with_the_owner_s_and_comes_with_her_again(thr
         for value in ("42000", "84000"):
             async with channels(three, three.marie, kernel, False, "marie-s") as marie:
                 await connections(three, kernel, 2)
+                await shown(marie, [one, other])
                 await marie.send_str(run(f"print({value[:2]} * 1000)"))
                 await heard(one, value)
                 await heard(other, value)

@@ -127,6 +127,8 @@ async def test_what_ran_while_the_owner_was_away_is_kept_for_her(three: Three) -
             await asyncio.sleep(2.5)
         async with channels(three, three.marie, kernel, False, "marie-s") as marie:
             await heard(marie, "42000")
+            await pierre.send_str(text("kernel_info_request", "shell"))
+            await heard(pierre, "kernel_info_reply")  # he is connected again
             await marie.send_str(text("execute_request", "shell", {"code": "print(6 * 7 * 1001)", "silent": False}))
             await heard(pierre, "42042")
 
