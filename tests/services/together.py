@@ -25,7 +25,7 @@ class Person:
     context: BrowserContext
     portal: Page
     lab: Page = field(init=False)
-    desktop: Page = field(init=False)
+    desktops: list[Page] = field(default_factory=list)
 
 
 @dataclass
@@ -79,11 +79,12 @@ class Together:
     def open_desktop(self, username: str) -> Page:
         """The desktop, with a picture."""
         person = self.person(username)
-        person.desktop = person.context.new_page()
-        person.desktop.goto(f"{self.base}desktop/")
-        expect(person.desktop.locator("#screen canvas")).to_be_visible(timeout=60_000)
-        expect(person.desktop.locator("#words")).to_be_hidden(timeout=60_000)
-        return person.desktop
+        desktop = person.context.new_page()
+        desktop.goto(f"{self.base}desktop/")
+        expect(desktop.locator("#screen canvas")).to_be_visible(timeout=60_000)
+        expect(desktop.locator("#words")).to_be_hidden(timeout=60_000)
+        person.desktops.append(desktop)
+        return desktop
 
     def panel(self) -> Page:
         """The owner's members panel."""
