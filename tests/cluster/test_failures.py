@@ -223,14 +223,21 @@ def test_a_claim_that_is_missing(hub: RunningHub, marie: httpx.Client) -> None:
     before = hub.facility.read_text()
     changed = yaml.safe_load(before)
     changed["data"]["raw"]["kubernetes"]["claim"] = "nobody-made-this"
+    loaded = _loaded(hub)
     hub.facility.write_text(facility.dump(changed))
     try:
-        until(lambda: "nobody-made-this" in hub.facility.read_text() and hub.tail().count("Loaded"), 15)
-        time.sleep(2)
+        until(lambda: _loaded(hub) >= loaded + 2, 15, "the hub's new facility.yaml")
         said = failing(hub, marie, "noclaim")
     finally:
+        loaded = _loaded(hub)
         hub.facility.write_text(before)
+    until(lambda: _loaded(hub) >= loaded + 2, 15, "the hub's former facility.yaml")
     assert said.startswith("The storage volume 'nobody-made-this' not found")
+
+
+def _loaded(hub: RunningHub) -> int:
+    """How often its facility.yaml was read, by the hub and its portal."""
+    return hub.tail(2**30).count(f"Loaded {hub.facility}")
 
 
 def test_a_pod_that_an_operator_deletes(hub: RunningHub, marie: httpx.Client, place: cluster.Namespace) -> None:

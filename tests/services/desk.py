@@ -140,6 +140,7 @@ class Desk:
 
     def shell(self, command: str, answer: str) -> str:
         """Type ``command`` into the terminal with its output in ``~/answer``; what is there."""
+        self.inside(f"rm -f ~/{answer}")  # an earlier run's: homes stay
         self.type(f"({command}) >~/{answer}.new 2>&1; mv ~/{answer}.new ~/{answer}\n")
         return self.said(answer, f"the answer to {command}")
 

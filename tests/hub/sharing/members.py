@@ -118,7 +118,12 @@ class Instance:
     def kernel(self, who: str) -> Iterator[websockets.ClientConnection]:
         """A kernel's channels, open."""
         headers = {"Authorization": f"token {self.token(who)}"}
-        kernel = httpx.post(f"{self.url}api/kernels", headers=headers, json={}, timeout=30).json()["id"]
+
+        def begun() -> str | None:
+            made = httpx.post(f"{self.url}api/kernels", headers=headers, json={}, timeout=30)
+            return str(made.json()["id"]) if made.status_code == 201 else None
+
+        kernel = until(begun, 5, f"{who} may act")
         address = f"{self.url}api/kernels/{kernel}/channels".replace("http", "ws", 1)
         with websockets.connect(address, additional_headers=headers) as socket:
             yield socket
