@@ -50,7 +50,7 @@ async function act(card, what) {
   try {
     if (what === "start") {
       const instance = await api("POST", `instances/${id}/start`);
-      location.assign(instance.state === "running" ? instance.url : `${prefix}instances/${id}`);
+      location.assign(instance.state === "running" ? instance.url : `${prefix}instances/${id}#start`);
       return;
     }
     if (what === "stop") await api("POST", `instances/${id}/stop`);

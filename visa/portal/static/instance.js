@@ -89,3 +89,5 @@ part("again").addEventListener("click", async () => {
   }
 });
 if (page.dataset.state === "starting") watch();
+// The start that led here was quicker than this page.
+else if (page.dataset.state === "running" && location.hash === "#start") location.replace(url);

@@ -157,7 +157,7 @@ form.addEventListener("submit", async (event) => {
       flavour: data.get("flavour"),
       session: data.get("session"),
     });
-    location.assign(instance.state === "running" ? instance.url : `${prefix}instances/${instance.id}`);
+    location.assign(instance.state === "running" ? instance.url : `${prefix}instances/${instance.id}#start`);
   } catch (problem) {
     tell(trouble, problem.message);
     say();
