@@ -10,6 +10,7 @@ import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.services import facility
 from tests.services.browser import log_in, start_new
@@ -65,8 +66,11 @@ def test_the_picture_of_a_desktop_that_this_browser_never_opened(hub: RunningHub
 
     def shown() -> bool:
         page.reload()  # its first seconds have no picture yet
-        page.wait_for_load_state("networkidle")
-        return page.locator(".card img.preview").is_visible()
+        try:
+            page.locator(".card img.preview").wait_for(timeout=5_000)
+        except PlaywrightTimeout:
+            return False
+        return True
 
     until(shown, 60, "the picture")
     picture = page.locator(".card img.preview")

@@ -178,8 +178,12 @@ async def test_a_start_cancelled_before_its_supervisor_runs_leaves_nothing(place
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
+        run = start.site.run_folder(start.identifier).path
+        deadline = time.monotonic() + 5
         await asyncio.sleep(0.1)
-        assert tree(start.site.run_folder(start.identifier).path) == []
+        while tree(run) and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+        assert tree(run) == []
 
 
 async def test_the_tether_ends_all_when_it_is_killed(place: Place) -> None:

@@ -94,6 +94,7 @@ async def colour(page: Page, x: float = 0.5, y: float = 0.5) -> list[int]:
     """Of one place of the picture."""
     script = """([x, y]) => {
       const canvas = document.querySelector("#screen canvas");
+      if (!canvas) return [0, 0, 0];  // it is being made anew
       const at = [Math.floor(canvas.width * x), Math.floor(canvas.height * y), 1, 1];
       return Array.from(canvas.getContext("2d").getImageData(...at).data.slice(0, 3));
     }"""
