@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,14 +26,8 @@ def begin(together: Together) -> Together:
     marie = together.person("marie")
     start_new(marie.portal, "sans1-240603", "1 experiment", "notebook")
     marie.portal.wait_for_url("**/lab/tree/**", timeout=90_000)
-    together.base = marie.portal.url.partition("lab/tree/")[0]
-    # One of its own: homes in pods stay, and so does what an earlier run typed.
-    together.notebook = f"notebooks/together-{secrets.token_hex(4)}.ipynb"
-    cell = {"cell_type": "code", "id": "first", "metadata": {}, "source": "", "outputs": [], "execution_count": None}
-    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    content = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-    made = json.dumps({"type": "notebook", "content": content})
-    until(lambda: asked(marie.portal, "PUT", f"api/contents/{together.notebook}", made) == 201, 30, "a notebook")
+    together.base, _, path = marie.portal.url.partition("lab/tree/")
+    together.notebook = path.partition("?")[0].removeprefix("RTC:")
     lab = together.open_lab("marie")
     expect(lab.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
     together.rules("shared", "home")
