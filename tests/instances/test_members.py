@@ -147,7 +147,7 @@ def test_a_strange_membership_is_refused(wrong: dict[str, str]) -> None:
     ],
 )
 def test_folders_opened_to_members(path: str, open_to_her: bool) -> None:
-    assert opened(path, Sharing(folders=("shared", "home/analysis"))) is open_to_her
+    assert opened(path, ("shared", "home/analysis")) is open_to_her
 
 
 def test_folders_are_tidied_and_strange_ones_refused() -> None:

@@ -182,12 +182,14 @@ def _folder(path: object) -> str:
     return text
 
 
-def opened(path: str, to: Sharing) -> bool:
-    """Whether ``path`` (as in ``desktop/files``, without a first ``/``) lies in a folder open to members."""
+def opened(path: str | None, folders: Iterable[str]) -> bool:
+    """Whether ``path``, as in ``desktop/files`` without a first ``/``, is one of ``folders`` or below; None: nowhere."""
+    if path is None:
+        return False
     parts = path.rstrip("/").split("/")
     if any(part in ("", ".", "..") for part in parts):
         return False
-    return any(parts[: len(top)] == top for top in (folder.split("/") for folder in to.folders))
+    return any(parts[: len(top)] == top for top in (folder.split("/") for folder in folders))
 
 
 # The role

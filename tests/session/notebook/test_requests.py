@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visa.session.notebook.folders import leads_to, opened
+from visa.instances.members import opened
+from visa.session.notebook.folders import leads_to
 from visa.session.notebook.requests import Asked, Unclear, asked, clear, rewritten, shown
 
 

@@ -10,10 +10,11 @@ from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream
 
 from visa.instances.access import Role, coded
+from visa.instances.members import opened
 from visa.session import run, upstream
 from visa.session.desktop.rights import needed
 from visa.session.guard import Admitted, Refused
-from visa.session.notebook.folders import leads_to, opened
+from visa.session.notebook.folders import leads_to
 from visa.session.notebook.places import LARGEST
 from visa.session.passing import Session
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-
-def opened(place: str | None, folders: Iterable[str]) -> bool:
-    """Whether the place is one of the folders or below one."""
-    return place is not None and any(place == folder or place.startswith(f"{folder}/") for folder in folders)
+from visa.instances.members import opened
 
 
 def leads_to(place: str | None, folders: Iterable[str]) -> bool:

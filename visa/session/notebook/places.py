@@ -19,9 +19,10 @@ from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 
 from visa.instances.access import coded
+from visa.instances.members import opened
 from visa.session import run, upstream
 from visa.session.headers import IDENTITY
-from visa.session.notebook.folders import leads_to, opened
+from visa.session.notebook.folders import leads_to
 from visa.session.notebook.requests import Unclear, clear
 from visa.session.settings import GatewaySettings
 
