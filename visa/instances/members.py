@@ -183,7 +183,7 @@ def _folder(path: object) -> str:
 
 
 def opened(path: str | None, folders: Iterable[str]) -> bool:
-    """Whether ``path``, as in ``desktop/files`` without a first ``/``, is one of ``folders`` or below; None: nowhere."""
+    """Whether ``path``, as in ``desktop/files`` without its first slash, is one of ``folders`` or below; None: no."""
     if path is None:
         return False
     parts = path.rstrip("/").split("/")
