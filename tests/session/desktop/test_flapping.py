@@ -118,6 +118,8 @@ async def test_a_page_comes_back_after_every_cut_and_grows_no_heavier(chromium: 
             await page.add_init_script(NEWEST)
             await page.goto(marie_desk.url.replace(str(marie_desk.gateway.port), str(network.port)))
             await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
+            # A cut while its last modules load begins the page anew, see desktop.js.
+            await expect(page.locator("#key-buttons button").first).to_be_attached(timeout=20_000)
             tools = await context.new_cdp_session(page)
             await _flap(page, network, 8)
             before, heavy = await settled(marie_desk, 1, 0), await heap(tools)

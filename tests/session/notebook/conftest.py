@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,9 @@ class Place:
                 link.symlink_to(target)
 
 
-@pytest.fixture(scope="session")
-def place() -> Iterator[Place]:
-    """One Jupyter for all tests here."""
+@contextmanager
+def running() -> Iterator[Place]:
+    """A Jupyter of its own."""
     folder = Path(tempfile.mkdtemp(prefix="visa-n-"))
     shared, data = folder / "shared", folder / "data"
     variables = {
@@ -90,6 +91,13 @@ def place() -> Iterator[Place]:
             yield one
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def place() -> Iterator[Place]:
+    """One Jupyter for all tests here."""
+    with running() as one:
+        yield one
 
 
 @dataclass
@@ -125,6 +133,13 @@ def client(token: str) -> aiohttp.ClientSession:
 @pytest.fixture
 async def three(place: Place) -> AsyncIterator[Three]:
     """Fresh files and a fresh gateway."""
+    async with three_in(place) as one:
+        yield one
+
+
+@asynccontextmanager
+async def three_in(place: Place) -> AsyncIterator[Three]:
+    """Three people there, with a gateway of their own."""
     place.fill()
     hub = rig.FakeHub()
     for name, role in (("pierre", "observer"), ("claude", "collaborator")):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import h5py
+import psutil
 import pytest
 
-from tests.session.notebook.conftest import Three, until
+from tests.session.notebook.conftest import Three, running, three_in, until
 
 
 def names(model: Any) -> list[str]:
@@ -237,6 +239,24 @@ async def test_an_hdf5_file_s_own_content_and_links_are_shown(three: Three) -> N
         assert (kinds["link"] == "external_link") == (who is not three.marie)
         assert (kinds["soft"] == "soft_link") == (who is not three.marie)
         assert await three.status(who, "GET", address.format("paths", "")) == 200
+
+
+async def test_hdf5_is_loaded_by_the_first_question_whoever_asks() -> None:
+    """It takes a fifth of Jupyter's start, and memory; and nobody is answered before the rules hold."""
+    with running() as place:
+        async with three_in(place) as three:
+            leading_out(three)
+            jupyter = psutil.Process(three.place.jupyter.process.pid)
+            assert not any("h5py" in one.path for one in jupyter.memory_maps())
+            address = "h5web/data?file=shared/e1/leads.h5&format=json&path=/"
+            asked = [("own", 200), ("inner/x", None), ("own", 200), ("link", None)]
+            answers = await asyncio.gather(
+                *(three.status(three.pierre, "GET", address + path) for path, _wanted in asked)
+            )
+            for (path, wanted), status in zip(asked, answers, strict=True):
+                assert status == wanted if wanted else status >= 400, (path, status)
+            assert any("h5py" in one.path for one in jupyter.memory_maps())
+            assert await three.status(three.marie, "PUT", address, data=b"x" * 100_000) == 405
 
 
 async def test_no_script_stays_in_the_browser(three: Three) -> None:

@@ -142,6 +142,7 @@ async def _gateway_refuses(three: Three, method: str, path: str, websocket: bool
 
 async def handlers(three: Three) -> list[dict[str, Any]]:
     """What Jupyter has registered, patterns without the instance's path."""
+    await three.json(three.marie, "GET", "h5web/paths?file=one.h5")  # from the first question on
     found = await three.json(three.marie, "GET", "told-handlers")
     for one in found:
         one["pattern"] = (
