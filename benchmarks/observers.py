@@ -27,6 +27,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.desktop.viewers import encodings, shake_hands
 from tests.services import facility
 from tests.services.hub import RunningHub, started, until
 from tests.session import rig
@@ -37,6 +38,7 @@ TRIPS = 40
 PACE = 0.1
 KINDS = os.environ.get("KINDS", "notebook desktop").split()
 """Which sessions the observers open."""
+PROGRAM = Path(__file__).with_name("desktop") / "program.py"
 HELLO, SHARED = b"RFB 003.008\n", b"\1\0"
 LARGEST = 2**26
 
@@ -111,8 +113,51 @@ async def observe(count: int, base: str, kernel: str, token: str) -> None:
             task.cancel()
 
 
+PIECE = (118, 118, 64, 64)
+"""Of the screen, in the patch that changes its colour with each click (`benchmarks.desktop.program`)."""
+
+
+class Desk:
+    """The owner's desktop, raw pictures of one piece."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket, self._got, self._seen = socket, bytearray(), b""
+
+    async def _read(self, count: int) -> bytes:
+        while len(self._got) < count:
+            self._got += await self._socket.receive_bytes(timeout=60)
+        part = bytes(self._got[:count])
+        del self._got[:count]
+        return part
+
+    async def _picture(self, incremental: bool, more: bytes = b"") -> bytes:
+        """The last pixel of what comes."""
+        await self._socket.send_bytes(struct.pack(">BBHHHH", 3, incremental, *PIECE) + more)
+        pixels = b""
+        (count,) = struct.unpack(">xxH", await self._read(4))
+        for _ in range(count):
+            _, _, width, height, _ = struct.unpack(">HHHHi", await self._read(12))
+            pixels = await self._read(4 * width * height)
+        return pixels[-4:]
+
+    async def piece(self) -> float:
+        """Until one that is there already came."""
+        begun = time.perf_counter()
+        self._seen = await self._picture(False)
+        return 1000 * (time.perf_counter() - begun)
+
+    async def click(self) -> float:
+        """Until there is another colour, which a program draws; pressed where the pointer does not show."""
+        begun = time.perf_counter()
+        seen = await self._picture(True, struct.pack(">BBHHBBHH", 5, 1, 20, 20, 5, 0, 20, 20))
+        while seen == self._seen:
+            seen = await self._picture(True)
+        self._seen = seen
+        return 1000 * (time.perf_counter() - begun)
+
+
 class Owner:
-    """What she feels: ms from running a line to its output, and from asking for a piece of the picture to having it."""
+    """What she feels: ms from running a line to its output, from a click to its picture, and of a piece asked for."""
 
     def __init__(self, client: aiohttp.ClientSession, base: str, kernel: str) -> None:
         self._client, self._base, self._kernel = client, base, kernel
@@ -132,37 +177,21 @@ class Owner:
             idle = idle or (got["msg_type"] == "status" and got["content"]["execution_state"] == "idle")
         return 1000 * printed
 
-    async def picture(self, socket: aiohttp.ClientWebSocketResponse, got: bytearray) -> float:
-        """A piece of 64 by 64, raw."""
-        begun = time.perf_counter()
-        await socket.send_bytes(struct.pack(">BBHHHH", 3, 0, 0, 0, 64, 64))
-        size = 4 + 12 + 64 * 64 * 4
-        while len(got) < size:
-            got += (await socket.receive(60)).data
-        del got[:size]
-        return 1000 * (time.perf_counter() - begun)
-
-    async def measure(self) -> tuple[list[float], list[float]]:
-        """``(lines, pictures)``."""
-        notebook = await _notebook(self._client, self._base, self._kernel)
-        desktop = await _desktop(self._client, self._base, 0)
-        got = bytearray()
-        while len(got) < 12 + 2 + 4:
-            got += (await desktop.receive(60)).data
-        got.clear()
-        while True:  # the rest of the handshake, which has the desktop's name
-            try:
-                await desktop.receive(0.5)
-            except TimeoutError:
-                break
-        await self.line(notebook)
-        lines, pictures = [], []
-        for _ in range(TRIPS):
-            lines.append(await self.line(notebook))
-            pictures.append(await self.picture(desktop, got))
-        await notebook.close()
-        await desktop.close()
-        return lines, pictures
+    async def measure(self) -> dict[str, list[float]]:
+        """Each of them, many times."""
+        took: dict[str, list[float]] = {"line": [], "click": [], "piece": []}
+        async with (
+            _closing(await _notebook(self._client, self._base, self._kernel)) as notebook,
+            _closing(await self._client.ws_connect(f"{self._base}desktop/websocket", max_msg_size=LARGEST)) as socket,
+        ):
+            await shake_hands(socket)
+            await socket.send_bytes(encodings(0))
+            desk = Desk(socket)
+            for turn in range(TRIPS + 1):
+                values = (await self.line(notebook), await desk.piece(), await desk.click())
+                for name, value in zip(took, values, strict=True):
+                    took[name] += [value] if turn else []
+        return took
 
 
 async def _kernel(client: aiohttp.ClientSession, base: str) -> str:
@@ -225,9 +254,8 @@ async def measure(hub: RunningHub, base: str, count: int, tokens: dict[str, str]
         owner = Owner(client, base, kernel)
 
         async def round_(name: str) -> None:
-            lines, pictures = await owner.measure()
-            figures.setdefault(f"line_{name}", []).extend(lines)
-            figures.setdefault(f"picture_{name}", []).extend(pictures)
+            for what, values in (await owner.measure()).items():
+                figures.setdefault(f"{what}_{name}", []).extend(values)
             for what, address in (("portal", hub.portal), ("hub", f"{hub.url}/hub/api/users/marie")):
                 figures.setdefault(f"{what}_{name}", []).extend(await _asked(address, tokens["marie"]))
 
@@ -245,8 +273,9 @@ async def measure(hub: RunningHub, base: str, count: int, tokens: dict[str, str]
         "observers": count,
         "median_ms": {name: round(value, 1) for name, value in median.items()},
         "p95_ms": {name: round(value, 1) for name, value in p95.items()},
-        "line_ratio": round(median["line_watched"] / median["line_alone"], 2),
-        "picture_ratio": round(median["picture_watched"] / median["picture_alone"], 2),
+        "ratios": {
+            what: round(median[f"{what}_watched"] / median[f"{what}_alone"], 2) for what in ("line", "click", "piece")
+        },
         "gateway_MB": [round(one, 1) for one in memory],
         "observers_took_MB": round(taken / 1e6, 1),
         "observers_lost": lost,
@@ -254,16 +283,18 @@ async def measure(hub: RunningHub, base: str, count: int, tokens: dict[str, str]
 
 
 MOVING = """
-import os, subprocess
+import os, subprocess, sys
 socket = next(name for name in os.listdir("/tmp/.X11-unix"))
 show = "while sleep 0.2; do date; ls -l /usr/bin | head -n 20; done"
 display = {**os.environ, "DISPLAY": ":" + socket[1:]}
 subprocess.Popen(["xterm", "-geometry", "90x30", "-e", "sh", "-c", show], env=display)
+program = subprocess.Popen([sys.executable, "-c", PROGRAM, "click", "300", "300"], env=display, stdout=subprocess.PIPE)
+assert program.stdout.readline() == b"shown\\n"
 """
 
 
 async def _move(client: aiohttp.ClientSession, base: str) -> None:
-    """A terminal on the desktop that prints five times a second."""
+    """A terminal on the desktop that prints five times a second, and above it what the owner clicks on."""
     async with client.get(f"{base}_visa/ready") as answer:
         assert (await answer.json())["ready"]
     async with client.post(f"{base}desktop/start") as answer:
@@ -271,7 +302,8 @@ async def _move(client: aiohttp.ClientSession, base: str) -> None:
     async with client.get(f"{base}desktop/state?wait=1") as answer:
         assert (await answer.json())["ready"]
     kernel = await _kernel(client, base)
-    message = _message("execute_request", {"code": MOVING, "silent": False, "store_history": False})
+    code = f"PROGRAM = {PROGRAM.read_text()!r}\n{MOVING}"
+    message = _message("execute_request", {"code": code, "silent": False, "store_history": False})
     async with _closing(await _notebook(client, base, kernel)) as socket:
         await socket.send_json(message)
         while True:
