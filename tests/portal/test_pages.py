@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.services import facility
 from tests.services.browser import log_in
@@ -138,6 +138,19 @@ def test_new_instance_with_a_thousand_experiments(hub: RunningHub, context: Brow
     page.get_by_label("Search").fill("no such thing")
     expect(page.get_by_text("No experiment found.")).to_be_visible()
     looks_right(page, "new-none")
+
+
+def test_what_is_typed_before_the_script_is_there_counts(hub: RunningHub, context: BrowserContext) -> None:
+    page = log_in(context, hub.url, "marie")
+    held: list[Route] = []
+    page.route("**/new.js*", lambda route: held.append(route))
+    page.goto(f"{hub.portal}new", wait_until="commit")
+    page.locator("#found input[type=checkbox]").first.check()
+    page.get_by_label("Search").fill("number 977")
+    assert held, "the script waits"
+    held[0].continue_()
+    expect(page.get_by_text("1 experiment", exact=True)).to_be_visible()
+    expect(page.locator("#chosen li")).to_have_count(1)
 
 
 def test_new_instance_with_hostile_text(hub: RunningHub, context: BrowserContext) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import aiohttp
 import psutil
+import pytest
 from playwright.async_api import Browser, CDPSession, Page, expect
 
 from tests.session import rig
@@ -18,6 +19,8 @@ from tests.session.desktop.test_browser import chromium, context_of
 from tests.session.rfb import messages as m
 
 __all__ = ["chromium"]
+
+pytestmark = pytest.mark.timeout(600)
 
 CUTS_OF_A_PAGE, CUTS_OF_A_CLIENT = 24, 400
 STEPS = [b"", b"RFB 003.0", b"RFB 003.008\n", b"RFB 003.008\n\1", b"RFB 003.008\n\1\0"]

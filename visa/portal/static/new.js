@@ -163,4 +163,7 @@ form.addEventListener("submit", async (event) => {
     say();
   }
 });
+// What was typed and marked before this was loaded counts.
+for (const box of found.querySelectorAll("input[type=checkbox]:checked")) choose(box.value, box.dataset.title, box.dataset.instrument);
 changed();
+if (form.elements.text.value.trim()) search();
