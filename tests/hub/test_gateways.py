@@ -74,3 +74,12 @@ async def test_a_new_start_replaces_the_former_one() -> None:
     found = gateways.expected("one", "after")
     assert found is not None
     assert found.url is url
+
+
+def test_who_speaks_for_an_instance() -> None:
+    gateways = Gateways()
+    for identifier, key in (("one", key_of("t1")), ("two", key_of("t2")), ("three", key_of("t3")), ("three", "")):
+        gateways.know(identifier, key)
+    assert gateways.speaks("one", "t1")
+    for identifier, token in (("one", "t2"), ("one", ""), ("one", None), ("three", "t3"), ("three", ""), ("no", "t1")):
+        assert not gateways.speaks(identifier, token), (identifier, token)

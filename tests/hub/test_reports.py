@@ -104,15 +104,13 @@ def test_other_methods_are_not_there(hub: httpx.Client, tokens: dict[str, str]) 
 class Handler(GatewayHandler):
     """Without the request around it."""
 
-    def __init__(self, token: str, body: dict[str, Any], users: dict[str, Any] | None = None) -> None:
-        self.token, self.known, self.written, self.status = token, users or {}, [], 200
+    def __init__(self, token: str, body: dict[str, Any]) -> None:
+        self.token, self.status = token, 200
+        self.written: list[Any] = []
         self.request = SimpleNamespace(body=json.dumps(body).encode())
 
     def get_auth_token(self) -> str:
         return self.token
-
-    def find_user(self, name: str) -> Any:
-        return self.known.get(name)
 
     def get_json_body(self) -> Any:
         return json.loads(self.request.body)
@@ -188,13 +186,9 @@ async def test_a_second_report_changes_nothing(known: Any) -> None:
     assert await url == URL["url"]
 
 
-def running(key: str = "") -> dict[str, Any]:
-    return {"marie": SimpleNamespace(spawners={"work": SimpleNamespace(gateway_key=key)})}
-
-
 async def test_a_notice_is_kept_and_recorded(known: Any) -> None:
-    users = running(key_of("its own"))
-    handler = Handler("its own", {"notice": "The memory was full."}, users)
+    known.gateways.know(MARIES, key_of("its own"))
+    handler = Handler("its own", {"notice": "The memory was full."})
     await handler.post("marie", "work")
     assert handler.status == 204
     assert known.store.noticed == [(MARIES, "The memory was full.")]
@@ -206,9 +200,9 @@ async def test_a_notice_is_kept_and_recorded(known: Any) -> None:
     "notice", ["", "x" * 301, "two\nlines", "\x1b[2J", "left\u202eright", None, 1, ["x"], {"a": "b"}, True]
 )
 async def test_a_notice_is_a_line_of_text(known: Any, notice: Any) -> None:
-    users = running(key_of("its own"))
+    known.gateways.know(MARIES, key_of("its own"))
     with pytest.raises(web.HTTPError) as error:
-        await Handler("its own", {"notice": notice}, users).post("marie", "work")
+        await Handler("its own", {"notice": notice}).post("marie", "work")
     assert error.value.status_code == 400
     assert known.store.noticed == []
 
@@ -217,17 +211,19 @@ async def test_a_notice_is_a_line_of_text(known: Any, notice: Any) -> None:
     ("marie", "work", "another"), ("marie", "work", ""), ("marie", "other", "its own"), ("lise", "work", "its own"),
 ])  # fmt: skip
 async def test_a_notice_comes_from_the_instance_itself(known: Any, owner: str, name: str, token: str) -> None:
-    users = running(key_of("its own"))
+    known.gateways.know(MARIES, key_of("its own"))
     with pytest.raises(web.HTTPError) as error:
-        await Handler(token, {"notice": "x"}, users).post(owner, name)
+        await Handler(token, {"notice": "x"}).post(owner, name)
     assert error.value.status_code == 403
     assert known.store.noticed == []
 
 
-async def test_an_instance_that_never_ran_has_no_token(known: Any) -> None:
-    for users in (running(""), {"marie": SimpleNamespace(spawners={"work": SimpleNamespace()})}):
+async def test_an_instance_that_does_not_run_has_no_token(known: Any) -> None:
+    known.gateways.know(MARIES, key_of("its own"))
+    known.gateways.know(MARIES, "")
+    for token in ("", "its own"):
         with pytest.raises(web.HTTPError) as error:
-            await Handler("", {"notice": "x"}, users).post("marie", "work")
+            await Handler(token, {"notice": "x"}).post("marie", "work")
         assert error.value.status_code == 403
 
 

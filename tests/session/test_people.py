@@ -250,7 +250,8 @@ async def test_the_hub_is_told_who_is_here(site: Site, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "LEFT", 1.0)
     site.hub.share("lise", "observer")
     await site.until("lise", 200)
-    await site.until_told()
+    await site.gateway.people.tell_the_end()
+    assert site.hub.told == [], "there is nothing to tell before somebody came"
     async with site.open("marie"), site.open("lise"), site.open("lise"):
         await site.until_told(("marie", "owner"), ("lise", "observer"))
     await site.until_told(("marie", "owner"))

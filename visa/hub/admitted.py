@@ -45,8 +45,7 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
     """A backend implements `start_instance`, `stop_instance`, `poll` and, where it can, `sweep`.
 
     ``failure`` says why the instance ended although nobody asked for it, ``ending`` why the service ended it;
-    both are for people. ``stop_asked``: somebody pressed Stop. ``gateway_key``: `key_of` its
-    gateway's token.
+    both are for people. ``stop_asked``: somebody pressed Stop.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -55,7 +54,7 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         self.failure: str | None = None
         self.ending: str | None = None
         self.stop_asked = False
-        self.gateway_key = ""
+        self._gateway_key = ""
         self._began = False
         self._steps: list[dict[str, Any]] = []
         self._step_added = asyncio.Event()
@@ -74,6 +73,16 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
     def instance_id(self) -> str:
         """Of this server: fixed by owner and name."""
         return instance_id(self.user.name, self.name)
+
+    @property
+    def gateway_key(self) -> str:
+        """`key_of` its gateway's token; the hub's handlers know it too."""
+        return self._gateway_key
+
+    @gateway_key.setter
+    def gateway_key(self, key: str) -> None:
+        self._gateway_key = key
+        self.hub_settings.gateways.know(self.instance_id, key)
 
     # for backends
 

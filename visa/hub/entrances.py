@@ -50,9 +50,17 @@ class ServerHandler(UserServerAPIHandler):  # type: ignore[misc]
 
     async def prepare(self) -> None:
         """Bodies are small here."""
+        self._known: dict[str, Any] = {}
         await super().prepare()
         if len(self.request.body) > LARGEST_BODY:
             raise web.HTTPError(413, f"The request is larger than {LARGEST_BODY // 1024} KiB; start options are short")
+
+    def find_user(self, user_name: str) -> Any:
+        """As JupyterHub finds her, once for each request: it asks its database each time."""
+        found = self._known.get(user_name) or super().find_user(user_name)
+        if found is not None:
+            self._known[user_name] = found
+        return found
 
     @needs_scope("start:servers")
     async def put(self, user_name: str, server_name: str = "") -> None:

@@ -30,10 +30,25 @@ class Expected:
 
 
 class Gateways:
-    """Instances whose gateway is expected to report."""
+    """Instances whose gateway is expected to report, and who may speak for the others.
+
+    In memory: a thousand gateways ask all the time, and JupyterHub's own look at who asks reads its database.
+    """
 
     def __init__(self) -> None:
         self._expected: dict[str, Expected] = {}
+        self._keys: dict[str, str] = {}
+
+    def know(self, identifier: str, key: str) -> None:
+        """``key``: `key_of` the token of the instance's gateway; empty when there is none any more."""
+        if key:
+            self._keys[identifier] = key
+        else:
+            self._keys.pop(identifier, None)
+
+    def speaks(self, identifier: str, token: str | None) -> bool:
+        """Whether ``token`` is that of the instance's gateway."""
+        return holds(self._keys.get(identifier, ""), token)
 
     def expect(self, identifier: str, token: str, authority: Authority | None) -> asyncio.Future[str]:
         """The URL at which the instance's gateway listens, as soon as it says so with ``token``."""

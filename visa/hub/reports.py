@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-from typing import Any
 
 from jupyterhub.apihandlers.base import APIHandler
 from tornado import web
 
 from visa.hub import settings
-from visa.hub.gateways import holds
 from visa.identifiers import instance_id
 from visa.store.store import Decision
 
@@ -52,14 +50,12 @@ class GatewayHandler(APIHandler):  # type: ignore[misc]
         self.write({"certificate": issued.certificate, "key": issued.key} if issued else {})
 
     async def _notice(self, owner: str, name: str, notice: object) -> None:
-        user = self.find_user(owner)
-        spawner: Any = user.spawners.get(name) if user else None
-        if not holds(getattr(spawner, "gateway_key", ""), self.get_auth_token()):
+        identifier, store = instance_id(owner, name), settings.get().store
+        if not settings.get().gateways.speaks(identifier, self.get_auth_token()):
             raise web.HTTPError(403, "This gateway is not known")
         text = notice if isinstance(notice, str) else ""
         if not text or len(text) > LONGEST_NOTICE or not text.isprintable():
             raise web.HTTPError(400, f"notice must be a line of text, at most {LONGEST_NOTICE} characters")
-        identifier, store = instance_id(owner, name), settings.get().store
         await asyncio.to_thread(store.notice, identifier, text)
         decision = Decision("visa", owner, "notice", True, identifier, None, {"why": text})
         await asyncio.to_thread(store.record, decision)

@@ -82,6 +82,7 @@ class People:
         self._timer: asyncio.TimerHandle | None = None
         self._refused: dict[str, float] = {}
         self._untold: list[str] = []
+        self._somebody = False
 
     # roles
 
@@ -263,8 +264,8 @@ class People:
 
     async def tell(self) -> None:
         """Until cancelled: tell the hub who is here, at every change and every minute."""
-        told: object = None
-        again = 0.0
+        told: object = ()  # who begins has nobody
+        again = time.monotonic() + _AGAIN
         while True:
             number, here = self.number, self.told()
             if here != told or self._untold or time.monotonic() >= again:
@@ -274,11 +275,14 @@ class People:
             await asyncio.sleep(_SETTLING)
 
     async def tell_the_end(self) -> None:
-        """The gateway goes away: nobody is here."""
-        await self._tell(())
+        """The gateway goes away: nobody is here, if somebody was."""
+        if self._somebody:
+            await self._tell(())
 
     async def _tell(self, here: Iterable[Here]) -> bool:
         refused, self._untold = self._untold, []
+        here = list(here)
+        self._somebody = self._somebody or bool(here)
         listed = [
             {"username": one.username, "role": one.role.value, "session": one.session, "since": one.since}
             for one in here
@@ -289,4 +293,5 @@ class People:
             log.warning("The hub was not told who is here: %s", error)
             self._untold = refused + self._untold
             return False
+        self._somebody = bool(here)
         return True

@@ -12,7 +12,6 @@ from jupyterhub.user import User
 from tornado import web
 
 from visa.hub import settings
-from visa.hub.gateways import holds
 from visa.hub.sharing.entering import enter, spawner_of
 from visa.identifiers import InvalidIdentifier, Username, instance_id
 from visa.instances.access import Role
@@ -58,11 +57,10 @@ class PeopleHandler(APIHandler):  # type: ignore[misc]
 
     def _gateway(self, owner: str, name: str) -> str:
         """The instance's id when its gateway asks; raise 403."""
-        user = self.users[owner] if owner in self.users else None  # noqa: SIM401
-        spawner: Any = user.spawners.get(name) if user is not None else None
-        if not holds(getattr(spawner, "gateway_key", ""), self.get_auth_token()):
+        identifier = instance_id(owner, name)
+        if not settings.get().gateways.speaks(identifier, self.get_auth_token()):
             raise web.HTTPError(403, "This gateway is not known")
-        return instance_id(owner, name)
+        return identifier
 
     async def get(self, owner: str, name: str) -> None:
         """Who may be there: at once, or with ``?after=N`` as soon as the number is another one; 204 if it stays."""
