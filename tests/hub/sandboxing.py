@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from visa.facility.model import Facility
+from visa.hub.gateways import Gateways
 from visa.hub.sandboxes.folders import Account
 from visa.hub.sandboxes.instance import Running, Site, Start, end, reap
 from visa.hub.sandboxes.machine import probe
@@ -50,6 +51,7 @@ class Place:
                     os.chown(path, UID, GID)
         (self.folder / "prefix" / "bin").mkdir(parents=True)
         self.machine = probe(self.state)
+        self.gateways = Gateways()
 
     def facility(self) -> Facility:
         """facility.yaml of this place."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -81,3 +83,26 @@ def test_who_is_removed_from_the_catalogue_starts_nothing(tmp_path: Path) -> Non
             catalogue.write_text(before)
             made.login("rosalind").close()
             until(lambda: api.get("/user").status_code == 200, 20, "her return")
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        ({"roles": ["administrator"]}, lambda user: user["admin"]),
+        ({"groups": ["physics"]}, lambda user: "physics" in user["groups"]),
+        ({"name": "Rosalind Elsie"}, lambda user: user.get("user_info", {}).get("name") == "Rosalind Elsie"),
+    ],
+)
+def test_what_changes_in_the_catalogue_changes_in_the_hub(
+    tmp_path: Path, change: dict[str, Any], seen: Callable[[dict[str, Any]], bool]
+) -> None:
+    path = facility.write(tmp_path / "facility")
+    with started(RunningHub(tmp_path, path, extra="c.Authenticator.auth_refresh_age = 1")) as made:
+        token = made.token("rosalind")
+        catalogue = path.with_name("catalogue.yaml")
+        changed = yaml.safe_load(catalogue.read_text())
+        next(p for p in changed["people"] if p["username"] == "rosalind").update(change)
+        with made.api(token) as api:
+            assert not seen(api.get("/user").json())
+            catalogue.write_text(yaml.safe_dump(changed))
+            until(lambda: seen(api.get("/user").json()), 20, lambda: str(api.get("/user").json()))

@@ -28,7 +28,8 @@ class Alone(VisaSandboxSpawner):
 
     @property
     def hub_settings(self) -> Any:
-        return SimpleNamespace(state=self.place.state, facility=SimpleNamespace(current=self.place.facility()))
+        facility = SimpleNamespace(current=self.place.facility())
+        return SimpleNamespace(state=self.place.state, facility=facility, gateways=self.place.gateways)
 
     def get_env(self) -> dict[str, str]:
         return {"JUPYTERHUB_SERVICE_PREFIX": "/user/marie/x/", "JUPYTERHUB_API_TOKEN": "t", "PATH": "/secret"}

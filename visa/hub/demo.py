@@ -107,7 +107,7 @@ class DemoAuthenticator(Authenticator):  # type: ignore[misc]
         if model is None:
             await membership.withdraw(user.name, "not in the catalogue any more")
             return False
-        return model
+        return True if membership.is_known(user, model) else model
 
     async def _model(self, username: str) -> dict[str, Any] | None:
         """What the hub is told about her, or None; raise `CatalogueUnavailable`."""

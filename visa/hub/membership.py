@@ -76,6 +76,12 @@ async def logged_in(username: str, refused: str | None = None) -> None:
     await asyncio.to_thread(settings.get().store.record, decision)
 
 
+def is_known(user: Any, model: Mapping[str, Any]) -> bool:
+    """Whether JupyterHub has all of ``model`` already: writing it again at every start costs ten milliseconds."""
+    groups = sorted(group.name for group in user.groups)
+    return (user.admin, user.user_info, groups) == (model["admin"], model["user_info"], model["groups"])
+
+
 def auth_model(person: Person, auth_state: dict[str, Any]) -> dict[str, Any]:
     """The person as JupyterHub wants her: admin by role, groups, and what JupyterLab shows of her."""
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
+from typing import Any
 
 from jupyterhub.apihandlers.base import APIHandler
 from tornado import web
@@ -16,19 +17,41 @@ from visa.store.store import Decision
 LONGEST_NOTICE = 300
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _URL = re.compile(r"(?P<scheme>https?)://(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9.]+)):(?P<port>[0-9]{1,5})/?")
-_LARGEST = 4096
 
 
-class GatewayHandler(APIHandler):  # type: ignore[misc]
-    """``POST /hub/api/visa/gateways/<owner>/<server name>``."""
+class FromGateway(APIHandler):  # type: ignore[misc]
+    """Asked by a gateway with its server's own token, which is known by its hash.
+
+    A thousand gateways ask all the time, so JupyterHub's own look at who asks, with its database, is left out.
+    """
+
+    largest = 4096
+    """Bytes of a body."""
+
+    async def prepare(self) -> None:
+        """Nobody is logged in here: each method looks at the gateway itself."""
+        self.expanded_scopes: set[str] = set()
+        self.parsed_scopes: dict[str, Any] = {}
+        self._jupyterhub_user = None
+        if len(self.request.body) > self.largest:
+            raise web.HTTPError(413, f"A gateway's report has at most {self.largest // 1024} KiB")
 
     def check_xsrf_cookie(self) -> None:
         """Tokens only: no cookie is looked at."""
 
+    def _gateway(self, owner: str, name: str) -> str:
+        """The instance's id when its gateway asks; raise 403."""
+        identifier = instance_id(owner, name)
+        if not settings.get().gateways.speaks(identifier, self.get_auth_token()):
+            raise web.HTTPError(403, "This gateway is not known")
+        return identifier
+
+
+class GatewayHandler(FromGateway):
+    """``POST /hub/api/visa/gateways/<owner>/<server name>``."""
+
     async def post(self, owner: str, name: str) -> None:
         """``{"url": …}``: it listens, ``{"notice": …}``: it noticed something. Both only from the gateway itself."""
-        if len(self.request.body) > _LARGEST:
-            raise web.HTTPError(413, "A gateway's report is short")
         body = self.get_json_body()
         if not isinstance(body, dict):
             raise web.HTTPError(400, "Give an object with url or notice")
@@ -50,9 +73,7 @@ class GatewayHandler(APIHandler):  # type: ignore[misc]
         self.write({"certificate": issued.certificate, "key": issued.key} if issued else {})
 
     async def _notice(self, owner: str, name: str, notice: object) -> None:
-        identifier, store = instance_id(owner, name), settings.get().store
-        if not settings.get().gateways.speaks(identifier, self.get_auth_token()):
-            raise web.HTTPError(403, "This gateway is not known")
+        identifier, store = self._gateway(owner, name), settings.get().store
         text = notice if isinstance(notice, str) else ""
         if not text or len(text) > LONGEST_NOTICE or not text.isprintable():
             raise web.HTTPError(400, f"notice must be a line of text, at most {LONGEST_NOTICE} characters")

@@ -45,7 +45,7 @@ class People:
     def sweep(self, at: datetime) -> int:
         """End what is over at ``at``; how many. Cheap when nothing is: the hub calls it often."""
         with Session(self.store.engine) as session:
-            if not any(session.execute(query.limit(1)).first() for query in _due(at)):
+            if not session.scalar(select(or_(*(query.exists() for query in _due(at))))):
                 return 0
         with self.store.exclusive() as session:
             return _sweep(session, at)

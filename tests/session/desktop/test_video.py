@@ -56,6 +56,7 @@ async def asked(page: Page) -> list[str]:
     addresses: list[str] = []
     page.on("websocket", lambda socket: addresses.append(socket.url))
     await page.reload()
+    await until(lambda: addresses, "a websocket", 20)
     await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
     return [address.rpartition("/")[2] for address in addresses]
 

@@ -12,36 +12,24 @@ from jupyterhub.user import User
 from tornado import web
 
 from visa.hub import settings
+from visa.hub.reports import FromGateway
 from visa.hub.sharing.entering import enter, spawner_of
-from visa.identifiers import InvalidIdentifier, Username, instance_id
+from visa.identifiers import InvalidIdentifier, Username
 from visa.instances.access import Role
 from visa.instances.model import Reason
 from visa.store.sharing.records import AccessRequest, GatewayState, Here
 from visa.store.store import Decision, now
 
 _SCOPE = "custom:visa:write"
-_LARGEST = 64 * 1024
 _MOST_HERE = 500
 _MOST_REFUSED = 50
 _SESSIONS = frozenset({"notebook", "desktop"})
 
 
-class PeopleHandler(APIHandler):  # type: ignore[misc]
-    """``/hub/api/visa/gateways/<owner>/<name>/people``: with the gateway's own token, which is known by its hash.
+class PeopleHandler(FromGateway):
+    """``/hub/api/visa/gateways/<owner>/<name>/people``."""
 
-    A thousand gateways ask all the time, so JupyterHub's own look at who asks, with its database, is left out.
-    """
-
-    async def prepare(self) -> None:
-        """Nobody is logged in here; the gateway is looked at by `_gateway`."""
-        self.expanded_scopes: set[str] = set()
-        self.parsed_scopes: dict[str, Any] = {}
-        self._jupyterhub_user = None
-        if len(self.request.body) > _LARGEST:
-            raise web.HTTPError(413, f"A gateway's report has at most {_LARGEST // 1024} KiB")
-
-    def check_xsrf_cookie(self) -> None:
-        """No cookie is looked at."""
+    largest = 64 * 1024
 
     def _log(self) -> None:
         """What goes well is not worth a line: it is asked for all the time."""
@@ -54,13 +42,6 @@ class PeopleHandler(APIHandler):  # type: ignore[misc]
             self._waiting.cancel()
 
     _waiting: asyncio.Task[bool] | None = None
-
-    def _gateway(self, owner: str, name: str) -> str:
-        """The instance's id when its gateway asks; raise 403."""
-        identifier = instance_id(owner, name)
-        if not settings.get().gateways.speaks(identifier, self.get_auth_token()):
-            raise web.HTTPError(403, "This gateway is not known")
-        return identifier
 
     async def get(self, owner: str, name: str) -> None:
         """Who may be there: at once, or with ``?after=N`` as soon as the number is another one; 204 if it stays."""

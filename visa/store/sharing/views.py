@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, Text, and_, bindparam, cast, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from visa.instances.access import Role
-from visa.instances.members import Approvers
+from visa.instances.members import Approvers, Sharing
 from visa.instances.model import Person
 from visa.instances.support import Cover
 from visa.store.sharing import rows
@@ -46,6 +46,19 @@ _NUMBERS = (
     .where(InstanceRow.__table__.c.state.in_([state.value for state in HOLDING]))
 )
 _MOST = 100  # notifications of one kind
+_ONE: BindParameter[str] = bindparam("instance")
+_ANYTHING = (
+    exists().where(MemberRow.instance_id == _ONE),
+    exists().where(AccessRequestRow.instance_id == _ONE, _PENDING),
+    exists().where(SharingRow.instance_id == _ONE),
+    exists().where(HelpRow.instance_id == _ONE, HelpRow.closed_at.is_(None)),
+)
+_GATEWAY = (
+    select(ChangeRow.number, or_(*_ANYTHING).label("anything"))
+    .select_from(InstanceRow)
+    .outerjoin(ChangeRow, ChangeRow.instance_id == InstanceRow.id)
+    .where(InstanceRow.id == _ONE)
+)
 _ANSWERS = timedelta(days=1)
 _ENTERED = timedelta(days=7)
 
@@ -58,16 +71,17 @@ class Views(Part):
     def numbers(self) -> dict[str, int]:
         """Of running instances, how often something changed. Asked every second: a plain query of two tables."""
         with self.store.engine.connect() as connection:
-            return dict(connection.execute(_NUMBERS))
+            return dict(connection.execute(_NUMBERS).all())
 
     def gateway(self, instance_id: str) -> GatewayState | None:
         """All that the instance's gateway must know. The number is read first: what is newer comes again."""
         with self.reading() as session:
-            row = session.get(InstanceRow, instance_id)
-            if row is None:
+            found = session.execute(_GATEWAY, {"instance": instance_id}).first()
+            if found is None:
                 return None
-            change = session.get(ChangeRow, instance_id)
-            number = 0 if change is None else change.number
+            number = found.number or 0
+            if not found.anything:
+                return GatewayState(number=number, members=(), sharing=Sharing(), requests=(), help=False)
             query = (
                 select(MemberRow, PersonRow.name)
                 .outerjoin(PersonRow, PersonRow.username == MemberRow.username)
