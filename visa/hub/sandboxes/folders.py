@@ -7,8 +7,10 @@ handed on as a descriptor, so that nothing can be exchanged between the check an
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from visa.identifiers import Username
 from visa.instances.model import Identity, Mount
 
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_PATH
+_MAKING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +109,19 @@ def open_home(homes: Path, username: Username, person: Account | None) -> int:
 
 
 def _make_home(parent: int, username: str, person: Account | None) -> None:
-    # Made under another name first: a hub killed in the middle must not leave a home that is root's.
-    temporary = f".new-{os.getpid()}-{username}"
-    if _is_there(parent, username):
-        return
-    os.mkdir(temporary, 0o700, dir_fd=parent)
-    if person is not None:
-        os.chown(temporary, person.uid, person.gid, dir_fd=parent, follow_symlinks=False)
-    try:
-        os.rename(temporary, username, src_dir_fd=parent, dst_dir_fd=parent)
-    except OSError:
-        # Another start of hers was faster, and has files in it already.
-        os.rmdir(temporary, dir_fd=parent)
-        if not _is_there(parent, username):
+    # Her first starts may be several at once, and a rename onto an empty folder takes it from who opened it already.
+    with _MAKING:
+        if _is_there(parent, username):
+            return
+        # Made under another name first: a hub killed in the middle must not leave a home that is root's.
+        temporary = f".new-{secrets.token_hex(8)}"
+        os.mkdir(temporary, 0o700, dir_fd=parent)
+        try:
+            if person is not None:
+                os.chown(temporary, person.uid, person.gid, dir_fd=parent, follow_symlinks=False)
+            os.rename(temporary, username, src_dir_fd=parent, dst_dir_fd=parent)
+        except OSError:
+            os.rmdir(temporary, dir_fd=parent)
             raise
 
 
