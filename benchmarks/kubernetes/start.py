@@ -65,7 +65,6 @@ def main() -> None:
         )
     ratio = statistics.median(taken["VISA"]) / statistics.median(taken["stock"])
     print(f"ratio of medians {ratio:.2f} (wanted: at most 0.6)")
-    # Means: the system counts a process' time in hundredths of a second.
     ratio = sum(busy["VISA"]) / sum(busy["stock"])
     print(f"ratio of the hubs' CPU {ratio:.2f} (wanted: at most 1)")
 

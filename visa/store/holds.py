@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from sqlalchemy import Table, delete, func, insert, select, tuple_
+from sqlalchemy import Table, bindparam, delete, func, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from visa.instances.model import Amount, InstanceSpec, QuotaScope, ScopeKind, Use
@@ -23,6 +23,8 @@ _NOTHING: _Numbers = (0, 0, 0, 0)
 _NAMES = ("instances", "millicores", "memory", "gpu")
 _USE = cast("Table", QuotaUseRow.__table__)
 _HOLDS = cast("Table", QuotaHoldRow.__table__)
+_SELECT_HELD = select(_HOLDS).where(_HOLDS.c.instance_id == bindparam("instance"))
+_DELETE_HELD = delete(_HOLDS).where(_HOLDS.c.instance_id == bindparam("instance"))
 
 
 def use(session: Session, scopes: Iterable[QuotaScope], without: str | None) -> Use:
@@ -80,13 +82,13 @@ def _given_back(session: Session, instance: str) -> dict[_Key, _Numbers]:
     """Delete what ``instance`` holds; the change of each scope's sum."""
     changes = _held(session, instance)
     if changes:
-        session.execute(delete(_HOLDS).where(_HOLDS.c.instance_id == instance))
+        session.execute(_DELETE_HELD, {"instance": instance})
     return changes
 
 
 def _held(session: Session, instance: str) -> dict[_Key, _Numbers]:
     """What ``instance`` holds, per scope, to be taken off."""
-    rows = session.execute(select(_HOLDS).where(_HOLDS.c.instance_id == instance))
+    rows = session.execute(_SELECT_HELD, {"instance": instance})
     return {(row.kind, row.key): (-1, -row.millicores, -row.memory, -row.gpu) for row in rows}
 
 

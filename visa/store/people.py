@@ -6,10 +6,10 @@ the audit trail in the same transaction. Times are given in, never read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, exists, or_, select
+from sqlalchemy import BindParameter, ColumnElement, bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 
 from visa.instances.members import OWNER_AWAY
@@ -44,58 +44,57 @@ class People:
 
     def sweep(self, at: datetime) -> int:
         """End what is over at ``at``; how many. Cheap when nothing is: the hub calls it often."""
+        times = {"at": at, "gone": at - _OWNER_GONE, "unheard": at - rows.UNHEARD}
         with Session(self.store.engine) as session:
-            if not session.scalar(select(or_(*(query.exists() for query in _due(at))))):
+            if not session.scalar(_ANYTHING, times):
                 return 0
         with self.store.exclusive() as session:
-            return _sweep(session, at)
+            return _sweep(session, times)
 
 
-def _sweep(session: Session, at: datetime) -> int:
-    members = session.execute(_members(at)).all()
+def _sweep(session: Session, times: Mapping[str, datetime]) -> int:
+    at = times["at"]
+    members = session.execute(_MEMBERS, times).all()
     for one, row in members:
         ends.member(session, row, one, "expired")
     ended = len(members)
-    for query, why in ((_waiting(at), "expired"), (_left(at), "owner-left")):
-        requests = session.execute(query).all()
+    for query, why in ((_WAITING, "expired"), (_LEFT, "owner-left")):
+        requests = session.execute(query, times).all()
         for request, row in requests:
             ends.request(session, row, request, why, at)
         ended += len(requests)
-    visits = session.execute(_unheard(at)).all()
+    visits = session.execute(_UNHEARD, times).all()
     for visit, row in visits:
         ends.visit(session, row, visit, visit.seen)
     return ended + len(visits)
 
 
-def _due(at: datetime) -> tuple[Select[Any, Any], ...]:
-    return _members(at), _waiting(at), _left(at), _unheard(at)
-
-
-def _members(at: datetime) -> Select[MemberRow, InstanceRow]:
-    """Memberships whose time is up."""
-    joined = select(MemberRow, InstanceRow).join(InstanceRow, InstanceRow.id == MemberRow.instance_id)
-    return joined.where(MemberRow.until <= at)
-
-
-def _requests() -> Select[AccessRequestRow, InstanceRow]:
-    joined = select(AccessRequestRow, InstanceRow).join(InstanceRow, InstanceRow.id == AccessRequestRow.instance_id)
-    return joined.where(AccessRequestRow.state == RequestState.PENDING.value)
-
-
-def _waiting(at: datetime) -> Select[AccessRequestRow, InstanceRow]:
-    """Requests that nobody answered in time."""
-    return _requests().where(AccessRequestRow.expires <= at)
-
-
-def _left(at: datetime) -> Select[AccessRequestRow, InstanceRow]:
-    """Requests whose owner was there when they were made or later, and is there no more."""
+def _left() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The owner was there when it was asked or later, and is there no more."""
     owners = (VisitRow.instance_id == InstanceRow.id, VisitRow.username == InstanceRow.owner)
-    left = exists().where(*owners, VisitRow.ended > AccessRequestRow.asked_at, VisitRow.ended <= at - _OWNER_GONE)
-    there = exists().where(*owners, or_(VisitRow.ended.is_(None), VisitRow.ended > at - _OWNER_GONE))
-    return _requests().where(left, ~there)
+    gone: BindParameter[datetime] = bindparam("gone")
+    left = exists().where(*owners, VisitRow.ended > AccessRequestRow.asked_at, VisitRow.ended <= gone)
+    there = exists().where(*owners, or_(VisitRow.ended.is_(None), VisitRow.ended > gone))
+    return left, ~there
 
 
-def _unheard(at: datetime) -> Select[VisitRow, InstanceRow]:
-    """Visits that no gateway speaks of any more."""
-    joined = select(VisitRow, InstanceRow).join(InstanceRow, InstanceRow.id == VisitRow.instance_id)
-    return joined.where(VisitRow.ended.is_(None), VisitRow.seen <= at - rows.UNHEARD)
+# Of `People.sweep`, made once: it runs at every start and stop too.
+_AT: BindParameter[datetime] = bindparam("at")
+_MEMBERS = (
+    select(MemberRow, InstanceRow)
+    .join(InstanceRow, InstanceRow.id == MemberRow.instance_id)
+    .where(MemberRow.until <= _AT)
+)
+_REQUESTS = (
+    select(AccessRequestRow, InstanceRow)
+    .join(InstanceRow, InstanceRow.id == AccessRequestRow.instance_id)
+    .where(AccessRequestRow.state == RequestState.PENDING.value)
+)
+_WAITING = _REQUESTS.where(AccessRequestRow.expires <= _AT)
+_LEFT = _REQUESTS.where(*_left())
+_UNHEARD = (
+    select(VisitRow, InstanceRow)
+    .join(InstanceRow, InstanceRow.id == VisitRow.instance_id)
+    .where(VisitRow.ended.is_(None), VisitRow.seen <= bindparam("unheard"))
+)
+_ANYTHING = select(or_(*(query.exists() for query in (_MEMBERS, _WAITING, _LEFT, _UNHEARD))))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
@@ -12,7 +14,11 @@ def upsert(session: Session, table: Table, added: tuple[str, ...] = ()) -> postg
 
     Columns in ``added`` are added to instead.
     """
-    dialect = session.get_bind().dialect.name
+    return _upsert(session.get_bind().dialect.name, table, added)
+
+
+@cache
+def _upsert(dialect: str, table: Table, added: tuple[str, ...]) -> postgresql.Insert | sqlite.Insert:
     statement = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     keys = [column.name for column in table.primary_key]
     new = statement.excluded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, exists, or_, select, update
+from sqlalchemy import BindParameter, bindparam, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from visa.instances.members import STAFF
@@ -57,19 +57,16 @@ def visit(session: Session, row: InstanceRow, one: VisitRow, at: datetime) -> No
 def stopped(session: Session, row: InstanceRow, at: datetime) -> None:
     """The instance ended: nobody is there, nobody waits, and consent was for what ran."""
     changes.count(session, [row.id])
-    staff = [role.value for role in STAFF]
-    open_visits = (VisitRow.instance_id == row.id, VisitRow.ended.is_(None))
-    open_help = (HelpRow.instance_id == row.id, HelpRow.closed_at.is_(None))
-    members = (MemberRow.instance_id == row.id, MemberRow.role.in_(staff))
     # One question instead of four: most instances are nobody's but their owner's.
-    conditions = (members, _waiting(row), open_visits, open_help)
-    if not session.scalar(select(or_(*(exists().where(*one) for one in conditions)))):
+    if not session.scalar(_ANYBODY, {"instance": row.id}):
         return
-    _members(session, row, "instance-stopped", of=staff)
+    _members(session, row, "instance-stopped", of=_STAFF)
     _requests(session, row, "instance-stopped", at)
-    for one in session.scalars(select(VisitRow).where(*open_visits)):
+    for one in session.scalars(select(VisitRow).where(VisitRow.instance_id == row.id, VisitRow.ended.is_(None))):
         visit(session, row, one, at)
-    session.execute(update(HelpRow).where(*open_help).values(closed_at=at))
+    session.execute(
+        update(HelpRow).where(HelpRow.instance_id == row.id, HelpRow.closed_at.is_(None)).values(closed_at=at)
+    )
 
 
 def other_experiments(session: Session, row: InstanceRow, at: datetime) -> None:
@@ -106,9 +103,18 @@ def _members(session: Session, row: InstanceRow, why: str, of: Iterable[str] | N
 
 
 def _requests(session: Session, row: InstanceRow, why: str, at: datetime) -> None:
-    for one in list(session.scalars(select(AccessRequestRow).where(*_waiting(row)))):
+    waiting = (AccessRequestRow.instance_id == row.id, AccessRequestRow.state == "pending")
+    for one in list(session.scalars(select(AccessRequestRow).where(*waiting))):
         request(session, row, one, why, at)
 
 
-def _waiting(row: InstanceRow) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return AccessRequestRow.instance_id == row.id, AccessRequestRow.state == "pending"
+_STAFF = [role.value for role in STAFF]
+_ONE: BindParameter[str] = bindparam("instance")
+_ANYBODY = select(
+    or_(
+        exists().where(MemberRow.instance_id == _ONE, MemberRow.role.in_(_STAFF)),
+        exists().where(AccessRequestRow.instance_id == _ONE, AccessRequestRow.state == "pending"),
+        exists().where(VisitRow.instance_id == _ONE, VisitRow.ended.is_(None)),
+        exists().where(HelpRow.instance_id == _ONE, HelpRow.closed_at.is_(None)),
+    )
+)
