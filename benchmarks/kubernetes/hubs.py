@@ -79,7 +79,9 @@ def proxied(folder: Path, *more: str) -> str:
 
 
 class Ours(ClusterHub):
-    """VISA's hub, with TLS between proxy and gateways as the chart has it."""
+    """VISA's hub, with TLS between proxy and gateways and what a gateway reserves as the chart has it."""
+
+    gateway_cpu = 0.1
 
     def backend(self) -> str:
         """As in the tests, with the other proxy."""

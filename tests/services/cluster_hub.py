@@ -15,6 +15,7 @@ c.Spawner.hub_connect_url = "http://{address}:{port}"
 c.KubeSpawner.namespace = {namespace!r}
 c.VisaKubeSpawner.release = {release!r}
 c.VisaKubeSpawner.gateway_image = {gateway!r}
+c.VisaKubeSpawner.gateway_cpu_request = {gateway_cpu}
 """
 
 
@@ -24,6 +25,8 @@ class ClusterHub(RunningHub):
     spawner = "visa-kubernetes"
     spawner_class = "visa.hub.kubernetes.VisaKubeSpawner"
     namespace: ClassVar[cluster.Namespace]
+    gateway_cpu: ClassVar[float] = 0.01
+    """Cores: twenty instances at once fit a machine of two."""
 
     @property
     def release(self) -> str:
@@ -38,6 +41,7 @@ class ClusterHub(RunningHub):
             namespace=self.namespace.name,
             release=self.release,
             gateway=cluster.image("gateway"),
+            gateway_cpu=self.gateway_cpu,
         )
 
     def alive(self) -> set[str]:

@@ -53,7 +53,11 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
     release = Unicode("visa", config=True, help="Name of the Helm release; keeps apart two hubs in one namespace.")
     gateway_image = Unicode("localhost/visa/gateway:dev", config=True, help="Image of the gateway's container.")
     gateway_image_pull_policy = Enum(["IfNotPresent", "Always", "Never"], "IfNotPresent", config=True)
-    gateway_cpu_request = Float(0.01, config=True, help="Cores that the scheduler keeps for a gateway.")
+    gateway_cpu_request = Float(
+        0.1,
+        config=True,
+        help="Cores that the scheduler keeps for a gateway; also its share of a node that is fully used.",
+    )
     gateway_cpu_limit = Float(1.0, config=True, help="Cores that a gateway may use.")
     gateway_memory_request = Unicode("48Mi", config=True, help="Memory that the scheduler keeps for a gateway.")
     gateway_memory_limit = Unicode("256Mi", config=True, help="Memory that a gateway may use.")
