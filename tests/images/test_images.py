@@ -193,6 +193,17 @@ def test_the_desktop_opens_nexus_files_in_silx_view() -> None:
     assert "rfbunixpath" in engine.inside(name, "/bin/sh", "-c", "Xvnc -help 2>&1 | grep -i rfbunixpath")
 
 
+def test_a_first_desktop_has_its_settings_and_fonts_already() -> None:
+    name = engine.image("desktop")
+    script = (
+        "HOME=/tmp FC_DEBUG=16 fc-match sans; grep -c 'name=\"' /etc/xdg/xfce4/xfconf/xfce-perchannel-xml/xfwm4.xml"
+    )
+    said = engine.inside(name, "/bin/sh", "-c", script)
+    assert "DejaVuSans.ttf" in said
+    assert "FcDirCacheWriteDir" not in said, "caches of fonts are valid as they are"
+    assert int(said.split()[-1]) > 70
+
+
 def test_the_gateway_holds_only_what_it_needs() -> None:
     with engine.opened(engine.image("gateway")) as root:
         assert set(distributions(root, "/opt/visa")) == {"tornado", "jupyterhub-visa"}
