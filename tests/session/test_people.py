@@ -131,6 +131,53 @@ async def test_a_member_is_in_and_out_within_seconds(site: Site) -> None:
         await site.open("lise")
 
 
+async def test_a_download_under_way_is_cut_off(site: Site, jupyter: rig.Jupyter) -> None:
+    site.hub.share_as(folders=["home"])
+    for name, size in (("large", 256 << 20), ("small", 6 << 20)):
+        with (jupyter.home / name).open("wb") as file:
+            file.truncate(size)
+        site.hub.share("lise", "collaborator")
+        await site.until("lise", 200)
+        headers = {"Authorization": "token lise's"}
+        async with site.client.get(f"{site.url}files/{name}", headers=headers) as answer:
+            assert answer.status == 200
+            got = len(await answer.content.readany())
+            site.hub.share("lise", None)
+            await site.until("lise", 403, 2)
+            with pytest.raises(aiohttp.ClientPayloadError):
+                got += await asyncio.wait_for(rest(answer), 5)
+        assert not site.gateway.people.transfers
+
+
+async def rest(answer: aiohttp.ClientResponse) -> int:
+    """Bytes until its end."""
+    return sum([len(part) async for part in answer.content.iter_any()])
+
+
+async def test_an_upload_under_way_is_cut_off_when_the_role_is_narrowed(site: Site, jupyter: rig.Jupyter) -> None:
+    site.hub.share_as(folders=["home"])
+    site.hub.share("lise", "collaborator")
+    await site.until("lise", 200)
+    under_way = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b'{"type": "file", "format": "text", "content": "'
+        while True:
+            yield b"x" * 1000
+            under_way.set()
+            await asyncio.sleep(0.05)
+
+    upload = asyncio.create_task(site.ask("lise", "api/contents/upload.txt", method="PUT", data=slow()))
+    await asyncio.wait_for(under_way.wait(), 5)
+    await asyncio.sleep(0.2)
+    assert site.gateway.people.transfers
+    site.hub.share("lise", "observer")
+    with pytest.raises(aiohttp.ClientError):
+        await asyncio.wait_for(upload, 5)
+    assert not site.gateway.people.transfers
+    assert not (jupyter.home / "upload.txt").exists()
+
+
 async def test_the_right_to_open_the_server_is_no_role(site: Site) -> None:
     """An administrator's, or a share that JupyterHub's own API made; said to the hub once."""
     for _ in range(3):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import visa
 from visa.cli import check, schema
+from visa.cli.api import command as api
 from visa.cli.check_image import command as check_image
 from visa.cli.demo import command as demo
 
@@ -22,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
         ("demo", demo, "run everything on this machine with a made-up facility"),
         ("check", check, "check facility.yaml and say every mistake"),
         ("check-image", check_image, "say what an image lacks for VISA"),
+        ("api", api, "use the portal's API: instances, members, links, requests"),
         ("schema", schema, "print the JSON Schema of facility.yaml"),
     ):
         sub = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")

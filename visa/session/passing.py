@@ -11,6 +11,7 @@ from tornado import web
 from tornado.httputil import HTTPHeaders, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError
 
+from visa.instances.access import Role, may
 from visa.session import headers, pages, run, upstream
 from visa.session.guard import SAFE_METHODS, Admitted, Guard, Refused
 
@@ -26,13 +27,15 @@ class Session(Guard):
     def initialize(self) -> None:
         """Nothing is under way yet."""
         self._exchange: upstream.Exchange | None = None
+        self._admitted: Admitted | None = None
         self._counted = False
         self._instead: Callable[[], None] | None = None
 
     async def prepare(self) -> None:
         """Decide before a byte of the body is taken, then send the head on."""
         try:
-            admitted = await self.admit()
+            self._admitted = admitted = await self.admit()
+            self.gateway.people.transfers.add(self)
             if self.request.method not in SAFE_METHODS or self.navigates:
                 self.gateway.activity.happened()
             passes = await self.before(admitted)
@@ -42,6 +45,8 @@ class Session(Guard):
             self._end_with(partial(self.refuse, error))
         except upstream.NotListening:
             self._end_with(self.wait)
+        if self._gone:  # while it was decided
+            self._end()
 
     def _end_with(self, answer: Callable[[], None]) -> None:
         """Answer at once when a body would come; else in turn, so that the connection can be used again."""
@@ -83,6 +88,9 @@ class Session(Guard):
         elif method in _CHUNKED:
             sent["Content-Length"] = "0"
         stream = await self.reach(admitted)
+        if self._gone:
+            stream.close()
+            raise upstream.NotListening("nobody waits for an answer any more")
         exchange = upstream.Exchange(stream, self._on_headers, self._on_data, self._on_bulk)
         self.gateway.begun()
         self._counted = True
@@ -93,6 +101,20 @@ class Session(Guard):
         except upstream.Broken as error:
             raise upstream.NotListening(str(error)) from error
         self._exchange = exchange
+
+    def allowed(self, role: Callable[[str], Role]) -> bool:
+        """Whether who asked may still do what is under way."""
+        admitted = self._admitted
+        return admitted is not None and may(role(admitted.visitor.name), self.request.method or "", admitted.path)
+
+    def cut_off(self) -> None:
+        """Not a byte more goes either way: the browser must not take a part for the whole."""
+        log.info("%s %s: cut off, the role does not allow it any more", self.request.method, self.request.path)
+        self._gone = True
+        self.cut()
+        if self._target is not None:
+            self._target.close()
+        self._end()
 
     behind = "Jupyter"
     """What answers, for people."""
@@ -157,6 +179,7 @@ class Session(Guard):
                 self.refuse(Refused(502, f"{self.behind} closed the connection without an answer."))
 
     _answering: upstream.Exchange | None = None
+    _target: IOStream | None = None
     _gone = False
 
     async def _on_headers(self, line: ResponseStartLine, received: HTTPHeaders, bulk: bool) -> None:
@@ -180,7 +203,7 @@ class Session(Guard):
         if self._gone:
             raise StreamClosedError
         self._auto_finish = False
-        target = self.detach()
+        self._target = target = self.detach()
         target.set_close_callback(source.close)
         try:
             await upstream.pump(source, target, size)
@@ -206,6 +229,7 @@ class Session(Guard):
         for exchange in (self._exchange, self._answering):
             if exchange is not None:
                 exchange.close()
+        self.gateway.people.transfers.discard(self)
         if self._counted:
             self._counted = False
             self.gateway.ended()

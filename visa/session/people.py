@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -50,6 +50,14 @@ class Present(Protocol):
     def reconsider(self, visitor: Visitor) -> None: ...
 
 
+class Transfer(Protocol):
+    """A request whose body or answer is under way."""
+
+    def allowed(self, role: Callable[[str], Role]) -> bool: ...
+
+    def cut_off(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Here:
     """Somebody with a websocket open, once for each kind of session. ``way``: how a member came to be one."""
@@ -73,6 +81,7 @@ class People:
         self._word: Word | None = None
         self._heard = self._answered = 0.0
         self._present: dict[Present, None] = {}
+        self.transfers: set[Transfer] = set()
         self._owner_left: float | None = None
         self._owner_last: tuple[Here, ...] = ()
         self._owner_here = False
@@ -190,7 +199,10 @@ class People:
     # changes
 
     def settle(self) -> None:
-        """Hold what is true now: websockets are narrowed or closed, pages told; and look again when time changes it."""
+        """Hold what is true now, and look again when time changes it.
+
+        Websockets are narrowed or closed, transfers cut off, pages told.
+        """
         here = self.owner_here
         if here and not self._owner_here:
             self._were = frozenset()
@@ -200,6 +212,9 @@ class People:
         for one in list(self._present):
             visitor = one.visitor_here
             one.reconsider(visitor.in_role(self.role(visitor.name)))
+        for transfer in list(self.transfers):
+            if not transfer.allowed(self.role):
+                transfer.cut_off()
         word = self._word
         shown = (self.here(), here, word and (word.number, word.requests), self.known)
         if shown != self._shown:
