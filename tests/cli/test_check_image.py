@@ -7,7 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ GOOD = {
     "kernels": "python3", "kernel": "0.90",
 }  # fmt: skip
 BOTH = ("notebook", "desktop")
+VIDEO = {"selkies": "/bin/selkies", "video": "there"}
 
 
 def codes(**changed: str) -> list[str]:
@@ -91,7 +92,23 @@ def test_what_concerns_another_session_kind_is_not_said() -> None:
     facts = Facts.read("fact begin 1\nfact tini /bin/tini\nfact xvnc /bin/Xvnc\nfact xvnc-kind tigervnc\n")
     assert [f.code for f in findings(facts, ["desktop"], True) if f.level == "error"] == ["no-xsession"]
     assert [f.code for f in findings(facts, ["notebook"], True) if f.level == "error"] == ["no-jupyter"]
-    assert possible(facts, True) == {"notebook": False, "desktop": False}
+    assert possible(facts, True) == {"notebook": False, "desktop": False, "video": False}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, []),
+        ({"selkies": "", "video": ""}, ["no-selkies"]),
+        ({"video": ""}, ["no-video"]),
+        ({"desktop": "", "video": ""}, ["no-desktop"]),
+        ({"xvnc": "", "desktop": "", "video": ""}, ["no-xvnc", "no-desktop"]),
+    ],
+)
+def test_video_is_of_a_desktop(changed: dict[str, str], expected: list[str]) -> None:
+    text = "".join(f"fact {key} {value}\n" for key, value in {**GOOD, **VIDEO, **changed}.items())
+    assert [finding.code for finding in findings(Facts.read(text), ["video"], True)] == expected
+    assert possible(Facts.read(text), True)["video"] is (not expected)
 
 
 def test_a_read_only_failure_names_the_way_out() -> None:
@@ -211,14 +228,15 @@ def test_an_xvnc_that_is_none(images: Images, capsys: pytest.CaptureFixture[str]
     commands = "for name in Xvnc startxfce4; do printf '#!/bin/sh\\n' >/usr/bin/$name; chmod +x /usr/bin/$name; done"
     made = images.make("desktop", f"FROM {DEBIAN}\nRUN {commands}")
     code, answer = check(capsys, "--engine", "buildah", "--sessions", "desktop", made)
-    assert (code, answer["sessions"]) == (1, {"notebook": False, "desktop": False})
+    assert (code, answer["sessions"]) == (1, {"notebook": False, "desktop": False, "video": False})
     assert levels(answer)["other-xvnc"] == "error"
 
 
 @pytest.mark.cluster
-def test_visas_own_desktop_image(capsys: pytest.CaptureFixture[str]) -> None:
-    code, answer = check(capsys, "--engine", "buildah", "--sessions", "notebook,desktop", image("desktop"))
-    assert (code, answer["sessions"]) == (0, {"notebook": True, "desktop": True})
+@pytest.mark.parametrize(("name", "kinds"), [("desktop", BOTH), ("desktop-selkies", (*BOTH, "video"))])
+def test_visas_own_desktop_images(name: str, kinds: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, answer = check(capsys, "--engine", "buildah", "--sessions", ",".join(kinds), image(name))
+    assert (code, answer["sessions"]) == (0, {kind: kind in kinds for kind in (*BOTH, "video")})
     assert set(levels(answer)) <= {"not-read-only"}
 
 

@@ -11,7 +11,7 @@ from visa.cli.check_image import engines
 from visa.cli.check_image.findings import NO_SHELL, Finding, findings, possible
 from visa.cli.check_image.running import CannotRun, Facts, NoShell, Ran
 
-KINDS = ("notebook", "desktop")
+KINDS = ("notebook", "desktop", "video")
 
 
 def sessions(text: str) -> list[str]:
@@ -28,7 +28,7 @@ def sessions(text: str) -> list[str]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of this subcommand."""
     parser.add_argument("image", metavar="IMAGE", help="as registry.example.org/analysis:2026.1 or with @sha256:…")
-    what = "what the image is to offer: notebook (without this option), desktop, or both with a comma"
+    what = "what the image is to offer, with commas: notebook (without this option), desktop, video (by Selkies)"
     parser.add_argument("--sessions", type=sessions, default=["notebook"], metavar="KINDS", help=what)
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--engine", choices=engines.ENGINES, help="run it with this one; else with the first that works")

@@ -34,15 +34,18 @@ NO_SHELL = Finding("error", "no-shell", "there is no /bin/sh", "build on an imag
 
 def findings(facts: Facts, sessions: Sequence[str], read_only: bool) -> list[Finding]:
     """What is to be said about an image for the session kinds that it is to offer, errors first."""
-    found = [*_notebook(facts, read_only), *_desktop(facts), *_both(facts, read_only)]
-    wanted = [finding for finding in found if not finding.session or finding.session in sessions]
+    found = [*_notebook(facts, read_only), *_desktop(facts), *_video(facts), *_both(facts, read_only)]
+    # Video is of a desktop.
+    kinds = {*sessions, *(["desktop"] if "video" in sessions else [])}
+    wanted = [finding for finding in found if not finding.session or finding.session in kinds]
     return sorted(wanted, key=lambda finding: ORDER.index(finding.level))
 
 
 def possible(facts: Facts, read_only: bool) -> dict[str, bool]:
     """Each session kind and whether the image can offer it."""
-    notebook = not any(finding.level == "error" for finding in _notebook(facts, read_only))
-    return {"notebook": notebook, "desktop": not any(finding.level == "error" for finding in _desktop(facts))}
+    desktop = tuple(_desktop(facts))
+    kinds = {"notebook": _notebook(facts, read_only), "desktop": desktop, "video": (*desktop, *_video(facts))}
+    return {kind: all(finding.level != "error" for finding in found) for kind, found in kinds.items()}
 
 
 def _notebook(facts: Facts, read_only: bool) -> Iterator[Finding]:
@@ -135,6 +138,15 @@ def _desktop(facts: Facts) -> Iterator[Finding]:
     if not facts["python3"]:
         wrong = "there is no python3 on PATH: the desktop's page has no file transfer"
         yield Finding("advice", "no-file-transfer", wrong, "install Python 3.9 or later", "desktop")
+
+
+def _video(facts: Facts) -> Iterator[Finding]:
+    if not facts["selkies"]:
+        right = "install selkies (docs/operators/desktop.md), or leave out `desktop: selkies` in facility.yaml"
+        yield Finding("error", "no-selkies", "there is no selkies on PATH", right, "video")
+    elif facts["desktop"] == "there" and facts["video"] != "there":
+        right = "try it in the image: selkies --help"
+        yield Finding("error", "no-video", f"{facts['selkies']} does not start beside the desktop", right, "video")
 
 
 _ENDINGS = {

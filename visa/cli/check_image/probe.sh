@@ -13,6 +13,7 @@ fact xvnc "$(has Xvnc)"
 case "$(Xvnc -help 2>&1 </dev/null)" in *[Rr][Ff][Bb][Uu]nix[Pp]ath*) fact xvnc-kind tigervnc ;; esac
 session=$(sh "$VISA_RUN/desktop" session)
 fact xsession "$session"
+fact selkies "$(has selkies)"
 fact bus "$(has dbus-run-session)"
 fact python3 "$(has python3)"
 
@@ -51,7 +52,9 @@ fi
 
 # The desktop, as the launcher starts it: it has to be there after three seconds.
 if [ -n "$(has Xvnc)" ] && [ -n "$session" ]; then
-    VISA_DATA=/data setsid sh "$VISA_RUN/desktop" >"$VISA_RUN/desktop.log" 2>&1 </dev/null &
+    server=tigervnc
+    if [ -n "$(has selkies)" ]; then server=selkies; fi
+    VISA_DATA=/data VISA_DESKTOP_SERVER=$server setsid sh "$VISA_RUN/desktop" >"$VISA_RUN/desktop.log" 2>&1 </dev/null &
     desktop=$! seconds=0
     while [ "$seconds" -lt 20 ] && [ ! -e "$VISA_RUN/desktop-ended" ]; do
         sleep 1
@@ -63,6 +66,11 @@ if [ -n "$(has Xvnc)" ] && [ -n "$session" ]; then
         fact desktop-said "$(tail -n 1 "$VISA_RUN/desktop.log")"
     elif [ -S "$VISA_RUN/desktop.sock" ]; then
         fact desktop there
+        while [ "$server" = selkies ] && [ "$seconds" -lt 40 ] && [ ! -e "$VISA_RUN/selkies-ended" ]; do
+            if [ -S "$VISA_RUN/selkies.sock" ]; then fact video there && break; fi
+            sleep 1
+            seconds=$((seconds + 1))
+        done
     fi
     kill -TERM -"$desktop" 2>/dev/null
     wait "$desktop" 2>/dev/null
