@@ -161,7 +161,7 @@ def test_her_home_page_shows_it_in_a_browser_that_never_opened_it(
 def test_a_desktop_that_was_left_starts_again(desk: Desk) -> None:
     if folder := os.environ.get("VISA_SCREENSHOTS"):
         desk.page.screenshot(path=f"{folder}/desktop.png")
-    desk.type("openbox --exit\n")
+    assert desk.shell("(sleep 1; openbox --exit) >/dev/null 2>&1 & echo leaves", "leaving") == "leaves\n"
     expect(desk.page.get_by_text("logged out", exact=False).first).to_be_visible(timeout=20_000)
     desk.page.get_by_role("button", name="Start the desktop again").click()
     desk.opened()
