@@ -304,13 +304,11 @@ async def seen_by(desk: Desk, seconds: float) -> None:
     async with asyncio.timeout(seconds):
         while True:
             async with viewing(desk, begun=False) as marie:
-                closed = asyncio.create_task(marie.closed())
-                while not marie.pictures and not closed.done():
-                    await asyncio.sleep(0.05)
+                await marie.until(lambda marie=marie: marie.pictures or marie.reading.done(), "an answer")  # type: ignore[misc]
                 if marie.pictures:
-                    closed.cancel()
+                    await marie.sees()
                     return
-                assert closed.result() == 1013
+                assert marie.socket.close_code == 1013
             await asyncio.sleep(0.5)
 
 
