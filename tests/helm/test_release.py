@@ -65,8 +65,8 @@ class Release:
         ports = self.get("service", f"{RELEASE}-proxy-public")["spec"]["ports"]
         return f"http://127.0.0.1:{ports[0]['nodePort']}"
 
-    def client(self, token: str) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"token {token}"}, timeout=60)
+    def client(self, token: str, timeout: float = 60) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"token {token}"}, timeout=timeout)
 
 
 class Watcher(threading.Thread):
@@ -161,7 +161,8 @@ def test_a_rollback_keeps_what_runs(release: Release, token: str, instance: str)
 def test_a_killed_proxy_finds_its_routes_again(release: Release, token: str, instance: str) -> None:
     label = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=proxy"
     release.namespace.run("delete", "pod", "-l", label, "--grace-period=0", "--force")
-    with release.client(token) as client:
+    # A connection to a pod that is just gone hangs; who comes again gets the new one.
+    with release.client(token, 5) as client:
 
         def answers() -> bool:
             try:

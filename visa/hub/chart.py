@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError
 
 from visa.facility.units import parse_cpu
 from visa.hub import defaults
+from visa.hub.chp import PATIENCE
 
 FOLDER = Path("/etc/visa")
 STATE = Path("/var/lib/visa")
@@ -144,6 +145,7 @@ def _proxy(c: Any, values: Values, token: str) -> None:
     c.JupyterHub.proxy_class = "visa.hub.chp.VisaHTTPProxy"
     c.ConfigurableHTTPProxy.api_url = f"http://{values['release']}-proxy-api:{API_PORT}"
     c.ConfigurableHTTPProxy.auth_token = token
+    c.JupyterHubHTTPClient.session_options = {"timeout": PATIENCE}
 
 
 def _login(c: Any, values: Values, secret: Path) -> None:

@@ -2,18 +2,22 @@
 
 JupyterHub looks at the routes of a proxy that it did not start once in a minute. A proxy that was replaced would
 show everybody the hub's "not found" for that long. This looks every two seconds at one route, which costs nothing,
-and fills a proxy that does not know it.
+and fills a proxy that does not know it. A pod that is gone with its node says nothing, not even that it is gone:
+without `PATIENCE` a question to it would keep the next one waiting for five minutes.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from aiohttp import ClientError, ClientResponseError
+from aiohttp import ClientError, ClientResponseError, ClientTimeout
 from jupyterhub.proxy import ConfigurableHTTPProxy
 from jupyterhub.utils import fetch, url_path_join
 from tornado.ioloop import PeriodicCallback
 from traitlets import default
+
+PATIENCE = ClientTimeout(total=300, sock_connect=3, sock_read=10)
+"""Of the hub's own requests, in seconds; JupyterHub tries again what took longer. The total is aiohttp's."""
 
 
 class VisaHTTPProxy(ConfigurableHTTPProxy):  # type: ignore[misc]

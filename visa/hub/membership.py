@@ -77,7 +77,7 @@ async def logged_in(username: str, refused: str | None = None) -> None:
 
 
 def is_known(user: Any, model: Mapping[str, Any]) -> bool:
-    """Whether JupyterHub has all of ``model`` already: writing it again at every start costs ten milliseconds."""
+    """Whether JupyterHub has ``model`` but its auth_state already: writing it at each start costs ten milliseconds."""
     groups = sorted(group.name for group in user.groups)
     return (user.admin, user.user_info, groups) == (model["admin"], model["user_info"], model["groups"])
 

@@ -14,6 +14,7 @@ from tornado.iostream import IOStream, StreamClosedError
 from visa.instances.access import Role, may
 from visa.session import headers, pages, run, upstream
 from visa.session.guard import SAFE_METHODS, Admitted, Guard, Refused
+from visa.session.hub import Visitor
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class Session(Guard):
         stream = await self.reach(admitted)
         if self._gone:
             stream.close()
-            raise upstream.NotListening("nobody waits for an answer any more")
+            return
         exchange = upstream.Exchange(stream, self._on_headers, self._on_data, self._on_bulk)
         self.gateway.begun()
         self._counted = True
@@ -102,12 +103,17 @@ class Session(Guard):
             raise upstream.NotListening(str(error)) from error
         self._exchange = exchange
 
-    def allowed(self, role: Callable[[str], Role]) -> bool:
-        """Whether who asked may still do what is under way."""
-        admitted = self._admitted
-        return admitted is not None and may(role(admitted.visitor.name), self.request.method or "", admitted.path)
+    @property
+    def visitor_here(self) -> Visitor:
+        """Who asked, in her role as it was when she was admitted."""
+        return self._admitted.visitor if self._admitted else Visitor("", Role.NONE, {})
 
-    def cut_off(self) -> None:
+    def reconsider(self, visitor: Visitor) -> None:
+        """Go on, or cut off what her role does not allow any more."""
+        if self._admitted is None or not may(visitor.role, self.request.method or "", self._admitted.path):
+            self._cut_off()
+
+    def _cut_off(self) -> None:
         """Not a byte more goes either way: the browser must not take a part for the whole."""
         log.info("%s %s: cut off, the role does not allow it any more", self.request.method, self.request.path)
         self._gone = True

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -35,27 +35,23 @@ _REFUSED_AGAIN = 600.0
 _MOST_REFUSED = 50
 
 
-class Present(Protocol):
-    """An open websocket and who holds it."""
+class UnderWay(Protocol):
+    """What somebody's role allowed when it began, and who that is."""
 
     @property
     def visitor_here(self) -> Visitor: ...
+
+    def reconsider(self, visitor: Visitor) -> None: ...
+
+
+class Present(UnderWay, Protocol):
+    """An open websocket and who holds it."""
 
     @property
     def session_kind(self) -> str: ...
 
     @property
     def since(self) -> datetime: ...
-
-    def reconsider(self, visitor: Visitor) -> None: ...
-
-
-class Transfer(Protocol):
-    """A request whose body or answer is under way."""
-
-    def allowed(self, role: Callable[[str], Role]) -> bool: ...
-
-    def cut_off(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +77,8 @@ class People:
         self._word: Word | None = None
         self._heard = self._answered = 0.0
         self._present: dict[Present, None] = {}
-        self.transfers: set[Transfer] = set()
+        self.transfers: set[UnderWay] = set()
+        """Requests whose body or answer is under way."""
         self._owner_left: float | None = None
         self._owner_last: tuple[Here, ...] = ()
         self._owner_here = False
@@ -209,12 +206,9 @@ class People:
         elif self._owner_here and not here:
             self._were = frozenset(one.visitor_here.name for one in self._present)
         self._owner_here = here
-        for one in list(self._present):
+        for one in (*self._present, *self.transfers):
             visitor = one.visitor_here
             one.reconsider(visitor.in_role(self.role(visitor.name)))
-        for transfer in list(self.transfers):
-            if not transfer.allowed(self.role):
-                transfer.cut_off()
         word = self._word
         shown = (self.here(), here, word and (word.number, word.requests), self.known)
         if shown != self._shown:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import BindParameter, ColumnElement, bindparam, exists, or_, select
+from sqlalchemy import BindParameter, bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 
 from visa.instances.members import OWNER_AWAY
@@ -27,6 +27,33 @@ from visa.store.tables import AccessRequestRow, InstanceRow, MemberRow, VisitRow
 
 _OWNER_GONE = 2 * OWNER_AWAY
 """An owner who comes back within it may still answer: the portal's page is another one."""
+
+# Of `People.sweep`, made once: it runs at every start and stop too.
+_AT: BindParameter[datetime] = bindparam("at")
+_GONE: BindParameter[datetime] = bindparam("gone")
+_OWNERS = (VisitRow.instance_id == InstanceRow.id, VisitRow.username == InstanceRow.owner)
+_MEMBERS = (
+    select(MemberRow, InstanceRow)
+    .join(InstanceRow, InstanceRow.id == MemberRow.instance_id)
+    .where(MemberRow.until <= _AT)
+)
+_REQUESTS = (
+    select(AccessRequestRow, InstanceRow)
+    .join(InstanceRow, InstanceRow.id == AccessRequestRow.instance_id)
+    .where(AccessRequestRow.state == RequestState.PENDING.value)
+)
+_WAITING = _REQUESTS.where(AccessRequestRow.expires <= _AT)
+# The owner was there when it was asked or later, and is there no more.
+_LEFT = _REQUESTS.where(
+    exists().where(*_OWNERS, VisitRow.ended > AccessRequestRow.asked_at, VisitRow.ended <= _GONE),
+    ~exists().where(*_OWNERS, or_(VisitRow.ended.is_(None), VisitRow.ended > _GONE)),
+)
+_UNHEARD = (
+    select(VisitRow, InstanceRow)
+    .join(InstanceRow, InstanceRow.id == VisitRow.instance_id)
+    .where(VisitRow.ended.is_(None), VisitRow.seen <= bindparam("unheard"))
+)
+_ANYTHING = select(or_(*(query.exists() for query in (_MEMBERS, _WAITING, _LEFT, _UNHEARD))))
 
 
 class People:
@@ -67,34 +94,3 @@ def _sweep(session: Session, times: Mapping[str, datetime]) -> int:
     for visit, row in visits:
         ends.visit(session, row, visit, visit.seen)
     return ended + len(visits)
-
-
-def _left() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """The owner was there when it was asked or later, and is there no more."""
-    owners = (VisitRow.instance_id == InstanceRow.id, VisitRow.username == InstanceRow.owner)
-    gone: BindParameter[datetime] = bindparam("gone")
-    left = exists().where(*owners, VisitRow.ended > AccessRequestRow.asked_at, VisitRow.ended <= gone)
-    there = exists().where(*owners, or_(VisitRow.ended.is_(None), VisitRow.ended > gone))
-    return left, ~there
-
-
-# Of `People.sweep`, made once: it runs at every start and stop too.
-_AT: BindParameter[datetime] = bindparam("at")
-_MEMBERS = (
-    select(MemberRow, InstanceRow)
-    .join(InstanceRow, InstanceRow.id == MemberRow.instance_id)
-    .where(MemberRow.until <= _AT)
-)
-_REQUESTS = (
-    select(AccessRequestRow, InstanceRow)
-    .join(InstanceRow, InstanceRow.id == AccessRequestRow.instance_id)
-    .where(AccessRequestRow.state == RequestState.PENDING.value)
-)
-_WAITING = _REQUESTS.where(AccessRequestRow.expires <= _AT)
-_LEFT = _REQUESTS.where(*_left())
-_UNHEARD = (
-    select(VisitRow, InstanceRow)
-    .join(InstanceRow, InstanceRow.id == VisitRow.instance_id)
-    .where(VisitRow.ended.is_(None), VisitRow.seen <= bindparam("unheard"))
-)
-_ANYTHING = select(or_(*(query.exists() for query in (_MEMBERS, _WAITING, _LEFT, _UNHEARD))))

@@ -110,7 +110,7 @@ def test_a_value_stays_in_its_place_of_the_path(shell: Shell) -> None:
     assert err
 
 
-def test_no_address_and_no_token(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_address_and_no_token(shell: Shell) -> None:
     assert shell("me", who="")[0] == 2
     assert shell("me", url="ftp://x")[0] == 2
     code, _, err = shell("me", url="http://127.0.0.1:1")

@@ -25,6 +25,16 @@ from visa.store.tables import (
 
 ITSELF = "visa"
 """The actor of what nobody asked for."""
+_STAFF = [role.value for role in STAFF]
+_ONE: BindParameter[str] = bindparam("instance")
+_ANYBODY = select(
+    or_(
+        exists().where(MemberRow.instance_id == _ONE, MemberRow.role.in_(_STAFF)),
+        exists().where(AccessRequestRow.instance_id == _ONE, AccessRequestRow.state == "pending"),
+        exists().where(VisitRow.instance_id == _ONE, VisitRow.ended.is_(None)),
+        exists().where(HelpRow.instance_id == _ONE, HelpRow.closed_at.is_(None)),
+    )
+)
 
 
 def member(session: Session, row: InstanceRow, one: MemberRow, why: str, *, actor: str = ITSELF) -> None:
@@ -106,15 +116,3 @@ def _requests(session: Session, row: InstanceRow, why: str, at: datetime) -> Non
     waiting = (AccessRequestRow.instance_id == row.id, AccessRequestRow.state == "pending")
     for one in list(session.scalars(select(AccessRequestRow).where(*waiting))):
         request(session, row, one, why, at)
-
-
-_STAFF = [role.value for role in STAFF]
-_ONE: BindParameter[str] = bindparam("instance")
-_ANYBODY = select(
-    or_(
-        exists().where(MemberRow.instance_id == _ONE, MemberRow.role.in_(_STAFF)),
-        exists().where(AccessRequestRow.instance_id == _ONE, AccessRequestRow.state == "pending"),
-        exists().where(VisitRow.instance_id == _ONE, VisitRow.ended.is_(None)),
-        exists().where(HelpRow.instance_id == _ONE, HelpRow.closed_at.is_(None)),
-    )
-)

@@ -1,8 +1,8 @@
 """What Xfce writes into a new home at its first start becomes the image's: later first starts find it there.
 
-``python settle``, when the image is made: starts a session in a home of its own, and puts what xfconf keeps of it over
-/etc/xdg. xfwm4 alone would set seventy properties at a person's first start, and read its theme anew for several of
-them: a third of all the time that Xfce needs until it is seen.
+``python settle.py``, when the image is made: starts a session in a home of its own, and puts what xfconf keeps of it
+over /etc/xdg. xfwm4 alone would set seventy properties at a person's first start, and read its theme anew for several
+of them: a third of the processor time of Xfce's start.
 """
 
 import os
@@ -49,10 +49,10 @@ def merge(home: Path, system: Path) -> None:
 
 def begin(folder: Path) -> list[subprocess.Popen[bytes]]:
     """An X server and a session with ``folder`` as home and for all else that it writes."""
-    sessions = ["Xvnc", ":99", "-rfbport", "-1", "-rfbunixpath", str(folder / "rfb"), "-SecurityTypes", "None"]
+    server = ["Xvnc", ":99", "-rfbport", "-1", "-rfbunixpath", str(folder / "rfb"), "-SecurityTypes", "None"]
     own = {name: str(folder) for name in ("HOME", "TMPDIR", "XDG_RUNTIME_DIR")}
     environment = {"PATH": os.environ["PATH"], "DISPLAY": ":99", **own}
-    commands = (sessions, ["dbus-run-session", "--", "/opt/visa/desktop"])
+    commands = (server, ["dbus-run-session", "--", "/opt/visa/desktop"])
     return [subprocess.Popen(one, env=environment, start_new_session=True) for one in commands]
 
 
