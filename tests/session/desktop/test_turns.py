@@ -29,7 +29,7 @@ async def test_few_at_once_and_in_the_order_in_which_they_asked() -> None:
     turns, begun = Turns(), list[int]()
 
     async def take(number: int, seconds: float) -> None:
-        async with turns.turn():
+        async with turns.turn(False):
             begun.append(number)
             await asyncio.sleep(seconds)
 
@@ -42,11 +42,22 @@ async def test_few_at_once_and_in_the_order_in_which_they_asked() -> None:
     tasks[1].cancel()
 
 
+async def test_a_whole_picture_does_not_wait_for_those_who_wait_for_a_change() -> None:
+    turns = Turns()
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(AT_ONCE):
+            await stack.enter_async_context(turns.turn(False))
+        async with asyncio.timeout(5), turns.turn(True):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2), turns.turn(True):
+                    pass
+
+
 async def test_turns_are_not_closer_than_pictures() -> None:
     turns, loop = Turns(), asyncio.get_running_loop()
     begin = loop.time()
-    for _ in range(21):
-        async with turns.turn():
+    for number in range(21):
+        async with turns.turn(number % 2 == 0):
             pass
     assert loop.time() - begin >= 20 * BETWEEN
 
@@ -58,9 +69,11 @@ def test_her_requests_become_one_of_the_whole_desktop_and_none_is_pushed() -> No
     assert not viewer.wants()
     assert viewer.feed(MORE + MORE) == b""
     assert viewer.wants()
+    assert not viewer.wants_whole()
     assert viewer.asked() == struct.pack(">BBHHHH", 3, 1, 0, 0, 1280, 800)
     assert not viewer.wants()
     viewer.feed(struct.pack(">BBHHHH", 3, 0, 5, 5, 1, 1) + MORE)
+    assert viewer.wants_whole()
     assert viewer.asked() == struct.pack(">BBHHHH", 3, 0, 0, 0, 1280, 800), "who asked for all gets all"
 
 
@@ -123,6 +136,20 @@ async def test_a_change_comes_to_all_who_look_and_nobody_keeps_the_others_waitin
                 await viewer.send(MORE)
         for viewer in deaf:
             viewer.socket._conn.protocol.transport.abort()  # type: ignore[union-attr]
+
+
+async def test_on_a_still_desktop_who_comes_sees_it_and_so_does_who_asks_for_all_again(
+    seen: tuple[Desk, xvnc.Desktop],
+) -> None:
+    desk, _ = seen
+    async with watching(desk, AT_ONCE + 2) as looking:
+        for viewer in looking:
+            await viewer.send(MORE)  # nothing moves: the first two have a turn that does not end, the others none
+        async with asyncio.timeout(10), watching(desk, 1):
+            pass
+        for viewer in looking:
+            await viewer.send(WHOLE)
+            assert await asyncio.wait_for(viewer.update(), 10)
 
 
 async def test_who_may_act_does_not_wait_for_who_looks(seen: tuple[Desk, xvnc.Desktop]) -> None:

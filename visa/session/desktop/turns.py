@@ -14,18 +14,19 @@ BETWEEN = 1 / 120
 
 
 class Turns:
-    """In the order in which they asked."""
+    """In the order in which they asked. Who has no picture yet does not wait for those who wait for a change."""
 
     def __init__(self) -> None:
-        self._free = asyncio.Semaphore(AT_ONCE)
+        self._changes = asyncio.Semaphore(AT_ONCE)
+        self._whole = asyncio.Semaphore(1)
+        self._pace = asyncio.Lock()
         self._next = 0.0
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn; it ends with the block."""
-        async with self._free:
-            now = time.monotonic()
-            begin = max(now, self._next)
-            self._next = begin + BETWEEN
-            await asyncio.sleep(begin - now)
+    async def turn(self, whole: bool) -> AsyncIterator[None]:
+        """Wait for a turn; it ends with the block. ``whole``: for a whole picture, which Xvnc draws at once."""
+        async with self._whole if whole else self._changes:
+            async with self._pace:
+                await asyncio.sleep(self._next - time.monotonic())
+                self._next = time.monotonic() + BETWEEN
             yield

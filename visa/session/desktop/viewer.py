@@ -34,7 +34,8 @@ class Viewer(Seated):
         self._from_viewer: FromViewer | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._agreed = Agreed()
-        self._wanted, self._came, self._reading = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._wanted, self._wanted_whole = asyncio.Event(), asyncio.Event()
+        self._came, self._reading = asyncio.Event(), asyncio.Event()
 
     @property
     def measure(self) -> dict[str, float | None]:
@@ -104,7 +105,8 @@ class Viewer(Seated):
         self._from_viewer = FromViewer(may, agreed)
         self._tasks.append(asyncio.create_task(self._from_server(stream, FromServer(may, agreed))))
         if may.in_turn:
-            self._tasks.append(asyncio.create_task(self._ask_in_turn(stream, self._from_viewer)))
+            for whole in (False, True):
+                self._tasks.append(asyncio.create_task(self._ask_in_turn(stream, self._from_viewer, whole)))
         self.sit()
         await self._pass(self._from_viewer, beginning.rest)
 
@@ -113,22 +115,25 @@ class Viewer(Seated):
         if viewer.acted():
             self.gateway.activity.happened()
         if viewer.wants():
-            self._wanted.set()
+            (self._wanted_whole if viewer.wants_whole() else self._wanted).set()
         if passes and self._stream is not None:
             try:
                 await self._stream.write(passes)
             except StreamClosedError:
                 self.end(ENDED, "The desktop ended.")
 
-    async def _ask_in_turn(self, stream: IOStream, viewer: FromViewer) -> None:
+    async def _ask_in_turn(self, stream: IOStream, viewer: FromViewer, whole: bool) -> None:
         """A turn ends with the first bytes of her picture: by then Xvnc has drawn it."""
+        wanted = self._wanted_whole if whole else self._wanted
         while True:
-            await self._wanted.wait()
+            await wanted.wait()
             await self._reading.wait()
-            async with self.gateway.turns.turn():
+            async with self.gateway.turns.turn(whole):
                 if not self._reading.is_set():
                     continue  # her browser has not taken what came meanwhile, and nobody waits for that
-                self._wanted.clear()
+                wanted.clear()
+                if not viewer.wants():
+                    continue  # the whole picture was asked for in the turn of a change, or the other way round
                 self._came.clear()
                 try:
                     await stream.write(viewer.asked())

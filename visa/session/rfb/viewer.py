@@ -42,7 +42,7 @@ class FromViewer:
         self._buffer = bytearray()
         self._skip = 0
         self._acted = False
-        self._wants = self._wants_all = False
+        self._wants = self._wants_whole = False
 
     def feed(self, data: bytes) -> bytes:
         """What of it may reach the server. Raise `Violation`."""
@@ -112,17 +112,21 @@ class FromViewer:
         """Anybody's who looks; in turn, it is kept until it is hers."""
         if not self._allowed.in_turn:
             return message
-        self._wants, self._wants_all = True, self._wants_all or not message[1]
+        self._wants, self._wants_whole = True, self._wants_whole or not message[1]
         return b""
 
     def wants(self) -> bool:
         """Whether she asked for a picture and her turn has not come."""
         return self._wants
 
+    def wants_whole(self) -> bool:
+        """Whether that is a picture of all, not of what changed."""
+        return self._wants_whole
+
     def asked(self) -> bytes:
         """Her request, of the whole desktop: on a piece that never changes she would wait for ever."""
-        message = struct.pack(">BBHHHH", 3, not self._wants_all, 0, 0, *self._agreed.size)
-        self._wants = self._wants_all = False
+        message = struct.pack(">BBHHHH", 3, not self._wants_whole, 0, 0, *self._agreed.size)
+        self._wants = self._wants_whole = False
         return message
 
     def key(self, message: bytes) -> bytes:
