@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from tornado.iostream import IOStream, StreamClosedError
 
 from visa.session import run, upstream
 from visa.session.desktop.greeting import shake_hands
 from visa.session.desktop.seat import BEGINNING, ENDED, FORBIDDEN, KIND, LATER, Seated, allowed
+from visa.session.desktop.turns import Look
 from visa.session.rfb.handshake import WithViewer
 from visa.session.rfb.names import Agreed, Violation
 from visa.session.rfb.server import FromServer
-from visa.session.rfb.viewer import FromViewer
+from visa.session.rfb.viewer import ONE_PIXEL, FromViewer
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +36,8 @@ class Viewer(Seated):
         self._from_viewer: FromViewer | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._agreed = Agreed()
-        self._wanted, self._wanted_whole = asyncio.Event(), asyncio.Event()
-        self._came, self._reading = asyncio.Event(), asyncio.Event()
+        self._wanted, self._came, self._reading = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._look = Look()
 
     @property
     def measure(self) -> dict[str, float | None]:
@@ -105,8 +107,7 @@ class Viewer(Seated):
         self._from_viewer = FromViewer(may, agreed)
         self._tasks.append(asyncio.create_task(self._from_server(stream, FromServer(may, agreed))))
         if may.in_turn:
-            for whole in (False, True):
-                self._tasks.append(asyncio.create_task(self._ask_in_turn(stream, self._from_viewer, whole)))
+            self._tasks.append(asyncio.create_task(self._ask_in_turn(stream, self._from_viewer)))
         self.sit()
         await self._pass(self._from_viewer, beginning.rest)
 
@@ -115,31 +116,44 @@ class Viewer(Seated):
         if viewer.acted():
             self.gateway.activity.happened()
         if viewer.wants():
-            (self._wanted_whole if viewer.wants_whole() else self._wanted).set()
+            self._want(viewer)
         if passes and self._stream is not None:
             try:
                 await self._stream.write(passes)
             except StreamClosedError:
                 self.end(ENDED, "The desktop ended.")
 
-    async def _ask_in_turn(self, stream: IOStream, viewer: FromViewer, whole: bool) -> None:
-        """A turn ends with the first bytes of her picture: by then Xvnc has drawn it."""
-        wanted = self._wanted_whole if whole else self._wanted
+    def _want(self, viewer: FromViewer) -> None:
+        self._wanted.set()
+        if viewer.wants_whole():
+            # She may be on the lookout, or wait for a change: neither would bring it.
+            self._look.whole = True
+            self._came.set()
+            self.gateway.turns.tell()
+
+    async def _ask_in_turn(self, stream: IOStream, viewer: FromViewer) -> None:
         while True:
-            await wanted.wait()
+            await self._wanted.wait()
             await self._reading.wait()
-            async with self.gateway.turns.turn(whole):
+            async with self.gateway.turns.turn(self._look) as seconds:
                 if not self._reading.is_set():
                     continue  # her browser has not taken what came meanwhile, and nobody waits for that
-                wanted.clear()
-                if not viewer.wants():
-                    continue  # the whole picture was asked for in the turn of a change, or the other way round
+                self._wanted.clear()
                 self._came.clear()
+                self._look.whole, self._look.asked = False, time.monotonic()
                 try:
                     await stream.write(viewer.asked())
+                    await self._pictured(stream, seconds)
                 except StreamClosedError:
                     return  # `_from_server` says so
+
+    async def _pictured(self, stream: IOStream, seconds: float | None) -> None:
+        """Until the first bytes of her picture: by then Xvnc has drawn it."""
+        try:
+            async with asyncio.timeout(seconds):
                 await self._came.wait()
+        except TimeoutError:
+            await stream.write(ONE_PIXEL)
 
     async def _from_server(self, stream: IOStream, server: FromServer) -> None:
         try:
@@ -147,6 +161,7 @@ class Viewer(Seated):
                 self._reading.set()
                 data = server.feed(await stream.read_bytes(upstream.CHUNK, partial=True))
                 self._came.set()
+                self.gateway.turns.pictured(self._look)
                 self._reading.clear()
                 self._meter.passed(len(data), server.frames)
                 if data:

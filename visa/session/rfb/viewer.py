@@ -29,6 +29,8 @@ MOST_SCREENS = 16
 LARGEST_SIDE = 8192
 LARGEST_AREA = 2**25
 """Pixels; 8K is 33.2 million. Xvnc takes 4 bytes for each."""
+ONE_PIXEL = struct.pack(">BBHHHH", 3, 0, 0, 0, 1, 1)
+"""Ends a request that waits for a change: Xvnc draws this at once, and then forgets all that was asked for."""
 _FENCE_PAYLOAD = 64
 _SHIFTS = [0, 8, 16]
 _EXTENDED_POINTER = 0x80
