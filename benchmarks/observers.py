@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.observers [observers]``. A real hub, portal, gateway, Jupyter and Xvnc. The observers are raw
 websockets in a process of their own: each has the kernel's outputs and the desktop's picture, which moves, and reads
-all of it. Rounds without them and with them in turn. Prints one JSON object.
+all of it. Rounds without them and with them in turn: the owner's raw websockets, and her page in Chromium. Prints one
+JSON object.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import statistics
 import struct
 import sys
@@ -24,11 +26,15 @@ from typing import Any
 import aiohttp
 import httpx
 import psutil
+from playwright.async_api import Browser, async_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.desktop.seen import Seen
+from benchmarks.desktop.sides import Side
 from benchmarks.desktop.viewers import encodings, shake_hands
 from tests.services import facility
+from tests.services.browser import ARGUMENTS
 from tests.services.hub import RunningHub, started, until
 from tests.session import rig
 from tests.session.rfb import messages
@@ -194,6 +200,37 @@ class Owner:
         return took
 
 
+CENTRE = (150 / 1280, 150 / 800)
+"""Of the patch, as parts of the desktop; the page's bar has 44 pixels more."""
+
+
+@contextlib.asynccontextmanager
+async def browsing(base: str) -> AsyncIterator[tuple[Browser, Side]]:
+    """Chromium, and marie's desktop as she gets it after her login."""
+    async with async_playwright() as playwright:
+        program = shutil.which("chromium") or shutil.which("chromium-browser")
+        browser = await playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        page = await (await browser.new_context()).new_page()
+        await page.goto(f"{base}desktop/")
+        await page.fill("#username_input", "marie")
+        await page.fill("#password_input", "visa")
+        await page.click("#login_submit")
+        await page.wait_for_selector("#screen canvas", timeout=30_000)
+        cookies = await page.context.cookies()
+        await page.context.close()
+        yield browser, Side("visa", f"{base}desktop/", "", {}, psutil.Process(), [], list(cookies))
+        await browser.close()
+
+
+async def felt(browser: Browser, side: Side) -> list[float]:
+    """Milliseconds from her click to noVNC's drawing of what it changed."""
+    seen = await Seen.opened(browser, side)
+    await seen.resize(1280, 800)
+    took = await seen.clicks(TRIPS, CENTRE)
+    await seen.page.context.close()
+    return took
+
+
 async def _kernel(client: aiohttp.ClientSession, base: str) -> str:
     """Of a notebook in the home folder: members see kernels of files that they may see."""
     book = {"type": "notebook", "content": {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}}
@@ -248,7 +285,9 @@ async def measure(hub: RunningHub, base: str, count: int, tokens: dict[str, str]
     """All rounds."""
     figures: dict[str, list[float]] = {}
     memory, taken, lost = [], 0, 0
-    async with aiohttp.ClientSession(headers={"Authorization": f"token {tokens['marie']}"}) as client:
+    async with contextlib.AsyncExitStack() as stack:
+        session = aiohttp.ClientSession(headers={"Authorization": f"token {tokens['marie']}"})
+        client = await stack.enter_async_context(session)
         await _move(client, base)
         kernel = await _kernel(client, base)
         owner = Owner(client, base, kernel)
@@ -256,10 +295,13 @@ async def measure(hub: RunningHub, base: str, count: int, tokens: dict[str, str]
         async def round_(name: str) -> None:
             for what, values in (await owner.measure()).items():
                 figures.setdefault(f"{what}_{name}", []).extend(values)
+            figures.setdefault(f"felt_{name}", []).extend(await felt(browser, side))
             for what, address in (("portal", hub.portal), ("hub", f"{hub.url}/hub/api/users/marie")):
                 figures.setdefault(f"{what}_{name}", []).extend(await _asked(address, tokens["marie"]))
 
+        browser, side = await stack.enter_async_context(browsing(base))
         await owner.measure()
+        await felt(browser, side)
         for _ in range(ROUNDS):
             await round_("alone")
             memory.append(gateway_memory(hub))
@@ -274,7 +316,8 @@ async def measure(hub: RunningHub, base: str, count: int, tokens: dict[str, str]
         "median_ms": {name: round(value, 1) for name, value in median.items()},
         "p95_ms": {name: round(value, 1) for name, value in p95.items()},
         "ratios": {
-            what: round(median[f"{what}_watched"] / median[f"{what}_alone"], 2) for what in ("line", "click", "piece")
+            what: round(median[f"{what}_watched"] / median[f"{what}_alone"], 2)
+            for what in ("line", "click", "piece", "felt")
         },
         "gateway_MB": [round(one, 1) for one in memory],
         "observers_took_MB": round(taken / 1e6, 1),

@@ -15,12 +15,10 @@ from tests.services.browser import chromium
 
 REPOSITORY = Path(__file__).parents[1]
 
-settings.register_profile(
-    "visa",
-    deadline=None,
-    max_examples=100,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
-)
+# The same cases in every run. To look for new ones: `--hypothesis-profile=search`.
+_HEALTH = [HealthCheck.too_slow, HealthCheck.differing_executors]
+settings.register_profile("visa", deadline=None, max_examples=100, derandomize=True, suppress_health_check=_HEALTH)
+settings.register_profile("search", settings.get_profile("visa"), max_examples=1000, derandomize=False)
 settings.load_profile("visa")
 
 

@@ -36,10 +36,10 @@ WATCH = """(() => {
   });
 })()"""
 """Counts the bytes of websockets and the screen's frames in which noVNC drew."""
-_ARM = """() => {
+_ARM = """([x, y]) => {
   const seen = window.seenByTheBenchmark;
   const canvas = document.querySelector("#screen canvas");
-  const at = [canvas.width >> 1, canvas.height >> 1, 1, 1];
+  const at = [Math.floor(x * canvas.width), Math.floor(y * canvas.height), 1, 1];
   const colour = (context) => new Uint32Array(context.getImageData(...at).data.buffer)[0];
   const before = colour(canvas.getContext("2d"));
   let clicked = 0;
@@ -98,15 +98,15 @@ class Seen:
             window = [window[0] + width - got[0], window[1] + height - got[1]]
         raise SystemExit(f"{self.side.name}: the desktop does not take the size {width} by {height}, it has {got}")
 
-    async def clicks(self, count: int) -> list[float]:
-        """Milliseconds from a press to its picture, at times that keep no step with anything."""
+    async def clicks(self, count: int, at: tuple[float, float] = (0.5, 0.5)) -> list[float]:
+        """Milliseconds from a press to its picture, at times that keep no step with anything; ``at``: of the canvas."""
         taken = []
         box = await self.page.locator("#screen canvas").bounding_box()
         assert box is not None
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        x, y = box["x"] + at[0] * box["width"], box["y"] + at[1] * box["height"]
         await self.page.mouse.move(x, y)
         for _ in range(count):
-            await self.page.evaluate(_ARM)
+            await self.page.evaluate(_ARM, at)
             await asyncio.sleep(random.uniform(0.05, 0.12))
             await self.page.mouse.down()
             taken.append(float(await asyncio.wait_for(self.page.evaluate("seenByTheBenchmark.clicked"), 10)))

@@ -278,7 +278,8 @@ class FakeHub:
         self.sharing: dict[str, Any] = {"presence": "any"}
         self.requests: list[dict[str, Any]] = []
         self.told: list[dict[str, Any]] = []
-        self.held = 0
+        self.held = self.words = 0
+        self.deaf = False
         self.let_in("marie's", "marie")
 
     def let_in(self, token: str, name: str, **info: Any) -> None:
@@ -301,9 +302,10 @@ class FakeHub:
 
     async def _people(self, request: web.Request) -> web.Response:
         after, end = request.query.get("after"), time.monotonic() + 50
+        self.words += after is None
         self.held += 1
         try:
-            while not self.down and after == str(self.number) and time.monotonic() < end:
+            while not self.down and time.monotonic() < end and (after == str(self.number) or (after and self.deaf)):
                 await asyncio.sleep(0.02)
         finally:
             self.held -= 1

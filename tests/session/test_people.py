@@ -131,6 +131,37 @@ async def test_a_member_is_in_and_out_within_seconds(site: Site) -> None:
         await site.open("lise")
 
 
+async def test_who_joined_a_moment_ago_is_not_refused_before_the_gateway_heard_of_her(site: Site) -> None:
+    site.hub.deaf = True  # the question that is held open is not answered
+    site.hub.share("lise", "observer")
+    assert (await site.ask("lise"))[0] == 200
+    assert (await site.ask("pierre"))[0] == 403
+    site.hub.share("pierre", "observer")
+    async with site.open("pierre") as socket:
+        assert (await socket.receive(timeout=5)).data
+
+
+async def test_strangers_share_one_question_to_the_hub(site: Site) -> None:
+    await site.ask("grace")
+    asked = site.hub.words
+    answers = await asyncio.gather(*(site.ask("pierre") for _ in range(40)))
+    assert {status for status, _ in answers} == {403}
+    assert 1 <= site.hub.words - asked <= 3
+
+
+async def test_a_hub_that_says_nothing_keeps_a_stranger_two_seconds(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(after: int | None) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(module, "_PATIENCE", 0.3)
+    monkeypatch.setattr(site.gateway.people._hub, "people", silent)
+    began = time.monotonic()
+    assert (await site.ask("pierre"))[0] == 403
+    assert time.monotonic() - began < 2
+
+
 async def test_a_download_under_way_is_cut_off(site: Site, jupyter: rig.Jupyter) -> None:
     site.hub.share_as(folders=["home"])
     for name, size in (("large", 256 << 20), ("small", 6 << 20)):

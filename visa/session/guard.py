@@ -156,6 +156,8 @@ class Guard(web.RequestHandler):
         if by_cookie and (self.websocket or self.request.method not in SAFE_METHODS):
             self.check_origin_header()
         if visitor.role is Role.NONE:
+            visitor = visitor.in_role(await self.gateway.people.role_after_a_look(visitor.name))
+        if visitor.role is Role.NONE:
             raise self.stranger(visitor)
         if "Service-Worker" in self.request.headers:
             raise Refused(

@@ -32,6 +32,8 @@ _PAUSES = (0.25, 5.0)
 _AGAIN = 60.0
 _SETTLING = 0.3
 _REFUSED_AGAIN = 600.0
+_LOOKS = 0.25
+_PATIENCE = 2.0
 _MOST_REFUSED = 50
 
 
@@ -75,7 +77,8 @@ class People:
         self.number = 0
         self._hub = hub
         self._word: Word | None = None
-        self._heard = self._answered = 0.0
+        self._heard = self._answered = self._looked = 0.0
+        self._looking = asyncio.Lock()
         self._present: dict[Present, None] = {}
         self.transfers: set[UnderWay] = set()
         """Requests whose body or answer is under way."""
@@ -270,6 +273,26 @@ class People:
             self._word = read(answer, self.id)
         self._heard = self._answered = time.monotonic()
         self.settle()
+
+    async def role_after_a_look(self, username: str) -> Role:
+        """Of somebody who has none as far as is known: she may have joined a moment ago, so the hub is asked.
+
+        All who come before a question share its answer, and there are at most four a second.
+        """
+        came = time.monotonic()
+        async with self._looking:
+            if self._looked < came:
+                await asyncio.sleep(self._looked + _LOOKS - came)
+                self._looked = time.monotonic()
+                try:
+                    async with asyncio.timeout(_PATIENCE):
+                        answer = await self._hub.people(None)
+                    # `follow` may have a later one by now; a smaller number alone may also be a restored backup's.
+                    if answer and (self._word is None or read(answer, self.id).number > self._word.number):
+                        self._take(answer)
+                except (HubUnavailable, HubRefused, BadWord, TimeoutError) as error:
+                    log.warning("The hub does not say who may be here: %s", error)
+        return self.role(username)
 
     async def tell(self) -> None:
         """Until cancelled: tell the hub who is here, at every change and every minute."""

@@ -46,7 +46,7 @@ def read(answer: Mapping[str, Any], instance_id: str) -> Word:
             requests=tuple(_request(one) for one in _bounded(answer["requests"])),
             help=answer["help"] is True,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadWord(f"{type(error).__name__}: {error}") from None
 
 
