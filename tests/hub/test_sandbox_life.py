@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from visa.hub.admitted import StartFailed
 from visa.hub.sandbox import VisaSandboxSpawner, _supervisors
 from visa.hub.sandboxes import instance
 from visa.hub.sandboxes.endings import ending_of
+from visa.hub.sandboxes.instance import Start
 from visa.identifiers import DataRootId, ExperimentId
 from visa.instances.model import Mount, Resources
 from visa.processes import Process, all_pids, arguments
@@ -184,6 +186,40 @@ async def test_a_start_cancelled_before_its_supervisor_runs_leaves_nothing(place
         while tree(run) and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
         assert tree(run) == []
+
+
+def spawned(start: Start) -> subprocess.Popen[bytes]:
+    plan, opened = start._prepare()
+    return instance._spawn(start.site.run_folder(start.identifier).path, plan, opened)
+
+
+def test_a_supervisor_begins_with_its_signals_blocked(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python drops a KeyboardInterrupt that comes at some places of an import."""
+    program = place.folder / "says"
+    program.write_text("import signal; print(*sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, []))))")
+    monkeypatch.setattr(instance, "SUPERVISOR", program)
+    start = place.start(SLEEP)
+    process = spawned(start)
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.read() == b"2 15\n"
+    assert process.wait(10) == 0
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+    start.clear(start.site.run_folder(start.identifier))
+
+
+def test_a_stop_that_comes_at_once_starts_nothing(place: Place) -> None:
+    start = place.start(SLEEP)
+    process = spawned(start)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+    assert process.stdout is not None
+    process.stdout.close()
+    run = start.site.run_folder(start.identifier)
+    assert json.loads((run.path / "exit.json").read_text())["who"] == "stop"
+    assert not (run.path / "network.pid").exists()
+    assert tree(run.path) == []
+    start.clear(run)
 
 
 async def test_the_tether_ends_all_when_it_is_killed(place: Place) -> None:

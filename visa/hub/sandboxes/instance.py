@@ -295,6 +295,9 @@ def _spawn(run: Path, plan: dict[str, Any], opened: list[OpenFolder]) -> subproc
     with contextlib.ExitStack() as stack:
         stack.callback(folders.close, opened)
         output = stack.enter_context(open(run / "supervisor.log", "wb"))
+        # Python loses a signal that comes while it imports: it has them once the supervisor can take them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(SUPERVISOR), str(run)],
             stdin=subprocess.PIPE,

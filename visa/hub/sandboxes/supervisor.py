@@ -3,6 +3,7 @@
 Started as ``python -I -S supervisor.py RUN_FOLDER`` with the plan as JSON on standard input (it holds
 the gateway's token, so neither argv nor environment may carry it). Only the standard library, and no
 import of this project: it is small, and a hub that is upgraded while instances run does not touch it.
+SIGTERM and SIGINT are blocked for it at first.
 
 It writes one JSON line per event to standard output while somebody reads, and in the run folder
 ``instance.json`` at its start and ``exit.json`` at its end. SIGTERM ends the instance gently, SIGINT at once.
@@ -172,8 +173,9 @@ class Supervisor:
         self._write("instance.json", {"id": self.plan["id"], "pid": os.getpid(), "at": time.time()})
         problem = None
         try:
-            self._start_gateway()
-            self._start_environment()
+            for start in (self._start_gateway, self._start_environment):
+                if self.asked is None:
+                    start()
             while self.asked is None and self.environment.running() and self.gateway.running():
                 self._turn(None)
         except CannotStart as error:
@@ -265,6 +267,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, lambda *_: self._ask("stop", GENTLE_SECONDS))
         signal.signal(signal.SIGINT, lambda *_: self._ask("stop", 0.0))
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         wake, wake_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_in, warn_on_full_buffer=False)
         self._read(wake, lambda _data: None)
