@@ -41,12 +41,12 @@ from tests.session.rfb import messages
 
 ROUNDS = 4
 TRIPS = 40
-PACE = 0.1
 KINDS = os.environ.get("KINDS", "notebook desktop").split()
 """Which sessions the observers open."""
 PROGRAM = Path(__file__).with_name("desktop") / "program.py"
 HELLO, SHARED = b"RFB 003.008\n", b"\1\0"
 LARGEST = 2**26
+WHOLE, MORE = (struct.pack(">BBHHHH", 3, changed, 0, 0, 1280, 800) for changed in (0, 1))
 
 
 def _message(kind: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ async def _notebook(client: aiohttp.ClientSession, base: str, kernel: str) -> ai
 
 
 class Observer:
-    """Both sessions open, everything read, and the next picture asked for ten times a second."""
+    """Both sessions open, everything read, and the next picture asked for when one came, as noVNC does."""
 
     def __init__(self, client: aiohttp.ClientSession, base: str, kernel: str) -> None:
         self._client, self._base, self._kernel = client, base, kernel
@@ -84,20 +84,19 @@ class Observer:
         if "notebook" in KINDS:
             reading.append(self._read(await _notebook(self._client, self._base, self._kernel)))
         if "desktop" in KINDS:
-            desktop = await _desktop(self._client, self._base, 7, 1, 0)
-            reading += [self._read(desktop), self._ask(desktop)]
+            desktop = await _desktop(self._client, self._base, 7, 1, 0, -223)  # who cannot follow a resize is sent away
+            reading.append(self._read(desktop, MORE))
         self._open = True
         await asyncio.gather(*reading)
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse, answer: bytes = b"") -> None:
+        if answer:
+            await socket.send_bytes(WHOLE)
         async for message in socket:
             self.taken += len(message.data)
+            if answer:
+                await socket.send_bytes(answer)
         raise ConnectionError(f"an observer was sent away: {socket.close_code}")
-
-    async def _ask(self, desktop: aiohttp.ClientWebSocketResponse) -> None:
-        while True:
-            await desktop.send_bytes(struct.pack(">BBHHHH", 3, 1, 0, 0, 1280, 800))
-            await asyncio.sleep(PACE)
 
 
 async def observe(count: int, base: str, kernel: str, token: str) -> None:

@@ -19,7 +19,7 @@ from tests.session import rig
 from tests.session.desktop import xvnc
 from tests.session.rfb import messages as m
 from tests.session.test_viewer import WHOLE, Desk, Viewer, viewing
-from visa.session.desktop.turns import AT_MOST, BETWEEN, Look, Turns
+from visa.session.desktop.turns import AT_MOST, BETWEEN, LOOKOUT, Look, Turns
 from visa.session.rfb import names
 from visa.session.rfb.names import Agreed, Allowed
 from visa.session.rfb.viewer import FromViewer
@@ -146,6 +146,17 @@ async def test_a_lookout_who_leaves_is_followed_by_another() -> None:
         assert [one.sees for one in tasks] == [screen.state] * (left - 1)
     for task in tasks.values():
         task.cancel()
+
+
+async def test_who_looks_alone_has_more_pictures_than_all_others_together() -> None:
+    screen, turns = Screen(), Turns()
+    task = asyncio.create_task(Looker(screen, turns, 0, 1).run())
+    began = time.monotonic()
+    while screen.drawn < 30:
+        await asyncio.sleep(0.001)
+        screen.change()
+    assert 29 * LOOKOUT < time.monotonic() - began < 29 * BETWEEN
+    task.cancel()
 
 
 async def test_turns_are_not_closer_than_pictures() -> None:

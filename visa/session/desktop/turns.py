@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-BETWEEN = 1 / 120
-"""Seconds between two turns: one who looks alone has all the pictures that Xvnc makes, sixty have two a second each."""
+LOOKOUT, BETWEEN = 1 / 120, 1 / 40
+"""Seconds between two turns of the lookout's, and of the others': one who looks alone has all the pictures that Xvnc
+makes; of ten each has four a second, of sixty two in three seconds, and the owner feels little of it."""
 AT_MOST = 0.05
 """Seconds that somebody's turn lasts when Xvnc has nothing new for her."""
 
@@ -56,7 +57,7 @@ class Turns:
                 self._lookout = self._last = look
                 self._changed = max(self._changed, look.came)
                 try:
-                    await self._pace()
+                    await asyncio.sleep(look.asked + LOOKOUT - time.monotonic())
                     yield None
                 finally:
                     self._lookout = None
