@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -291,7 +292,9 @@ def test_what_kubernetes_refuses(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_interrupted_check_leaves_no_pod() -> None:
     command = [str(Path(sys.executable).parent / "visa"), "check-image", "--kubernetes", "--namespace"]
     with cluster.namespace("images-check", filled=False) as space:
-        process = subprocess.Popen([*command, space.name, image("notebook")])
+        # A shell's background job, as this test may be, passes on that SIGINT is ignored.
+        heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        process = subprocess.Popen([*command, space.name, image("notebook")], preexec_fn=heard)
         space.run("wait", "--for=create", "pod", "-l", "app.kubernetes.io/name=visa-check-image", "--timeout=20s")
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
