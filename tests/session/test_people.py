@@ -146,7 +146,7 @@ async def test_strangers_share_one_question_to_the_hub(site: Site) -> None:
     asked = site.hub.words
     answers = await asyncio.gather(*(site.ask("pierre") for _ in range(40)))
     assert {status for status, _ in answers} == {403}
-    assert 1 <= site.hub.words - asked <= 3
+    assert 1 <= site.hub.words - asked <= 8
 
 
 async def test_a_hub_that_says_nothing_keeps_a_stranger_two_seconds(

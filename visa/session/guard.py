@@ -155,7 +155,7 @@ class Guard(web.RequestHandler):
         visitor = await self.visitor(token)
         if by_cookie and (self.websocket or self.request.method not in SAFE_METHODS):
             self.check_origin_header()
-        if visitor.role is Role.NONE:
+        if visitor.role is Role.NONE and not self.gateway.people.is_member(visitor.name):
             visitor = visitor.in_role(await self.gateway.people.role_after_a_look(visitor.name))
         if visitor.role is Role.NONE:
             raise self.stranger(visitor)

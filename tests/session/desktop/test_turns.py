@@ -71,9 +71,9 @@ class Looker:
                 self.screen.ask(self, whole)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.came.wait(), seconds)
-            if not self.came.is_set():
-                self.screen.ask(self, True)
-                await self.came.wait()
+                if not self.came.is_set():
+                    self.screen.ask(self, True)
+                    await self.came.wait()
             await asyncio.sleep(self.hasty.uniform(0, self.slow))
 
 

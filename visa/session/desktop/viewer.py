@@ -125,7 +125,7 @@ class Viewer(Seated):
 
     def _want(self, viewer: FromViewer) -> None:
         self._wanted.set()
-        if viewer.wants_whole():
+        if viewer.wants_whole() and not self._look.whole:
             # She may be on the lookout, or wait for a change: neither would bring it.
             self._look.whole = True
             self._came.set()
@@ -149,11 +149,17 @@ class Viewer(Seated):
 
     async def _pictured(self, stream: IOStream, seconds: float | None) -> None:
         """Until the first bytes of her picture: by then Xvnc has drawn it."""
+        if not await self._comes(seconds):
+            await stream.write(ONE_PIXEL)
+            await self._comes(seconds)
+
+    async def _comes(self, seconds: float | None) -> bool:
         try:
             async with asyncio.timeout(seconds):
                 await self._came.wait()
         except TimeoutError:
-            await stream.write(ONE_PIXEL)
+            return False
+        return True
 
     async def _from_server(self, stream: IOStream, server: FromServer) -> None:
         try:
