@@ -20,6 +20,7 @@ SESSION = """#!/bin/sh
 grep SigIgn /proc/self/status >"$HOME/signals"
 echo "session on $DISPLAY" >"$HOME/began"
 while [ ! -e "$HOME/leave" ]; do sleep 0.05; done
+if [ -e "$HOME/last" ]; then . "$HOME/last"; fi
 """
 JUPYTER = """#!/bin/sh
 grep SigIgn /proc/self/status >"$HOME/jupyter-signals"
@@ -152,6 +153,14 @@ def test_a_killed_x_server_is_told_and_takes_its_session_along(desktop: Launched
     assert desktop.process.poll() is None
     sessions = subprocess.run(["pgrep", "-f", f"{desktop.place}/bin/openbox-session"], capture_output=True, text=True)
     assert sessions.stdout == ""
+
+
+def test_a_killed_x_server_is_told_though_its_session_says_first_that_it_ended(desktop: Launched) -> None:
+    (server,) = desktop.servers()
+    desktop.home("last").write_text(f"(sleep 0.2; kill -KILL {server}) &\n")
+    desktop.home("leave").touch()
+    assert desktop.word() == "killed"
+    assert not desktop.servers()
 
 
 def test_the_notebook_starts_when_it_is_asked_for_and_may_end(desktop: Launched) -> None:
