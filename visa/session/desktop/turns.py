@@ -32,6 +32,10 @@ class Look:
     came: float = -math.inf
     whole: bool = False
 
+    def sized(self) -> None:
+        """The desktop's size came: Xvnc draws nothing with it, and forgets what was asked for."""
+        self.asked = -math.inf
+
 
 class Turns:
     """Of one desktop.

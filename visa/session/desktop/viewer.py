@@ -165,7 +165,10 @@ class Viewer(Seated):
         try:
             while True:
                 self._reading.set()
+                sizes = server.sizes
                 data = server.feed(await stream.read_bytes(upstream.CHUNK, partial=True))
+                if server.sizes != sizes:
+                    self._look.sized()
                 self._came.set()
                 self.gateway.turns.pictured(self._look)
                 self._reading.clear()

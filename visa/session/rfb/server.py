@@ -62,7 +62,10 @@ class Short(Exception):
 
 
 class FromServer:
-    """The messages of a server to one viewer, from the end of the handshake on. ``frames``: updates with pictures."""
+    """The messages of a server to one viewer, from the end of the handshake on.
+
+    ``frames``: updates with pictures. ``sizes``: how often the desktop's size came.
+    """
 
     def __init__(self, allowed: Allowed, agreed: Agreed) -> None:
         self._allowed, self._agreed = allowed, agreed
@@ -73,7 +76,7 @@ class FromServer:
         self._rectangles = 0
         self._tiles: list[int] = []  # pixels of the hextiles to come, last first
         self._picture = False
-        self.frames = 0
+        self.frames = self.sizes = 0
 
     def feed(self, data: bytes) -> bytes:
         """What of it may reach the viewer: ``data`` itself, mostly. Raise `Violation`."""
@@ -194,7 +197,9 @@ class FromServer:
     def _counted(self, encoding: int) -> None:
         if encoding in PICTURES:
             self._picture = True
-        elif encoding in _CONFIRM:
+        elif encoding in (DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE):
+            self.sizes += 1
+        if encoding in _CONFIRM:
             self._agreed.confirmed.add(encoding)
         if encoding == LAST_RECT:
             self._rectangles = 0
