@@ -67,7 +67,7 @@ async def _notebook(client: aiohttp.ClientSession, base: str, kernel: str) -> ai
 
 
 class Observer:
-    """Both sessions open, everything read, and the next picture asked for when one came, as noVNC does."""
+    """Both sessions open, everything read, and the next picture asked for with each message that came."""
 
     def __init__(self, client: aiohttp.ClientSession, base: str, kernel: str) -> None:
         self._client, self._base, self._kernel = client, base, kernel
