@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
@@ -138,6 +138,23 @@ def odd(hub: RunningHub) -> Iterator[str]:
         session.execute(delete(InstanceRow).where(InstanceRow.id == identifier))
         session.execute(delete(PersonRow).where(PersonRow.username == "h" * 100))
         session.commit()
+
+
+def test_what_changed_between_a_page_and_its_stream_of_changes_is_shown(
+    hub: RunningHub, people: dict[str, Page], instance: str
+) -> None:
+    page, held = people["marie"], list[Route]()
+    page.route("**/changes", lambda route: held.append(route))
+    page.goto(f"{hub.portal}instances/{instance}")
+    page.wait_for_timeout(1000)
+    with hub.rest(hub.token("rosalind")) as rosalind, hub.rest(hub.token("marie")) as marie:
+        assert marie.post(f"instances/{instance}/members", json={"username": "rosalind", "role": "observer"}).is_success
+        assert held
+        expect(page.locator(".sharing").get_by_text("rosalind").first).to_be_hidden()
+        while held:
+            held.pop().continue_()
+        expect(page.locator(".sharing").get_by_text("rosalind").first).to_be_visible()
+        assert rosalind.delete(f"instances/{instance}/members/me").is_success
 
 
 def test_added_changed_and_removed_while_the_other_looks(

@@ -70,6 +70,12 @@ class Watcher:
         self._service, self._caller, self._heart = service, caller, heart
         self._listeners: set[Listener] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._begun = {"changed": asyncio.Event(), "people": asyncio.Event()}
+
+    async def begun(self) -> None:
+        """Until all was looked at once: what changes from then on is told."""
+        for event in self._begun.values():
+            await event.wait()
 
     def listen(self) -> Listener:
         """A new listener; raise `Problem` when too many tabs listen."""
@@ -97,6 +103,12 @@ class Watcher:
         for listener in self._listeners:
             listener.tell(news)
 
+    def _compare(self, news: str, before: object, seen: object) -> None:
+        begun = self._begun[news]
+        if seen != before and begun.is_set():
+            self._tell(news)
+        begun.set()
+
     async def _look(self) -> None:
         before: Any = None
         while True:
@@ -104,10 +116,10 @@ class Watcher:
                 found = await self._service.instances(self._caller)
             except Problem as problem:
                 log.info("not looking at %s: %s", self._caller.username, problem)
+                self._begun["changed"].set()
                 return
             seen = [(i.id, i.state, i.title, i.reason, i.notice) for i in found]
-            if before is not None and seen != before:
-                self._tell("changed")
+            self._compare("changed", before, seen)
             before = seen
             busy = any(i.state in ("starting", "stopping") for i in found)
             await asyncio.sleep(_BUSY if busy else _CALM)
@@ -133,16 +145,19 @@ class Watcher:
             except (Problem, DBAPIError) as error:
                 beat = None
                 log.info("not looking at people of %s: %s", self._caller.username, error)
+                self._begun["people"].set()
                 await asyncio.sleep(_CALM)
                 continue
-            if before is not None and seen != before:
-                self._tell("people")
+            self._compare("people", before, seen)
             before = seen
             await asyncio.sleep(_PEOPLE)
 
 
 class Changes(Guard):
-    """Server-sent events: ``changed``: one of her instances; ``people``: who is there, who asks, links."""
+    """Server-sent events: ``changed``: one of her instances; ``people``: who is there, who asks, links.
+
+    What changes after ``hello`` is told; a page reads all once more when that comes.
+    """
 
     async def get(self) -> None:
         """Until the page is closed."""
@@ -167,6 +182,7 @@ class Changes(Guard):
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
         try:
+            await watcher.begun()
             await self._send("hello")
             while not self._gone:
                 try:

@@ -3,7 +3,8 @@
 import { api, piece, prefix, tell } from "./api.js";
 import { on } from "./live.js";
 
-const shown = new WeakMap();
+// What the service wrote in each, also with the page itself.
+const shown = new WeakMap([...document.querySelectorAll("[data-piece]")].map((one) => [one, one.innerHTML.trim()]));
 const asked = new WeakMap();
 
 // Where the keyboard is, so that a new piece does not take it away.
@@ -25,12 +26,14 @@ export async function refresh(element) {
   }
   const mine = (asked.get(element) ?? 0) + 1;
   asked.set(element, mine);
-  const html = await piece(element.dataset.piece + (element.dataset.query ?? ""));
+  const fresh = document.createElement("template");
+  fresh.innerHTML = await piece(element.dataset.piece + (element.dataset.query ?? ""));
+  const html = fresh.innerHTML.trim();
   if (asked.get(element) !== mine || shown.get(element) === html) return;
   const key = focusKey(element);
   const held = element.contains(document.activeElement);
   shown.set(element, html);
-  element.innerHTML = html;
+  element.replaceChildren(fresh.content);
   const again = key && [...element.querySelectorAll("a, button, select, input")].find(key);
   if (held) (again ?? element).focus({ preventScroll: true });
   element.dispatchEvent(new CustomEvent("piece", { bubbles: true }));

@@ -6,6 +6,7 @@ const said = document.getElementById("said");
 const trouble = document.getElementById("trouble");
 const dialog = document.getElementById("confirm");
 let words = "";
+let shown = live.innerHTML.trim(); // as the service wrote it
 
 function filter() {
   const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
@@ -30,9 +31,13 @@ function focusKey() {
 
 async function update() {
   const before = new Map([...live.querySelectorAll(".card")].map((card) => [card.dataset.id, card.dataset.state]));
-  const html = await piece("cards");
+  const fresh = document.createElement("template");
+  fresh.innerHTML = await piece("cards");
+  const html = fresh.innerHTML.trim();
+  if (html === shown) return;
+  shown = html;
   const key = focusKey();
-  live.innerHTML = html;
+  live.replaceChildren(fresh.content);
   const find = document.getElementById("find");
   if (find) find.value = words;
   filter();

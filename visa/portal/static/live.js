@@ -22,7 +22,6 @@ document.addEventListener("visibilitychange", () => {
 
 async function watch() {
   let wait = 1000;
-  let away = false;
   for (;;) {
     await seen();
     ended = new AbortController();
@@ -32,12 +31,11 @@ async function watch() {
         (name) => {
           wait = 1000;
           events.dispatchEvent(new CustomEvent(name));
-          if (name === "hello" && away) {
-            // what happened meanwhile was not told
+          if (name === "hello") {
+            // what happened since the page was read, or while nobody looked, was not told
             events.dispatchEvent(new CustomEvent("changed"));
             events.dispatchEvent(new CustomEvent("people"));
           }
-          away = false;
         },
         ended.signal,
       );
@@ -47,7 +45,6 @@ async function watch() {
         return;
       }
     }
-    away = true;
     if (!document.hidden) await pause(wait);
     wait = Math.min(2 * wait, 15000);
   }
