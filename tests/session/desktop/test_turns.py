@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import signal
 import struct
+import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -19,31 +22,45 @@ from tests.session import rig
 from tests.session.desktop import xvnc
 from tests.session.rfb import messages as m
 from tests.session.test_viewer import WHOLE, Desk, Viewer, viewing
-from visa.session.desktop.turns import AT_MOST, BETWEEN, LOOKOUT, Look, Turns
+from visa.session.desktop.turns import AT_MOST, BETWEEN, LOOKOUT, REFINED, Look, Turns
 from visa.session.rfb import names
 from visa.session.rfb.names import Agreed, Allowed
 from visa.session.rfb.viewer import FromViewer
 
-MORE = struct.pack(">BBHHHH", 3, 1, 0, 0, 64, 64)
+WIDTH, HEIGHT = 1280, 800
+MORE, PIECE = (struct.pack(">BBHHHH", 3, 1, 0, 0, *size) for size in ((WIDTH, HEIGHT), (64, 64)))
+CORNER = 4 * (780 * WIDTH + 20)
+COLOURS = {"red": b"\0\0\xff", "green": b"\0\xff\0", "blue": b"\xff\0\0", "black": b"\0\0\0"}
+"""Of X11, as little-endian pixels."""
 
 
 class Screen:
-    """Draws as Xvnc does: at once for who is behind, else when something changes."""
+    """Draws as Xvnc does: at once for who is behind, else when something changes. What is drawn is rough at first."""
 
     def __init__(self) -> None:
-        self.state, self.drawn = 0, 0
+        self.state, self.asked = 0, 0
         self.waiting: dict[Looker, None] = {}
 
     def ask(self, one: Looker, whole: bool) -> None:
+        self.asked += 1
         self.waiting[one] = None
+        loop = asyncio.get_running_loop()
         if whole or one.sees < self.state:
-            asyncio.get_running_loop().call_later(one.hasty.uniform(0, 0.004), self.draw, one)
+            loop.call_later(one.hasty.uniform(0, 0.004), self.draw, one)
+        elif one.rough:
+            loop.call_at(max(loop.time(), one.drawn + REFINED / 2), self.draw, one)
 
     def draw(self, one: Looker) -> None:
-        if one in self.waiting:
-            del self.waiting[one]
-            self.drawn += 1
+        if self.waiting.pop(one, one) is None:
             one.take(self.state)
+
+    def end(self, one: Looker) -> None:
+        """By one pixel."""
+        if one.sees < self.state:
+            self.draw(one)
+        elif one in self.waiting:
+            del self.waiting[one]
+            one.came.set()
 
     def change(self) -> None:
         self.state += 1
@@ -56,10 +73,19 @@ class Looker:
 
     def __init__(self, screen: Screen, turns: Turns, slow: float, seed: int) -> None:
         self.screen, self.turns, self.slow, self.hasty = screen, turns, slow, random.Random(seed)
-        self.look, self.sees, self.came = Look(whole=True), -1, asyncio.Event()
+        self.look, self.came = Look(whole=True), asyncio.Event()
+        self.seen: list[int] = [-1]
+        self.rough, self.drawn = False, 0.0
+
+    @property
+    def sees(self) -> int:
+        return self.seen[-1]
 
     def take(self, state: int) -> None:
-        self.sees = state
+        self.rough = state != self.sees
+        self.seen.append(state)
+        self.drawn = asyncio.get_running_loop().time()
+        self.look.drawn()
         self.came.set()
         self.turns.pictured(self.look)
 
@@ -67,52 +93,68 @@ class Looker:
         while True:
             async with self.turns.turn(self.look) as seconds:
                 self.came.clear()
-                whole, self.look.whole, self.look.asked = self.look.whole, False, time.monotonic()
+                whole = self.look.whole
+                self.look.asks()
                 self.screen.ask(self, whole)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.came.wait(), seconds)
                 if not self.came.is_set():
-                    self.screen.ask(self, True)
-                    await self.came.wait()
+                    self.screen.end(self)
             await asyncio.sleep(self.hasty.uniform(0, self.slow))
+
+
+async def until(there: Callable[[], bool], what: str) -> None:
+    """However slow this machine is."""
+    end = time.monotonic() + 20
+    while not there():
+        assert time.monotonic() < end, what
+        await asyncio.sleep(0.005)
+
+
+async def still(screen: Screen) -> None:
+    """Nobody asks any more."""
+    asked = -1
+    while asked != screen.asked:
+        asked = screen.asked
+        await asyncio.sleep(2 * REFINED + AT_MOST)
+
+
+@contextlib.asynccontextmanager
+async def running(looking: list[Looker]) -> AsyncIterator[dict[Looker, asyncio.Task[None]]]:
+    tasks = {one: asyncio.create_task(one.run()) for one in looking}
+    yield tasks
+    for task in tasks.values():
+        task.cancel()
 
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("slow", [0, 0.02, 0.3])
-async def test_all_see_the_last_change_and_one_waits_for_the_next(slow: float, seed: int) -> None:
+async def test_all_see_the_last_change_as_it_is_and_one_waits_for_the_next(slow: float, seed: int) -> None:
     screen, turns, chance = Screen(), Turns(), random.Random(seed)
     looking = [Looker(screen, turns, slow if number % 2 else 0, seed + number) for number in range(8)]
-    tasks = [asyncio.create_task(one.run()) for one in looking]
-    for _ in range(30):
-        await asyncio.sleep(chance.choice([0, 0.001, 0.02, 0.1]))
-        screen.change()
-    await asyncio.sleep(2 * slow + 8 * (AT_MOST + BETWEEN) + 0.3)
-    assert {one.sees for one in looking} == {30}
-    assert len(screen.waiting) == 1, "the next change is drawn for one at once"
-    drawn = screen.drawn
-    await asyncio.sleep(0.3)
-    assert screen.drawn == drawn, "nothing moves, so nobody asks"
-    for task in tasks:
-        task.cancel()
+    async with running(looking), asyncio.timeout(60):
+        for _ in range(30):
+            await asyncio.sleep(chance.choice([0, 0.001, 0.02, 0.1]))
+            screen.change()
+        await until(lambda: {(one.sees, one.rough) for one in looking} == {(30, False)}, "all see it, none a rough one")
+        await still(screen)
+        assert len(screen.waiting) == 1, "the next change is drawn for one at once"
 
 
-async def test_a_change_is_drawn_once_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("visa.session.desktop.turns.AT_MOST", 5)  # a machine that pauses is no fault of theirs
+async def test_a_change_is_drawn_once_for_each_and_once_more_to_be_better() -> None:
     screen, turns = Screen(), Turns()
-    tasks = [asyncio.create_task(Looker(screen, turns, 0, number).run()) for number in range(8)]
-    await asyncio.sleep(0.5)
-    for _ in range(3):
-        drawn = screen.drawn
-        screen.change()
-        await asyncio.sleep(0.5)
-        assert screen.drawn == drawn + 8
-    for task in tasks:
-        task.cancel()
+    looking = [Looker(screen, turns, 0, number) for number in range(8)]
+    async with running(looking), asyncio.timeout(60):
+        for _ in range(3):
+            await still(screen)
+            screen.change()
+        await still(screen)
+    assert [one.seen[1:] for one in looking] == [[0, 0, 1, 1, 2, 2, 3, 3]] * 8
 
 
-async def seconds_of(turns: Turns, look: Look) -> float | None:
-    """Of a turn that is there within a moment; raise `TimeoutError`."""
-    async with asyncio.timeout(0.3), turns.turn(look) as seconds:
+async def seconds_of(turns: Turns, look: Look, wait: float = 20) -> float | None:
+    """Of a turn that is there within ``wait``; raise `TimeoutError`."""
+    async with asyncio.timeout(wait), turns.turn(look) as seconds:
         return seconds
 
 
@@ -123,7 +165,13 @@ async def test_who_may_have_missed_something_has_a_short_turn_while_another_is_o
         assert seconds is None, "nothing is known to have changed"
         assert await seconds_of(turns, early) == AT_MOST, "the other's picture is a later one"
         with pytest.raises(TimeoutError):
-            await seconds_of(turns, late)
+            await seconds_of(turns, late, 0.3)
+        late.drawn()
+        assert await seconds_of(turns, late) == AT_MOST, "there may be a better one by now"
+        assert time.monotonic() > late.better
+        late.asks()
+        with pytest.raises(TimeoutError):
+            await seconds_of(turns, late, 0.3 + REFINED)
     lookout = Look(now - 0.8, now - 0.7)
     async with turns.turn(lookout):
         turns.pictured(lookout)
@@ -133,30 +181,27 @@ async def test_who_may_have_missed_something_has_a_short_turn_while_another_is_o
 
 async def test_a_lookout_who_leaves_is_followed_by_another() -> None:
     screen, turns = Screen(), Turns()
-    looking = [Looker(screen, turns, 0, number) for number in range(4)]
-    tasks = {one: asyncio.create_task(one.run()) for one in looking}
-    for left in range(4, 1, -1):
-        await asyncio.sleep(0.4)
-        (lookout,) = screen.waiting
-        tasks.pop(lookout).cancel()
-        del screen.waiting[lookout]
-        await asyncio.sleep(0.2)
-        screen.change()
-        await asyncio.sleep(0.2)
-        assert [one.sees for one in tasks] == [screen.state] * (left - 1)
-    for task in tasks.values():
-        task.cancel()
+    async with running([Looker(screen, turns, 0, number) for number in range(4)]) as tasks:
+        for _ in range(3):
+            await still(screen)
+            (lookout,) = screen.waiting
+            tasks.pop(lookout).cancel()
+            del screen.waiting[lookout]
+            await until(lambda: len(screen.waiting) == 1, "another is on the lookout")
+            screen.change()
+            await until(lambda: {one.sees for one in tasks} == {screen.state}, "all who are left see it")
 
 
-async def test_who_looks_alone_has_more_pictures_than_all_others_together() -> None:
+async def test_who_looks_alone_does_not_wait_as_those_in_the_queue_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("visa.session.desktop.turns.BETWEEN", 60)
     screen, turns = Screen(), Turns()
-    task = asyncio.create_task(Looker(screen, turns, 0, 1).run())
-    began = time.monotonic()
-    while screen.drawn < 30:
-        await asyncio.sleep(0.001)
-        screen.change()
-    assert 29 * LOOKOUT < time.monotonic() - began < 29 * BETWEEN
-    task.cancel()
+    looker = Looker(screen, turns, 0, 1)
+    async with running([looker]):
+        began = time.monotonic()
+        while len(looker.seen) < 31:
+            await asyncio.sleep(0.001)
+            screen.change()
+        assert 29 * LOOKOUT < time.monotonic() - began < 60
 
 
 async def test_turns_are_not_closer_than_pictures() -> None:
@@ -173,12 +218,12 @@ def test_her_requests_become_one_of_the_whole_desktop_and_none_is_pushed() -> No
     viewer = FromViewer(Allowed(in_turn=True), agreed)
     assert viewer.feed(m.encodings(names.RAW, names.CONTINUOUS_UPDATES)) == m.encodings(names.RAW)
     assert not viewer.wants()
-    assert viewer.feed(MORE + MORE) == b""
+    assert viewer.feed(PIECE + PIECE) == b""
     assert viewer.wants()
     assert not viewer.wants_whole()
     assert viewer.asked() == struct.pack(">BBHHHH", 3, 1, 0, 0, 1280, 800)
     assert not viewer.wants()
-    viewer.feed(struct.pack(">BBHHHH", 3, 0, 5, 5, 1, 1) + MORE)
+    viewer.feed(struct.pack(">BBHHHH", 3, 0, 5, 5, 1, 1) + PIECE)
     assert viewer.wants_whole()
     assert viewer.asked() == struct.pack(">BBHHHH", 3, 0, 0, 0, 1280, 800), "who asked for all gets all"
 
@@ -208,23 +253,51 @@ async def _let_in(client: aiohttp.ClientSession, url: str) -> None:
     raise TimeoutError("oscar is not let in")
 
 
-async def picture(viewer: Viewer, message: bytes) -> None:
-    """Ask as noVNC does: again after each update. To who follows its size Xvnc first says that alone."""
-    await viewer.send(message)
-    while not any(header[4] == names.RAW for header, _ in await asyncio.wait_for(viewer.update(), 10)):
-        await viewer.send(MORE)
+class Picture:
+    """An observer's client that draws what comes and asks as noVNC does: again after each update."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self.viewer, self.pixels, self.drawn = viewer, bytearray(4 * WIDTH * HEIGHT), 0
+
+    async def take(self) -> None:
+        """One update, and the next is asked for."""
+        for (x, y, width, height, encoding), body in await self.viewer.update():
+            if encoding != names.RAW:
+                continue
+            self.drawn += width * height
+            for row in range(height):
+                at = 4 * ((y + row) * WIDTH + x)
+                self.pixels[at : at + 4 * width] = body[4 * row * width : 4 * (row + 1) * width]
+        await self.viewer.send(MORE)
+
+    async def whole(self) -> None:
+        """All of it, which was asked for just now."""
+        self.drawn = 0
+        async with asyncio.timeout(20):
+            while self.drawn < WIDTH * HEIGHT:
+                await self.take()
+
+    def shows(self, colour: str) -> bool:
+        """Where no window is."""
+        return self.pixels[CORNER : CORNER + 3] == COLOURS[colour]
+
+    async def until(self, colour: str) -> None:
+        """It does."""
+        async with asyncio.timeout(20):
+            while not self.shows(colour):
+                await self.take()
 
 
 @contextlib.asynccontextmanager
-async def watching(desk: Desk, count: int) -> AsyncIterator[list[Viewer]]:
-    """Observers who have their first picture."""
+async def watching(desk: Desk, count: int, *encodings: int) -> AsyncIterator[list[Picture]]:
+    """Observers who have their first picture, which the gateway has to get for them whatever else is going on."""
     async with contextlib.AsyncExitStack() as stack:
         found = []
         for _ in range(count):
             viewer = await stack.enter_async_context(viewing(desk, "oscar"))
-            await viewer.send(m.encodings(names.RAW, names.EXTENDED_DESKTOP_SIZE))
-            await picture(viewer, WHOLE)
-            found.append(viewer)
+            await viewer.send(m.encodings(names.RAW, names.EXTENDED_DESKTOP_SIZE, *encodings), WHOLE)
+            found.append(Picture(viewer))
+            await found[-1].whole()
         yield found
 
 
@@ -233,57 +306,103 @@ async def test_a_change_comes_to_all_who_look_and_nobody_keeps_the_others_waitin
 ) -> None:
     desk, desktop = seen
     async with watching(desk, 5) as looking, watching(desk, 2) as deaf, watching(desk, 2) as odd:
-        for viewer in deaf:
-            viewer.socket._conn.protocol.transport.pause_reading()  # type: ignore[union-attr]
-            await viewer.send(WHOLE)
-        for viewer in odd:  # a corner that never changes
-            await viewer.send(struct.pack(">BBHHHH", 3, 1, 1279, 799, 1, 1))
-        for viewer in looking:
-            await viewer.send(MORE)
-        for colour in ("red", "green", "blue", "black") * 3:
-            for viewer in deaf:
-                await viewer.send(WHOLE)
+        for one in deaf:
+            one.viewer.socket._conn.protocol.transport.pause_reading()  # type: ignore[union-attr]
+            await one.viewer.send(WHOLE)
+        for one in odd:  # a corner that never changes
+            await one.viewer.send(struct.pack(">BBHHHH", 3, 1, 1279, 799, 1, 1))
+        for colour in (*COLOURS, *COLOURS, *COLOURS):
+            for one in deaf:
+                await one.viewer.send(WHOLE)
             await asyncio.to_thread(desktop.ask, "xsetroot", "-solid", colour)
-            for viewer in looking:
-                assert await asyncio.wait_for(viewer.update(), 10)
-                await viewer.send(MORE)
-        for viewer in deaf:
-            viewer.socket._conn.protocol.transport.abort()  # type: ignore[union-attr]
+            for one in looking:
+                await one.until(colour)
+        for one in deaf:
+            one.viewer.socket._conn.protocol.transport.abort()  # type: ignore[union-attr]
+
+
+async def test_who_answers_no_fence_keeps_nobody_waiting(seen: tuple[Desk, xvnc.Desktop]) -> None:
+    """Nor is she sent one: Xvnc would hold her pictures back until it has the answer."""
+    desk, desktop = seen
+    async with watching(desk, 1, names.FENCE, names.CONTINUOUS_UPDATES) as silent, watching(desk, 2) as looking:
+        for colour in (*COLOURS, *COLOURS):
+            await asyncio.to_thread(desktop.ask, "xsetroot", "-solid", colour)
+            for one in (*looking, *silent):
+                await one.until(colour)
 
 
 async def test_on_a_still_desktop_who_comes_sees_it_and_so_does_who_asks_for_all_again(
     seen: tuple[Desk, xvnc.Desktop],
 ) -> None:
     desk, _ = seen
-    async with watching(desk, 4) as looking:
-        for viewer in looking:
-            await viewer.send(MORE)  # nothing moves: one is on the lookout, the others have no turn
-        async with asyncio.timeout(10), watching(desk, 1):
+    async with watching(desk, 4) as looking:  # nothing moves: one is on the lookout, the others have no turn
+        async with watching(desk, 1):
             pass
-        for viewer in looking:
-            await picture(viewer, WHOLE)
+        for one in looking:
+            await one.viewer.send(WHOLE)
+            await one.whole()
+
+
+async def test_who_asks_for_all_again_and_again_keeps_nobody_from_a_change(seen: tuple[Desk, xvnc.Desktop]) -> None:
+    desk, desktop = seen
+    async with watching(desk, 2) as looking, watching(desk, 2) as greedy:
+
+        async def devour(one: Picture) -> None:
+            await one.viewer.send(m.encodings(names.RAW))  # else Xvnc answers with the size alone, each time
+            while True:
+                await one.viewer.send(WHOLE)
+                await one.take()
+
+        tasks = [asyncio.create_task(devour(one)) for one in greedy]
+        for colour in COLOURS:
+            await asyncio.to_thread(desktop.ask, "xsetroot", "-solid", colour)
+            for one in looking:
+                await one.until(colour)
+            for one in greedy:
+                await until(partial(one.shows, colour), colour)
+        for task in tasks:
+            task.cancel()
 
 
 async def test_who_was_slow_sees_what_changed_though_nothing_moves_any_more(seen: tuple[Desk, xvnc.Desktop]) -> None:
     desk, desktop = seen
     async with watching(desk, 3) as looking, watching(desk, 1) as slow:
-        for viewer in looking:
-            await viewer.send(MORE)
         await asyncio.to_thread(desktop.ask, "xsetroot", "-solid", "red")
-        for viewer in looking:
-            assert await asyncio.wait_for(viewer.update(), 10)
-            await viewer.send(MORE)
-        await asyncio.sleep(0.5)
-        await picture(slow[0], MORE)
+        for one in looking:
+            await one.until("red")
+        await asyncio.sleep(1)
+        await slow[0].until("red")
 
 
 async def test_who_may_act_does_not_wait_for_who_looks(seen: tuple[Desk, xvnc.Desktop]) -> None:
     desk, desktop = seen
-    async with watching(desk, 3) as looking, viewing(desk) as marie:
-        for viewer in looking:
-            await viewer.send(MORE)  # nothing moves
-        await marie.send(m.encodings(names.RAW), WHOLE)
-        assert await asyncio.wait_for(marie.update(), 10)
-        await marie.send(MORE)
+    async with watching(desk, 3), viewing(desk) as viewer:
+        await viewer.send(m.encodings(names.RAW), WHOLE)
+        marie = Picture(viewer)
+        await marie.whole()
         await asyncio.to_thread(desktop.ask, "xsetroot", "-solid", "red")
-        assert await asyncio.wait_for(marie.update(), 10)
+        await marie.until("red")
+
+
+async def test_a_slow_x_server_loses_nobodys_picture(seen: tuple[Desk, xvnc.Desktop]) -> None:
+    """It is stopped for longer than a turn lasts, again and again, while all wait for what it has already."""
+    desk, desktop = seen
+    async with watching(desk, 4) as looking:
+        for colour in COLOURS:
+            await asyncio.to_thread(desktop.ask, "xsetroot", "-solid", colour)
+            slow = asyncio.create_task(_halting(desktop.server))
+            await asyncio.gather(*(one.until(colour) for one in looking))
+            slow.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await slow
+
+
+async def _halting(server: subprocess.Popen[bytes]) -> None:
+    try:
+        while True:
+            server.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(3 * AT_MOST)
+            server.send_signal(signal.SIGCONT)
+            await asyncio.sleep(0.002)
+    finally:
+        server.send_signal(signal.SIGCONT)

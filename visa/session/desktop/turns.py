@@ -1,36 +1,49 @@
 """Whose pictures are drawn next, of all who only look: Xvnc draws once for each, and the owner waits meanwhile.
 
 One of them is on the lookout: her request waits at Xvnc for a change. The others ask one after the other, and only when
-something may have changed since their last picture, so that a change is drawn for few at once. A request that Xvnc has
-nothing for is ended, or they would pile up there.
+something may have changed since their last picture, so that a change is drawn for few at once. A request of theirs that
+Xvnc has nothing for is ended, or they would pile up there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 LOOKOUT, BETWEEN = 1 / 120, 1 / 40
 """Seconds between two turns of the lookout's, and of the others': one who looks alone has all the pictures that Xvnc
 makes; of ten each has four a second, of sixty two in three seconds, and the owner feels little of it."""
 AT_MOST = 0.05
-"""Seconds that somebody's turn lasts when Xvnc has nothing new for her."""
+"""Seconds after which a request is ended for which Xvnc has nothing."""
+REFINED = 0.2
+"""Seconds after a picture in which TigerVNC begins to send better ones of those parts that it had made quickly."""
 
 
 @dataclass(eq=False)
 class Look:
     """How far one has seen: her last picture is from between ``asked`` and ``came``, in seconds of the monotonic clock.
 
-    ``whole``: she wants all of it, changed or not.
+    ``whole``: she wants all of it, changed or not. ``better``: from when on Xvnc may have a better one of the same.
     """
 
     asked: float = -math.inf
     came: float = -math.inf
     whole: bool = False
+    better: float = math.inf
+    _refines: bool = False
+
+    def asks(self) -> None:
+        """For what she has not seen of all, now."""
+        self.asked, self.whole = time.monotonic(), False
+        self._refines, self.better = self.better <= self.asked, math.inf
+
+    def drawn(self) -> None:
+        """Pixels came. Better ones come in pieces, each when it is asked for."""
+        self.better = time.monotonic() + (0 if self._refines else REFINED)
 
     def sized(self) -> None:
         """The desktop's size came: Xvnc draws nothing with it, and forgets what was asked for."""
@@ -52,7 +65,7 @@ class Turns:
         self._news = asyncio.Event()
         self._next = 0.0
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def turn(self, look: Look) -> AsyncIterator[float | None]:
         """Wait for one; it ends with the block. Yield how many seconds it may last; None: until something changes."""
         while True:
@@ -67,15 +80,19 @@ class Turns:
                     self._lookout = None
                     self.tell()
                 return
-            if behind:
+            if behind or look.better <= time.monotonic():
                 async with self._queue:
                     await self._pace()
                     yield AT_MOST
                 return
-            await self._news.wait()
+            await self._wait(look.better)
+
+    def on_the_lookout(self, look: Look) -> bool:
+        """Whether her request waits for a change."""
+        return look is self._lookout
 
     def pictured(self, look: Look) -> None:
-        """Something of a picture came for her; to who is on the lookout it comes because something changed."""
+        """A picture begins to come for her; to who is on the lookout it comes because something changed."""
         look.came = time.monotonic()
         if look is self._lookout:
             self._changed = look.came
@@ -85,6 +102,11 @@ class Turns:
         """Those who wait look again whether it is their turn."""
         self._news.set()
         self._news = asyncio.Event()
+
+    async def _wait(self, until: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if until == math.inf else until - time.monotonic()):
+                await self._news.wait()
 
     async def _pace(self) -> None:
         now = time.monotonic()

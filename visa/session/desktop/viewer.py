@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 from tornado.iostream import IOStream, StreamClosedError
 
@@ -19,10 +18,13 @@ from visa.session.desktop.seat import BEGINNING, ENDED, FORBIDDEN, KIND, LATER, 
 from visa.session.desktop.turns import Look
 from visa.session.rfb.handshake import WithViewer
 from visa.session.rfb.names import Agreed, Violation
-from visa.session.rfb.server import FromServer
+from visa.session.rfb.server import FromServer, Seen
 from visa.session.rfb.viewer import ONE_PIXEL, FromViewer
 
 log = logging.getLogger(__name__)
+
+_ENDING = 1.0
+"""Seconds in which Xvnc ends a request; it has an answer to this at once, so it is slow when it takes longer."""
 
 
 class Viewer(Seated):
@@ -37,7 +39,7 @@ class Viewer(Seated):
         self._patience: asyncio.TimerHandle | None = None
         self._agreed = Agreed()
         self._wanted, self._came, self._reading = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._look = Look()
+        self._look, self._sizes = Look(), 0
 
     @property
     def measure(self) -> dict[str, float | None]:
@@ -128,7 +130,8 @@ class Viewer(Seated):
         if viewer.wants_whole() and not self._look.whole:
             # She may be on the lookout, or wait for a change: neither would bring it.
             self._look.whole = True
-            self._came.set()
+            if self.gateway.turns.on_the_lookout(self._look):
+                self._came.set()
             self.gateway.turns.tell()
 
     async def _ask_in_turn(self, stream: IOStream, viewer: FromViewer) -> None:
@@ -138,22 +141,26 @@ class Viewer(Seated):
             async with self.gateway.turns.turn(self._look) as seconds:
                 if not self._reading.is_set():
                     continue  # her browser has not taken what came meanwhile, and nobody waits for that
-                self._wanted.clear()
-                self._came.clear()
-                self._look.whole, self._look.asked = False, time.monotonic()
                 try:
-                    await stream.write(viewer.asked())
-                    await self._pictured(stream, seconds)
+                    await self._pictured(stream, viewer, seconds)
                 except StreamClosedError:
                     return  # `_from_server` says so
 
-    async def _pictured(self, stream: IOStream, seconds: float | None) -> None:
-        """Until the first bytes of her picture: by then Xvnc has drawn it."""
-        if not await self._comes(seconds):
-            await stream.write(ONE_PIXEL)
-            await self._comes(seconds)
+    async def _pictured(self, stream: IOStream, viewer: FromViewer, seconds: float | None) -> None:
+        """Until the first bytes of her picture, or it is clear that there is none."""
+        self._wanted.clear()
+        if await self._brings(stream, viewer.asked(), seconds):
+            return
+        sizes = self._sizes
+        if await self._brings(stream, ONE_PIXEL, _ENDING) and self._sizes != sizes:
+            # What she asked for is forgotten, and Xvnc may have had it by then.
+            await self._brings(stream, viewer.asked(), _ENDING)
 
-    async def _comes(self, seconds: float | None) -> bool:
+    async def _brings(self, stream: IOStream, request: bytes, seconds: float | None) -> bool:
+        self._came.clear()
+        if request is not ONE_PIXEL:
+            self._look.asks()
+        await stream.write(request)
         try:
             async with asyncio.timeout(seconds):
                 await self._came.wait()
@@ -165,12 +172,9 @@ class Viewer(Seated):
         try:
             while True:
                 self._reading.set()
-                sizes = server.sizes
+                before = server.seen
                 data = server.feed(await stream.read_bytes(upstream.CHUNK, partial=True))
-                if server.sizes != sizes:
-                    self._look.sized()
-                self._came.set()
-                self.gateway.turns.pictured(self._look)
+                self._saw(before, server.seen)
                 self._reading.clear()
                 self._meter.passed(len(data), server.frames)
                 if data:
@@ -182,8 +186,19 @@ class Viewer(Seated):
             log.warning("A viewer's connection to the desktop is ended: %s", error)
             self.end(ENDED, str(error))
 
+    def _saw(self, before: Seen, now: Seen) -> None:
+        self._sizes = now.sizes
+        if now.sizes != before.sizes:
+            self._look.sized()
+        if now.pixels - before.pixels > 1:  # not what ended a request
+            self._look.drawn()
+        if now.updates != before.updates:
+            self._came.set()
+            self.gateway.turns.pictured(self._look)
+
     def close_upstream(self, code: int | None, reason: str | None) -> None:
-        """The X server forgets this viewer."""
+        """The X server forgets this viewer, and nobody waits for her turn to end."""
+        self._came.set()
         if self._stream is not None:
             self._stream.close()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from visa.session.rfb import clipboard, tight
 from visa.session.rfb.names import (
@@ -57,6 +58,15 @@ _LENGTH = struct.Struct(">I").unpack_from
 _RECTANGLE = struct.Struct(">HHHHi").unpack_from
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came until now: updates that began, pixels in them, and how often the desktop's size."""
+
+    updates: int = 0
+    pixels: int = 0
+    sizes: int = 0
+
+
 class Short(Exception):
     """The first bytes are not all here yet."""
 
@@ -64,7 +74,7 @@ class Short(Exception):
 class FromServer:
     """The messages of a server to one viewer, from the end of the handshake on.
 
-    ``frames``: updates with pictures. ``sizes``: how often the desktop's size came.
+    ``frames``: updates with pictures that came to their end.
     """
 
     def __init__(self, allowed: Allowed, agreed: Agreed) -> None:
@@ -76,7 +86,13 @@ class FromServer:
         self._rectangles = 0
         self._tiles: list[int] = []  # pixels of the hextiles to come, last first
         self._picture = False
-        self.frames = self.sizes = 0
+        self.frames = 0
+        self._updates = self._pixels = self._sizes = 0
+
+    @property
+    def seen(self) -> Seen:
+        """Until now."""
+        return Seen(self._updates, self._pixels, self._sizes)
 
     def feed(self, data: bytes) -> bytes:
         """What of it may reach the viewer: ``data`` itself, mostly. Raise `Violation`."""
@@ -162,6 +178,7 @@ class FromServer:
         if kind == UPDATE:
             self._rectangles = data[at + 2] << 8 | data[at + 3]
             self._picture = False
+            self._updates += 1
             return 4
         if kind == COLOURS:
             return 6 + 6 * int.from_bytes(_exactly(data, at + 4, 2), "big")
@@ -191,14 +208,15 @@ class FromServer:
             size = measure(data, at + 12, width, height)
         else:
             raise Violation(f"The desktop uses the encoding {encoding}, which it was not asked for.")
-        self._counted(encoding)
+        self._counted(encoding, width * height)
         return 12 + size
 
-    def _counted(self, encoding: int) -> None:
+    def _counted(self, encoding: int, pixels: int) -> None:
         if encoding in PICTURES:
             self._picture = True
+            self._pixels += pixels
         elif encoding in (DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE):
-            self.sizes += 1
+            self._sizes += 1
         if encoding in _CONFIRM:
             self._agreed.confirmed.add(encoding)
         if encoding == LAST_RECT:

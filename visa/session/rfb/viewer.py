@@ -30,7 +30,9 @@ LARGEST_SIDE = 8192
 LARGEST_AREA = 2**25
 """Pixels; 8K is 33.2 million. Xvnc takes 4 bytes for each."""
 ONE_PIXEL = struct.pack(">BBHHHH", 3, 0, 0, 0, 1, 1)
-"""Ends a request that waits for a change: Xvnc draws this at once, and then forgets all that was asked for."""
+"""Ends a request that waits for a change: Xvnc has an answer to this, and then forgets all that was asked for. The
+answer is that pixel, together with what changed; or, to who follows its size, the size alone, and the pixel with the
+next answer."""
 _FENCE_PAYLOAD = 64
 _SHIFTS = [0, 8, 16]
 _EXTENDED_POINTER = 0x80
@@ -98,8 +100,9 @@ class FromViewer:
         taken = [encoding for encoding in asked if encoding in UNDERSTOOD]
         if EXTENDED_CLIPBOARD in taken and not (self._allowed.paste or self._allowed.copy):
             taken.remove(EXTENDED_CLIPBOARD)
-        if CONTINUOUS_UPDATES in taken and self._allowed.in_turn:
-            taken.remove(CONTINUOUS_UPDATES)
+        if self._allowed.in_turn:
+            # Xvnc would push pictures, and keep them from who does not answer its fences.
+            taken = [encoding for encoding in taken if encoding not in (CONTINUOUS_UPDATES, FENCE)]
         self._agreed.announced = frozenset(taken)
         return struct.pack(f">BxH{len(taken)}i", 2, len(taken), *taken)
 
