@@ -279,7 +279,7 @@ class FakeHub:
         self.requests: list[dict[str, Any]] = []
         self.told: list[dict[str, Any]] = []
         self.held = self.words = 0
-        self.deaf = False
+        self.deaf = self.silent = False
         self.let_in("marie's", "marie")
 
     def let_in(self, token: str, name: str, **info: Any) -> None:
@@ -305,7 +305,12 @@ class FakeHub:
         self.words += after is None
         self.held += 1
         try:
-            while not self.down and time.monotonic() < end and (after == str(self.number) or (after and self.deaf)):
+            while (
+                not self.down
+                and request.transport is not None  # who asked is still there
+                and time.monotonic() < end
+                and (self.silent or after == str(self.number) or (after and self.deaf))
+            ):
                 await asyncio.sleep(0.02)
         finally:
             self.held -= 1

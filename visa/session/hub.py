@@ -186,12 +186,12 @@ class Hub:
         """Tell the hub something about this gateway; raise `HubUnavailable` or `HubRefused`."""
         return await self._own("POST", "", body=json.dumps(body)) or {}
 
-    async def people(self, after: int | None) -> dict[str, Any] | None:
-        """The hub's word on who may be here, held until it is another one than number ``after``.
+    async def people(self, after: int | None, seconds: float = _HELD) -> dict[str, Any] | None:
+        """The hub's word on who may be here, held until it is another one than number ``after``, for ``seconds``.
 
         None: it is not. Raise `HubUnavailable` (`HubLost` when it ended while it held the question) or `HubRefused`.
         """
-        return await self._own("GET", "/people" if after is None else f"/people?after={after}", seconds=_HELD)
+        return await self._own("GET", "/people" if after is None else f"/people?after={after}", seconds=seconds)
 
     async def here(self, body: dict[str, Any]) -> None:
         """Tell the hub who is here; raise `HubUnavailable` or `HubRefused`."""

@@ -255,7 +255,8 @@ class People:
         pause = _PAUSES[0]
         while True:
             try:
-                self._take(await self._hub.people(self._word.number if self._word else None))
+                word = self._word
+                self._take(await self._hub.people(word.number if word else None), word)
                 pause = _PAUSES[0]
                 continue
             except HubLost:
@@ -268,9 +269,14 @@ class People:
             await asyncio.sleep(pause * random.uniform(0.7, 1.3))
             pause = min(2 * pause, _PAUSES[1])
 
-    def _take(self, answer: dict[str, Any] | None) -> None:
-        if answer is not None:
-            self._word = read(answer, self.id)
+    def _take(self, answer: dict[str, Any] | None, before: Word | None) -> None:
+        """``before``: the word when the question was asked. A later one that came since is not replaced.
+
+        A smaller number alone does not show that: it may be a restored backup's.
+        """
+        word = self._word if answer is None else read(answer, self.id)
+        if self._word is before or self._word is None or (word and word.number >= self._word.number):
+            self._word = word
         self._heard = self._answered = time.monotonic()
         self.settle()
 
@@ -284,13 +290,10 @@ class People:
             if self._looked < came:
                 await asyncio.sleep(self._looked + _LOOKS - came)
                 self._looked = time.monotonic()
+                word = self._word
                 try:
-                    async with asyncio.timeout(_PATIENCE):
-                        answer = await self._hub.people(None)
-                    # `follow` may have a later one by now; a smaller number alone may also be a restored backup's.
-                    if answer and (self._word is None or read(answer, self.id).number > self._word.number):
-                        self._take(answer)
-                except (HubUnavailable, HubRefused, BadWord, TimeoutError) as error:
+                    self._take(await self._hub.people(None, _PATIENCE), word)
+                except (HubUnavailable, HubRefused, BadWord) as error:
                     log.warning("The hub does not say who may be here: %s", error)
         return self.role(username)
 

@@ -19,7 +19,7 @@ from visa.session.watched import Watched
 log = logging.getLogger(__name__)
 
 MOST = 64
-"""Viewers of one desktop."""
+"""Viewers of one desktop; of the owner's own there may be as many besides, so that nobody keeps her out."""
 BEGINNING = 20.0
 """Seconds for a beginning on either side."""
 ENDED, AGAIN, LATER, FORBIDDEN, KIND = 1011, 1012, 1013, 1008, 1003
@@ -68,9 +68,14 @@ class Seated(Watched):
         """How well the pictures reach her."""
         return self._meter.measure
 
+    @property
+    def _owns(self) -> bool:
+        return self._visitor is not None and self._visitor.name == self.gateway.settings.owner
+
     def full(self) -> bool:
         """Whether there is no seat left; she is then told so."""
-        if sum(isinstance(one, Seated) for one in self.gateway.sockets) < MOST:
+        hers = self._owns
+        if sum(isinstance(one, Seated) and one._owns == hers for one in self.gateway.sockets) < MOST:
             return False
         self.end(LATER, "Too many people look at this desktop.")
         return True
