@@ -32,21 +32,20 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.desktop.seen import Seen
 from benchmarks.desktop.sides import Side
-from benchmarks.desktop.viewers import encodings, shake_hands
+from benchmarks.desktop.viewers import ENCODINGS, encodings, request, shake_hands
 from tests.services import facility
 from tests.services.browser import ARGUMENTS
 from tests.services.hub import RunningHub, started, until
 from tests.session import rig
-from tests.session.rfb import messages
+from visa.session.rfb.names import Agreed, Allowed
+from visa.session.rfb.server import FromServer
 
 ROUNDS = 4
 TRIPS = 40
 KINDS = os.environ.get("KINDS", "notebook desktop").split()
 """Which sessions the observers open."""
 PROGRAM = Path(__file__).with_name("desktop") / "program.py"
-HELLO, SHARED = b"RFB 003.008\n", b"\1\0"
 LARGEST = 2**26
-WHOLE, MORE = (struct.pack(">BBHHHH", 3, changed, 0, 0, 1280, 800) for changed in (0, 1))
 
 
 def _message(kind: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -55,11 +54,8 @@ def _message(kind: str, content: dict[str, Any]) -> dict[str, Any]:
     return {**parts, "channel": "shell", "buffers": []}
 
 
-async def _desktop(client: aiohttp.ClientSession, base: str, *encodings: int) -> aiohttp.ClientWebSocketResponse:
-    socket = await client.ws_connect(f"{base}desktop/websocket", max_msg_size=LARGEST)
-    for part in (HELLO, SHARED, messages.PIXELS + messages.encodings(*encodings)):
-        await socket.send_bytes(part)
-    return socket
+async def _desktop(client: aiohttp.ClientSession, base: str) -> aiohttp.ClientWebSocketResponse:
+    return await client.ws_connect(f"{base}desktop/websocket", max_msg_size=LARGEST)
 
 
 async def _notebook(client: aiohttp.ClientSession, base: str, kernel: str) -> aiohttp.ClientWebSocketResponse:
@@ -67,7 +63,7 @@ async def _notebook(client: aiohttp.ClientSession, base: str, kernel: str) -> ai
 
 
 class Observer:
-    """Both sessions open, everything read, and the next picture asked for with each message that came."""
+    """Both sessions open, everything read, and the next picture asked for with each that came, as noVNC does."""
 
     def __init__(self, client: aiohttp.ClientSession, base: str, kernel: str) -> None:
         self._client, self._base, self._kernel = client, base, kernel
@@ -84,18 +80,25 @@ class Observer:
         if "notebook" in KINDS:
             reading.append(self._read(await _notebook(self._client, self._base, self._kernel)))
         if "desktop" in KINDS:
-            desktop = await _desktop(self._client, self._base, 7, 1, 0, -223)  # who cannot follow a resize is sent away
-            reading.append(self._read(desktop, MORE))
+            reading.append(self._see(await _desktop(self._client, self._base)))
         self._open = True
         await asyncio.gather(*reading)
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse, answer: bytes = b"") -> None:
-        if answer:
-            await socket.send_bytes(WHOLE)
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
             self.taken += len(message.data)
-            if answer:
-                await socket.send_bytes(answer)
+        raise ConnectionError(f"an observer was sent away: {socket.close_code}")
+
+    async def _see(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        await shake_hands(socket)
+        await socket.send_bytes(encodings(*ENCODINGS) + request(False))
+        server, updates = FromServer(Allowed(), Agreed()), 0
+        async for message in socket:
+            self.taken += len(message.data)
+            server.feed(message.data)
+            if server.seen.updates != updates:
+                updates = server.seen.updates
+                await socket.send_bytes(request())
         raise ConnectionError(f"an observer was sent away: {socket.close_code}")
 
 
@@ -187,7 +190,7 @@ class Owner:
         took: dict[str, list[float]] = {"line": [], "click": [], "piece": []}
         async with (
             _closing(await _notebook(self._client, self._base, self._kernel)) as notebook,
-            _closing(await self._client.ws_connect(f"{self._base}desktop/websocket", max_msg_size=LARGEST)) as socket,
+            _closing(await _desktop(self._client, self._base)) as socket,
         ):
             await shake_hands(socket)
             await socket.send_bytes(encodings(0))
