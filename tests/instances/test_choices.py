@@ -12,11 +12,11 @@ from visa.instances.request import parse_request
 
 def test_what_is_not_for_her_says_for_whom() -> None:
     by_id = {choice.id: choice.refused for choice in choices.environments(person(), facility())}
-    assert by_id == {"scattering": None, "staff": "For instrument_scientist only."}
+    assert by_id == {"scattering": None, "staff": "For instrument scientists only. Ask help@example.org."}
     student = person("rosalind", roles=frozenset({"student"}))
     flavours = {choice.id: choice.refused for choice in choices.flavours(student, facility(), Use({}))}
     assert flavours["small"] is None
-    assert flavours["large"] == "For scientist and instrument_scientist only."
+    assert flavours["large"] == "For scientists and instrument scientists only. Ask help@example.org."
 
 
 def test_a_full_quota_is_said_before_she_starts() -> None:

@@ -68,7 +68,7 @@ def test_what_she_sees(rest: httpx.Client) -> None:
     assert rest.get("experiments?text=FLOW").json()["total"] == 1
     assert rest.get("experiments?instrument=id10").json()["total"] == 0
     refused = {e["id"]: e["refused"] for e in rest.get("environments").json()}
-    assert refused == {"scattering": None, "staff": "For instrument_scientist only."}
+    assert refused == {"scattering": None, "staff": "For instrument scientists only. Ask help@example.org."}
     software = {e["id"]: e["software"] for e in rest.get("environments").json()}["scattering"]
     assert {"numpy", "scipp", "jupyterlab"} <= set(software)
 

@@ -169,7 +169,7 @@ def test_a_deep_link_chooses_and_says_what_it_cannot(hub: RunningHub, context: B
     expect(page.get_by_text("Not among your experiments: exp-3, nonsense, ../x.")).to_be_visible()
     expect(page.get_by_label("Scattering")).to_be_checked()
     expect(page.get_by_label("Staff only")).to_be_disabled()
-    expect(page.get_by_text("For instrument_scientist only.")).to_be_visible()
+    expect(page.get_by_text("For instrument scientists only. Ask help@example.org.")).to_be_visible()
     looks_right(page, "new-link")
 
 

@@ -83,6 +83,11 @@ def allowed_for(person: Person, roles: Iterable[RoleName]) -> bool:
     return not named or bool(named & person.roles)
 
 
+def named(roles: Iterable[RoleName]) -> str:
+    """``scientists and instrument scientists``."""
+    return " and ".join(f"{role.replace('_', ' ')}s" for role in roles)
+
+
 def resources_of(facility: Facility, request: StartRequest) -> Resources:
     """The flavour's size."""
     flavour = facility.flavours[request.flavour]
@@ -137,7 +142,7 @@ def _environment(person: Person, request: StartRequest, facts: Facts) -> Refusal
         return Refusal(Reason.UNKNOWN_ENVIRONMENT, sentence, f"Choose one of: {known}.", "environment")
     contact = facts.facility.facility.contact
     if not allowed_for(person, environment.roles):
-        sentence = f"Environment '{request.environment}' is for {' and '.join(environment.roles)} only."
+        sentence = f"Environment '{request.environment}' is for {named(environment.roles)} only."
         return Refusal(Reason.ENVIRONMENT_NOT_ALLOWED, sentence, f"Choose another, or ask {contact}.", "environment")
     if request.session not in environment.sessions:
         sentence = f"Environment '{request.environment}' offers no {request.session}."
@@ -153,7 +158,7 @@ def _flavour(person: Person, request: StartRequest, facts: Facts) -> Refusal | N
         known = ", ".join(facts.facility.flavours)
         return Refusal(Reason.UNKNOWN_FLAVOUR, sentence, f"Choose one of: {known}.", "flavour")
     if not allowed_for(person, flavour.roles):
-        sentence = f"Flavour '{request.flavour}' is for {' and '.join(flavour.roles)} only."
+        sentence = f"Flavour '{request.flavour}' is for {named(flavour.roles)} only."
         remedy = f"Choose a smaller one, or ask {facts.facility.facility.contact}."
         return Refusal(Reason.FLAVOUR_NOT_ALLOWED, sentence, remedy, "flavour")
     return None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from visa.catalogue.base import Experiment
 from visa.facility.model import Environment, Facility, Flavour, SessionKind
-from visa.identifiers import EnvironmentId, FlavourId
+from visa.identifiers import EnvironmentId, FlavourId, RoleName
 from visa.instances import quotas
-from visa.instances.admission import allowed_for
+from visa.instances.admission import allowed_for, named
 from visa.instances.model import Person, Refusal, Resources, Use
 
 
@@ -39,7 +39,7 @@ class Preselection:
 def environments(person: Person, facility: Facility) -> tuple[EnvironmentChoice, ...]:
     """Every environment, with the reason where it is not for her."""
     return tuple(
-        EnvironmentChoice(name, environment, _not_for_her(person, environment.roles))
+        EnvironmentChoice(name, environment, _not_for_her(person, facility, environment.roles))
         for name, environment in facility.environments.items()
     )
 
@@ -47,14 +47,17 @@ def environments(person: Person, facility: Facility) -> tuple[EnvironmentChoice,
 def flavours(person: Person, facility: Facility, use: Use) -> tuple[FlavourChoice, ...]:
     """Every flavour, with the reason where her roles or her own quota do not allow it now."""
     return tuple(
-        FlavourChoice(name, flavour, _not_for_her(person, flavour.roles) or _over_quota(person, facility, flavour, use))
+        FlavourChoice(
+            name, flavour, _not_for_her(person, facility, flavour.roles) or _over_quota(person, facility, flavour, use)
+        )
         for name, flavour in facility.flavours.items()
     )
 
 
-def _not_for_her(person: Person, roles: Iterable[str]) -> str | None:
-    named = tuple(roles)
-    return None if allowed_for(person, named) else f"For {' and '.join(named)} only."  # type: ignore[arg-type]
+def _not_for_her(person: Person, facility: Facility, roles: Sequence[RoleName]) -> str | None:
+    if allowed_for(person, roles):
+        return None
+    return f"For {named(roles)} only. Ask {facility.facility.contact}."
 
 
 def _over_quota(person: Person, facility: Facility, flavour: Flavour, use: Use) -> str | None:
