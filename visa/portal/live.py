@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -24,6 +25,10 @@ _PEOPLE = 0.7
 _STAFF = 60.0
 """Seconds for which it is remembered whether somebody supports instances."""
 _MOST_TABS = 20
+
+
+def _begin(begun: asyncio.Event, _: object) -> None:
+    begun.set()
 
 
 class Heart:
@@ -86,6 +91,8 @@ class Watcher:
         if not self._tasks or any(task.done() for task in self._tasks):
             self._stop()
             self._tasks = [asyncio.create_task(self._look()), asyncio.create_task(self._look_at_people())]
+            for task, begun in zip(self._tasks, self._begun.values(), strict=True):
+                task.add_done_callback(partial(_begin, begun))  # nobody waits for a look that failed
         return listener
 
     def leave(self, listener: Listener) -> bool:
@@ -116,7 +123,6 @@ class Watcher:
                 found = await self._service.instances(self._caller)
             except Problem as problem:
                 log.info("not looking at %s: %s", self._caller.username, problem)
-                self._begun["changed"].set()
                 return
             seen = [(i.id, i.state, i.title, i.reason, i.notice) for i in found]
             self._compare("changed", before, seen)
