@@ -85,7 +85,7 @@ def _encodings(stream: Stream, allowed: Allowed) -> bytes:
     asked: list[int] = []
     for number in struct.unpack(f">{count}i", stream.take(4 * count)):
         shared = number != names.EXTENDED_CLIPBOARD or allowed.paste or allowed.copy
-        pushed = number == names.CONTINUOUS_UPDATES and allowed.in_turn
+        pushed = number in (names.FENCE, names.CONTINUOUS_UPDATES) and allowed.in_turn
         if number in names.UNDERSTOOD and shared and not pushed and number not in asked:
             asked.append(number)
     return struct.pack(f">BBH{len(asked)}i", 2, 0, len(asked), *asked)
