@@ -146,10 +146,13 @@ def test_what_changed_between_a_page_and_its_stream_of_changes_is_shown(
     page, held = people["marie"], list[Route]()
     page.route("**/changes", lambda route: held.append(route))
     page.goto(f"{hub.portal}instances/{instance}")
-    page.wait_for_timeout(1000)
+    for _ in range(400):
+        if held:
+            break
+        page.wait_for_timeout(50)
+    assert held, "the page asks for changes"
     with hub.rest(hub.token("rosalind")) as rosalind, hub.rest(hub.token("marie")) as marie:
         assert marie.post(f"instances/{instance}/members", json={"username": "rosalind", "role": "observer"}).is_success
-        assert held
         expect(page.locator(".sharing").get_by_text("rosalind").first).to_be_hidden()
         while held:
             held.pop().continue_()
