@@ -492,13 +492,3 @@ async def _slow_beside_quick(desk: Desk, gateway: rig.Gateway) -> None:
             slow.socket._conn.protocol.transport.abort()  # type: ignore[union-attr]
             assert most < before + 12
             assert frames > 10
-
-
-async def test_others_who_fill_the_desktop_do_not_keep_its_owner_out(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(seat_module, "MOST", 2)
-    async with viewing(desk, "oscar"), viewing(desk, "oscar"), viewing(desk, "oscar", begun=False) as third:
-        assert await third.closed() == 1013
-        async with viewing(desk), viewing(desk), viewing(desk, begun=False) as third:
-            assert await third.closed() == 1013
