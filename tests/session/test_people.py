@@ -144,10 +144,10 @@ async def test_who_joined_a_moment_ago_is_not_refused_before_the_gateway_heard_o
 
 async def test_strangers_share_one_question_to_the_hub(site: Site) -> None:
     await site.ask("grace")
-    asked = site.hub.words
+    asked, began = site.hub.words, time.monotonic()
     answers = await asyncio.gather(*(site.ask("pierre") for _ in range(40)))
     assert {status for status, _ in answers} == {403}
-    assert 1 <= site.hub.words - asked < 40
+    assert 1 <= site.hub.words - asked <= 2 + 4 * (time.monotonic() - began)
 
 
 async def test_a_hub_that_says_nothing_keeps_a_stranger_waiting_for_a_moment(
@@ -158,7 +158,7 @@ async def test_a_hub_that_says_nothing_keeps_a_stranger_waiting_for_a_moment(
     site.hub.silent = True
     began = time.monotonic()
     assert (await site.ask("grace"))[0] == 403
-    assert time.monotonic() - began < 10, "the hub holds a question for 50 s"
+    assert time.monotonic() - began < 2, "the hub holds a question for 50 s"
     for _ in range(200):
         if site.hub.held <= 1:  # that of `follow`
             break

@@ -49,6 +49,11 @@ class Look:
         """The desktop's size came: Xvnc draws nothing with it, and forgets what was asked for."""
         self.asked = -math.inf
 
+    @property
+    def forgotten(self) -> bool:
+        """Whether the desktop's size came since she asked."""
+        return self.asked == -math.inf
+
 
 class Turns:
     """Of one desktop.

@@ -39,7 +39,7 @@ class Viewer(Seated):
         self._patience: asyncio.TimerHandle | None = None
         self._agreed = Agreed()
         self._wanted, self._came, self._reading = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._look, self._sizes = Look(), 0
+        self._look = Look()
 
     @property
     def measure(self) -> dict[str, float | None]:
@@ -149,17 +149,17 @@ class Viewer(Seated):
     async def _pictured(self, stream: IOStream, viewer: FromViewer, seconds: float | None) -> None:
         """Until the first bytes of her picture, or it is clear that there is none."""
         self._wanted.clear()
-        if await self._brings(stream, viewer.asked(), seconds):
+        if await self._asks(stream, viewer, seconds):
             return
-        sizes = self._sizes
-        if await self._brings(stream, ONE_PIXEL, _ENDING) and self._sizes != sizes:
-            # What she asked for is forgotten, and Xvnc may have had it by then.
-            await self._brings(stream, viewer.asked(), _ENDING)
+        if await self._brings(stream, ONE_PIXEL, _ENDING) and self._look.forgotten:
+            await self._asks(stream, viewer, _ENDING)  # Xvnc may have had it by then
+
+    async def _asks(self, stream: IOStream, viewer: FromViewer, seconds: float | None) -> bool:
+        self._look.asks()
+        return await self._brings(stream, viewer.asked(), seconds)
 
     async def _brings(self, stream: IOStream, request: bytes, seconds: float | None) -> bool:
         self._came.clear()
-        if request is not ONE_PIXEL:
-            self._look.asks()
         await stream.write(request)
         try:
             async with asyncio.timeout(seconds):
@@ -187,7 +187,6 @@ class Viewer(Seated):
             self.end(ENDED, str(error))
 
     def _saw(self, before: Seen, now: Seen) -> None:
-        self._sizes = now.sizes
         if now.sizes != before.sizes:
             self._look.sized()
         if now.pixels - before.pixels > 1:  # not what ended a request
