@@ -19,8 +19,10 @@ LOOKOUT, BETWEEN = 1 / 120, 1 / 40
 makes; of ten each has four a second, of sixty two in three seconds, and the owner feels little of it."""
 AT_MOST = 0.05
 """Seconds after which a request is ended for which Xvnc has nothing."""
-REFINED = 0.2
-"""Seconds after a picture in which TigerVNC begins to send better ones of those parts that it had made quickly."""
+REFINED, AT_LAST = 0.2, 3.2
+"""Seconds after a picture in which TigerVNC begins to send better ones of those parts that it had made quickly. It says
+nothing of how many there are, is late when the machine is busy, and sometimes takes a request and answers nothing: so
+who got none asks again after twice the time, up to so many seconds."""
 
 
 @dataclass(eq=False)
@@ -35,15 +37,23 @@ class Look:
     whole: bool = False
     better: float = math.inf
     _refines: bool = False
+    _pause: float = REFINED
 
     def asks(self) -> None:
         """For what she has not seen of all, now."""
         self.asked, self.whole = time.monotonic(), False
-        self._refines, self.better = self.better <= self.asked, math.inf
+        self._refines = self.better <= self.asked
+        if self._refines:
+            self.again()
+
+    def again(self) -> None:
+        """For better ones of the same; there may be none, or not yet."""
+        self.better = time.monotonic() + self._pause if self._pause <= AT_LAST else math.inf
+        self._pause *= 2
 
     def drawn(self) -> None:
         """Pixels came. Better ones come in pieces, each when it is asked for."""
-        self.better = time.monotonic() + (0 if self._refines else REFINED)
+        self.better, self._pause = time.monotonic() + (0 if self._refines else REFINED), REFINED
 
     def sized(self) -> None:
         """The desktop's size came: Xvnc draws nothing with it, and forgets what was asked for."""

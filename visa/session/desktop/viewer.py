@@ -8,7 +8,10 @@ their own. Who may only look has her pictures in turn with the others who do (`t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
+import time
 
 from tornado.iostream import IOStream, StreamClosedError
 
@@ -37,6 +40,7 @@ class Viewer(Seated):
         self._beginning: WithViewer | None = None
         self._from_viewer: FromViewer | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._reminder: asyncio.TimerHandle | None = None
         self._agreed = Agreed()
         self._wanted, self._came, self._reading = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._look = Look()
@@ -156,6 +160,7 @@ class Viewer(Seated):
 
     async def _asks(self, stream: IOStream, viewer: FromViewer, seconds: float | None) -> bool:
         self._look.asks()
+        self._remind()
         return await self._brings(stream, viewer.asked(), seconds)
 
     async def _brings(self, stream: IOStream, request: bytes, seconds: float | None) -> bool:
@@ -191,9 +196,30 @@ class Viewer(Seated):
             self._look.sized()
         if now.pixels - before.pixels > 1:  # not what ended a request
             self._look.drawn()
+            self._remind()
         if now.updates != before.updates:
             self._came.set()
             self.gateway.turns.pictured(self._look)
+
+    def _remind(self) -> None:
+        """Xvnc sends better pictures of the same by itself, but forgets to when it is busy. Any request reminds it."""
+        if self._reminder is None and self._look.better < math.inf:
+            seconds = self._look.better - time.monotonic()
+            self._reminder = asyncio.get_running_loop().call_later(seconds, self._reminds)
+
+    def _reminds(self) -> None:
+        self._reminder = None
+        viewer, stream = self._from_viewer, self._stream
+        if self._look.better <= time.monotonic():
+            if viewer is None or stream is None or not self._awaits(viewer):
+                return  # she asks when her turn comes
+            self._look.again()
+            with contextlib.suppress(StreamClosedError):  # `_from_server` says so
+                stream.write(viewer.again())
+        self._remind()
+
+    def _awaits(self, viewer: FromViewer) -> bool:
+        return viewer.pushed or (self.gateway.turns.on_the_lookout(self._look) and not self._came.is_set())
 
     def close_upstream(self, code: int | None, reason: str | None) -> None:
         """The X server forgets this viewer, and nobody waits for her turn to end."""
@@ -203,6 +229,7 @@ class Viewer(Seated):
 
     def on_close(self) -> None:
         """She is not here any more."""
-        if self._patience is not None:
-            self._patience.cancel()  # or it would keep all of this for that long
+        for timer in (self._patience, self._reminder):
+            if timer is not None:
+                timer.cancel()  # or it would keep all of this for that long
         super().on_close()

@@ -47,6 +47,8 @@ class FromViewer:
         self._skip = 0
         self._acted = False
         self._wants = self._wants_whole = False
+        self.pushed = False
+        """Whether she gets pictures without asking for each: continuous updates."""
 
     def feed(self, data: bytes) -> bytes:
         """What of it may reach the server. Raise `Violation`."""
@@ -130,9 +132,16 @@ class FromViewer:
 
     def asked(self) -> bytes:
         """Her request, of the whole desktop: on a piece that never changes she would wait for ever."""
-        message = struct.pack(">BBHHHH", 3, not self._wants_whole, 0, 0, *self._agreed.size)
+        message = self._request(self._wants_whole)
         self._wants = self._wants_whole = False
         return message
+
+    def again(self) -> bytes:
+        """Of the whole desktop, for what the server has by now."""
+        return self._request(False)
+
+    def _request(self, whole: bool) -> bytes:
+        return struct.pack(">BBHHHH", 3, not whole, 0, 0, *self._agreed.size)
 
     def key(self, message: bytes) -> bytes:
         """Who may act."""
@@ -177,7 +186,10 @@ class FromViewer:
 
     def continuous(self, message: bytes) -> bytes:
         """Anybody's who looks; TigerVNC takes it for a fault from who did not announce fences too."""
-        return message if self._agreed.has(CONTINUOUS_UPDATES) and self._agreed.has(FENCE) else b""
+        if not (self._agreed.has(CONTINUOUS_UPDATES) and self._agreed.has(FENCE)):
+            return b""
+        self.pushed = bool(message[1])
+        return message
 
     def fence_size(self, head: bytes) -> int:
         """rfbproto allows 64 bytes."""
