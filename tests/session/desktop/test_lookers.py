@@ -70,15 +70,4 @@ async def test_all_see_it_well_once_nothing_moves(chromium: Browser, marie_desk:
             if max(errors) < GOOD:
                 break
             await asyncio.sleep(0.1)
-        if max(errors) >= GOOD:
-            import base64, time, json
-
-            t = str(int(time.time()))
-            for k in range(4):
-                print("ERR", k, [await page.evaluate(ERROR, xvnc.PAINTED) for page in pages])
-                await asyncio.sleep(2)
-            for n, page in enumerate(pages):
-                d = await page.evaluate("document.querySelector('#screen canvas').toDataURL('image/png')")
-                open(f"/tmp/st/{t}-{n}.png", "wb").write(base64.b64decode(d.split(",")[1]))
-                await page.screenshot(path=f"/tmp/st/{t}-page{n}.png")
         assert max(errors) < GOOD, errors
