@@ -1,4 +1,4 @@
-"""An X server that has better pictures and does not send them: it does so only now and then, so it is played here."""
+"""An X server that has pictures and does not send them: it does so only now and then, so it is played here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.session.rfb import messages as m
-from tests.session.test_viewer import Desk, Viewer, running, viewing
+from tests.session.test_viewer import Desk, Viewer, running, until, viewing
 from visa.session.desktop.turns import REFINED
 from visa.session.rfb import names
 
@@ -25,20 +25,22 @@ LENGTHS = {0: 20, 3: 10, 150: 10}
 
 
 class Forgetful:
-    """Sends one picture when it is first asked, and nothing more but what is given to `send`."""
+    """Sends each one picture when she first asks, and nothing more but what is given to `send`."""
 
     def __init__(self) -> None:
+        self.first = PICTURE
         self.requests: list[tuple[float, bytes]] = []
         self.sent = 0.0
         self._writer: asyncio.StreamWriter | None = None
+        self._begun = False
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError):
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionResetError):
             for sent, count in ((names.VERSION, 12), (b"\1\1", 1), (bytes(4), 1)):
                 writer.write(sent)
                 await reader.readexactly(count)
             writer.write(struct.pack(">HH16sI", *SIZE, names.PIXELS, 0))
-            self._writer = writer
+            self._writer, self._begun = writer, False
             while True:
                 await self._message(reader)
         writer.close()
@@ -53,8 +55,9 @@ class Forgetful:
         body = await reader.readexactly(LENGTHS[kind] - 1)
         if kind == 3:
             self.requests.append((time.monotonic(), bytes([kind]) + body))
-            if len(self.requests) == 1:
-                self.send(PICTURE)
+            if not self._begun:
+                self._begun = True
+                self.send(self.first)
 
     def send(self, message: bytes) -> None:
         assert self._writer is not None
@@ -133,3 +136,24 @@ async def test_nothing_is_asked_for_in_the_name_of_who_asks_herself(forgetful: t
         await x.asked(2)
         await asyncio.sleep(sum(PAUSES))
         assert len(x.requests) == 2
+
+
+async def test_who_does_not_take_her_picture_is_not_on_the_lookout_for_the_others(
+    forgetful: tuple[Forgetful, Desk],
+) -> None:
+    x, desk = forgetful
+    side = 4096
+    x.first = m.update(m.rectangle(names.RAW, side, side, b""))
+    turns = desk.gateway.turns
+    async with viewing(desk, "oscar") as deaf:
+        deaf.socket._conn.protocol.transport.pause_reading()  # type: ignore[union-attr]
+        await deaf.send(m.encodings(names.RAW), ALL, MORE)  # more before she has the first
+        await x.asked(2)
+        await until(lambda: turns._lookout is not None, "she is on the lookout")
+        hers = turns._lookout
+        x.send(bytes(4 * side * side))
+        x.first = PICTURE
+        async with viewing(desk, "oscar") as other:
+            await watches(other)
+            await until(lambda: turns._lookout not in (None, hers), "another is")
+        deaf.socket._conn.protocol.transport.abort()  # type: ignore[union-attr]

@@ -234,7 +234,8 @@ async def test_turns_are_not_closer_than_pictures() -> None:
 def test_her_requests_become_one_of_the_whole_desktop_and_none_is_pushed() -> None:
     agreed = Agreed(size=(1280, 800))
     viewer = FromViewer(Allowed(in_turn=True), agreed)
-    assert viewer.feed(m.encodings(names.RAW, names.CONTINUOUS_UPDATES)) == m.encodings(names.RAW)
+    assert viewer.feed(m.encodings(names.RAW, names.CONTINUOUS_UPDATES)) == m.encodings(names.RAW, names.FENCE)
+    assert viewer.feed(m.fence()) == b"", "it is between the gateway and the server"
     assert not viewer.wants()
     assert viewer.feed(PIECE + PIECE) == b""
     assert viewer.wants()
@@ -340,7 +341,7 @@ async def test_a_change_comes_to_all_who_look_and_nobody_keeps_the_others_waitin
 
 
 async def test_who_answers_no_fence_keeps_nobody_waiting(seen: tuple[Desk, xvnc.Desktop]) -> None:
-    """Nor is she sent one: Xvnc would hold her pictures back until it has the answer."""
+    """Nor is she sent one: the gateway answers, or Xvnc would hold her pictures back."""
     desk, desktop = seen
     async with watching(desk, 1, names.FENCE, names.CONTINUOUS_UPDATES) as silent, watching(desk, 2) as looking:
         for colour in (*COLOURS, *COLOURS):

@@ -89,7 +89,7 @@ def _only_what_may(passes: bytes, choice: Choice) -> None:
 
 
 def to_viewer(data: bytes) -> None:
-    """All but forbidden clipboards reaches the viewer untouched."""
+    """All but forbidden clipboards, and fences that are answered, reaches the viewer untouched."""
     choice, stream = Choice.of(data), data[CHOICES:]
     told = reference.to_viewer(stream, choice.allowed)
     for pieces in (iter([stream]), choice.pieces(stream)):
@@ -97,5 +97,7 @@ def to_viewer(data: bytes) -> None:
         passed, ended = _fed(pieces, server.feed)
         assert ended == told.forbidden
         assert told.passes.startswith(passed) if ended else passed == told.passes
+        answers = server.fences()
+        assert told.answers.startswith(answers) if ended else answers == told.answers
         assert len(server._head) <= HEAD
         assert len(server._held or b"") <= 8 + LIMIT + 1024

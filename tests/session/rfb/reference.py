@@ -44,10 +44,11 @@ class Stream:
 
 @dataclass
 class Told:
-    """What passes, and whether the connection ends: ``forbidden``."""
+    """What passes, and whether the connection ends: ``forbidden``. ``answers`` go back to where it came from."""
 
     passes: bytes
     forbidden: bool
+    answers: bytes = b""
     kinds: list[int] = field(default_factory=list)
 
 
@@ -65,6 +66,8 @@ def from_viewer(data: bytes, allowed: Allowed, confirmed: frozenset[int]) -> Tol
             if kind == 2:
                 message = _encodings(stream, allowed)
                 announced = frozenset(struct.unpack_from(f">{(len(message) - 4) // 4}i", message, 4))
+                if allowed.in_turn:
+                    announced -= {names.FENCE}  # between gateway and server alone
             else:
                 message = _one(stream, kind, start, allowed, known)
             if message:
@@ -88,6 +91,8 @@ def _encodings(stream: Stream, allowed: Allowed) -> bytes:
         pushed = number in (names.FENCE, names.CONTINUOUS_UPDATES) and allowed.in_turn
         if number in names.UNDERSTOOD and shared and not pushed and number not in asked:
             asked.append(number)
+    if allowed.in_turn:
+        asked.append(names.FENCE)
     return struct.pack(f">BBH{len(asked)}i", 2, 0, len(asked), *asked)
 
 
@@ -197,13 +202,21 @@ def _holds_a_text(packed: bytes, limit: int) -> bool:
 
 
 def to_viewer(data: bytes, allowed: Allowed) -> Told:
-    """What of a server's whole stream may reach the viewer: all but some clipboards, and one that is not whole."""
+    """What of a server's whole stream may reach the viewer: all but some clipboards and one that is not whole, and
+    but fences for who is asked in turn.
+    """
     turned = Allowed(paste=allowed.copy, copy=allowed.paste, limit=allowed.limit)
     stream, told, kept = Stream(data), Told(b"", False), 0
     try:
         while stream.at < len(data):
             start = stream.at
             kind = stream.number(1)
+            if kind == 248 and allowed.in_turn:
+                told.passes, kept = told.passes + data[kept:start], len(data)
+                _from_server(stream, kind)
+                kept = stream.at
+                told.answers += _answer(data[start:kept])
+                continue
             if kind != names.CUT_TEXT:
                 told.kinds.append(kind)
                 _from_server(stream, kind)
@@ -218,6 +231,11 @@ def to_viewer(data: bytes, allowed: Allowed) -> Told:
         told.forbidden = True
     told.passes += data[kept:]
     return told
+
+
+def _answer(fence: bytes) -> bytes:
+    flags = int.from_bytes(fence[4:8], "big")
+    return fence[:4] + (flags - 2**31).to_bytes(4, "big") + fence[8:] if flags >= 2**31 else b""
 
 
 def _bounded(stream: Stream, count: int, before: int) -> None:

@@ -151,3 +151,16 @@ def test_texts_that_are_too_long_or_do_not_come_are_known() -> None:
     shut = names.Agreed()
     FromServer(m.OBSERVER, shut).feed(m.cut(bytes(m.LIMIT + 1), 3))
     assert shut.too_long_out == 0
+
+
+def test_fences_of_who_is_asked_in_turn_are_answered_and_stay_here() -> None:
+    asks, tells = m.fence(b"12345678"), m.fence(b"", 1)
+    data = m.BELL + asks + m.BELL + tells + m.update(m.RECTANGLES["raw"]) + asks
+    for cut in range(len(data)):
+        server = one(Allowed(in_turn=True))
+        passed = server.feed(data[:cut]) + server.feed(data[cut:])
+        assert passed == m.BELL + m.BELL + m.update(m.RECTANGLES["raw"])
+        assert server.fences() == 2 * m.fence(b"12345678", 1)
+        assert server.fences() == b""
+        assert server.frames == 1
+    assert one().feed(data) == data, "others answer themselves"

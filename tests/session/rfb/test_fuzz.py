@@ -14,7 +14,7 @@ from tests.session.rfb.test_from_viewer import ACTING, FORGED, LOOKING
 CHOICES = st.one_of(
     st.binary(min_size=fuzzing.CHOICES, max_size=fuzzing.CHOICES),
     st.builds(
-        lambda rights, sizes: bytes([rights, 0xFF]) + sizes, st.integers(0, 15), st.binary(min_size=3, max_size=3)
+        lambda rights, sizes: bytes([rights, 0xFF]) + sizes, st.integers(0, 31), st.binary(min_size=3, max_size=3)
     ),
 )
 """Any rights and extensions; half the time all extensions, so that what needs them is tried as well."""

@@ -18,7 +18,7 @@ from tornado.iostream import IOStream, StreamClosedError
 from visa.session import run, upstream
 from visa.session.desktop.greeting import shake_hands
 from visa.session.desktop.seat import BEGINNING, ENDED, FORBIDDEN, KIND, LATER, Seated, allowed
-from visa.session.desktop.turns import Look
+from visa.session.desktop.turns import AT_MOST, Look
 from visa.session.rfb.handshake import WithViewer
 from visa.session.rfb.names import Agreed, Violation
 from visa.session.rfb.server import FromServer, Seen
@@ -181,15 +181,26 @@ class Viewer(Seated):
                 data = server.feed(await stream.read_bytes(upstream.CHUNK, partial=True))
                 self._saw(before, server.seen)
                 self._reading.clear()
+                answers = server.fences()
+                if answers:
+                    await stream.write(answers)
                 self._meter.passed(len(data), server.frames)
                 if data:
-                    await self.tell(data)
+                    await self._tell_soon(data)
                 await asyncio.sleep(0)  # neither of the above waits while both ends are quick
         except StreamClosedError:
             self.end(ENDED, "The desktop ended.")
         except Violation as error:
             log.warning("A viewer's connection to the desktop is ended: %s", error)
             self.end(ENDED, str(error))
+
+    async def _tell_soon(self, data: bytes) -> None:
+        """Whose browser is slow to take it keeps nobody else waiting for her turn to end."""
+        patience = asyncio.get_running_loop().call_later(AT_MOST, self._came.set)
+        try:
+            await self.tell(data)
+        finally:
+            patience.cancel()
 
     def _saw(self, before: Seen, now: Seen) -> None:
         if now.sizes != before.sizes:

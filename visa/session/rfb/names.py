@@ -67,7 +67,8 @@ class Allowed:
     """What one viewer may do. Nothing but asking for pictures by default.
 
     ``paste``: clipboard into the desktop; ``copy``: out of it; ``limit``: its largest size in bytes. ``in_turn``: she
-    is asked for pictures in her name (`FromViewer.asked`), and the server sends none by itself.
+    is asked for pictures in her name (`FromViewer.asked`), and the server sends none by itself; its fences are answered
+    in her name (`FromServer.fences`).
     """
 
     act: bool = False

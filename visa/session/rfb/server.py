@@ -1,7 +1,7 @@
 """What the server sends, read as far as needed to know where messages end, and passed on untouched.
 
 Pixels are not looked at: of each rectangle the length is worked out from its first bytes and the rest is counted.
-Only clipboard messages are held back until it is clear whether they may pass.
+Only clipboard messages are held back until it is clear whether they may pass, and fences that the gateway answers.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ LARGEST_PICTURE = 2**26
 """Pixels of one rectangle."""
 _UNTIL_LAST = 0xFFFF
 _END_OF_CONTINUOUS, _FENCE = 150, 248
+_FENCE_HEAD, _ASKS = 9, 0x80
+"""Bytes before a fence's payload, and the bit of its flags' first byte in one that wants an answer."""
 _CONFIRM = frozenset({EXTENDED_DESKTOP_SIZE, QEMU_KEY, MOUSE_BUTTONS})
 _LENGTH = struct.Struct(">I").unpack_from
 _RECTANGLE = struct.Struct(">HHHHi").unpack_from
@@ -82,7 +84,8 @@ class FromServer:
         self._head = b""  # first bytes of something, passed on already, whose length is not clear yet
         self._skip = 0
         self._hidden = False  # whether what is skipped is taken out as well
-        self._held: bytearray | None = None  # a clipboard message
+        self._held: bytearray | None = None  # a message that is taken whole
+        self._answers = b""
         self._rectangles = 0
         self._tiles: list[int] = []  # pixels of the hextiles to come, last first
         self._picture = False
@@ -93,6 +96,14 @@ class FromServer:
     def seen(self) -> Seen:
         """Until now."""
         return Seen(self._updates, self._pixels, self._sizes)
+
+    def fences(self) -> bytes:
+        """What the server is to get for those that came since this was last asked, from who is asked in turn.
+
+        It measures by them how quickly she takes what it sends, and makes the pieces of better pictures that large.
+        """
+        answers, self._answers = self._answers, b""
+        return answers
 
     def feed(self, data: bytes) -> bytes:
         """What of it may reach the viewer: ``data`` itself, mostly. Raise `Violation`."""
@@ -106,7 +117,7 @@ class FromServer:
                 if self._hidden:
                     begin = at
                     self._hidden = self._skip > 0
-            elif self._held is not None or self._at_cut_text(data, at):
+            elif self._held is not None or self._at_held(data, at):
                 out.append(view[begin:at])
                 at = begin = at + self._hold(view[at:], out)
             else:
@@ -115,14 +126,32 @@ class FromServer:
             return data
         return b"".join([*out, view[begin:]])
 
-    def _at_cut_text(self, data: bytes, at: int) -> bool:
-        return not self._head and not self._rectangles and not self._tiles and data[at] == CUT_TEXT
+    def _at_held(self, data: bytes, at: int) -> bool:
+        held = data[at] == CUT_TEXT or (data[at] == _FENCE and self._allowed.in_turn)
+        return held and not self._head and not self._rectangles and not self._tiles
 
     def _hold(self, view: memoryview, out: list[bytes | memoryview]) -> int:
-        """Take bytes of a clipboard message; once it is whole, let it pass or not. How many were taken."""
+        """Take bytes of a message; once it is whole, let it pass or not. How many were taken."""
         held = self._held = bytearray() if self._held is None else self._held
-        taken = max(0, min(8 - len(held), len(view)))
-        held += view[:taken]
+        if (held or view)[0] == _FENCE:
+            return self._hold_fence(held, view)
+        return self._hold_cut_text(held, view, out)
+
+    def _hold_fence(self, held: bytearray, view: memoryview) -> int:
+        taken = _take(held, view, _FENCE_HEAD)
+        if len(held) < _FENCE_HEAD:
+            return taken
+        size = _FENCE_HEAD + held[_FENCE_HEAD - 1]
+        taken += _take(held, view[taken:], size)
+        if len(held) == size:
+            self._held = None
+            if held[4] & _ASKS:
+                held[4] &= ~_ASKS
+                self._answers += held
+        return taken
+
+    def _hold_cut_text(self, held: bytearray, view: memoryview, out: list[bytes | memoryview]) -> int:
+        taken = _take(held, view, 8)
         if len(held) < 8:
             return taken
         (announced,) = struct.unpack_from(">i", held, 4)
@@ -134,12 +163,11 @@ class FromServer:
             self._agreed.too_long_out += self._allowed.copy
             self._agreed.text_awaited = False
             return taken
-        more = min(8 + length - len(held), len(view) - taken)
-        held += view[taken : taken + more]
+        taken += _take(held, view[taken:], 8 + length)
         if len(held) == 8 + length:
             self._held = None
             self._judge(announced, bytes(held), out)
-        return taken + more
+        return taken
 
     def _judge(self, announced: int, message: bytes, out: list[bytes | memoryview]) -> None:
         verdict = clipboard.judge(announced, message[8:], self._allowed, by_viewer=False)
@@ -238,6 +266,13 @@ class FromServer:
                 size += 1 + data[at + size] * (6 if kind & 16 else 2)
         self._tiles.pop()
         return size
+
+
+def _take(held: bytearray, view: memoryview, size: int) -> int:
+    """How many bytes it took of what is missing to ``size``."""
+    taken = max(0, min(size - len(held), len(view)))
+    held += view[:taken]
+    return taken
 
 
 def _exactly(data: bytes, at: int, count: int) -> bytes:

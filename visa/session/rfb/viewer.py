@@ -103,9 +103,11 @@ class FromViewer:
         if EXTENDED_CLIPBOARD in taken and not (self._allowed.paste or self._allowed.copy):
             taken.remove(EXTENDED_CLIPBOARD)
         if self._allowed.in_turn:
-            # Xvnc would push pictures, and keep them from who does not answer its fences.
+            # Xvnc would push pictures, and keep them from who does not answer its fences: the gateway does.
             taken = [encoding for encoding in taken if encoding not in (CONTINUOUS_UPDATES, FENCE)]
         self._agreed.announced = frozenset(taken)
+        if self._allowed.in_turn:
+            taken.append(FENCE)
         return struct.pack(f">BxH{len(taken)}i", 2, len(taken), *taken)
 
     def encodings_size(self, head: bytes) -> int:
