@@ -100,7 +100,7 @@ class FromServer:
     def fences(self) -> bytes:
         """What the server is to get for those that came since this was last asked, from who is asked in turn.
 
-        It measures by them how quickly she takes what it sends, and makes the pieces of better pictures that large.
+        It measures by them how quickly what it sends is taken, and makes the pieces of better pictures that large.
         """
         answers, self._answers = self._answers, b""
         return answers
