@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,6 +41,14 @@ def test_the_page_lists_the_people_and_the_password(shared_hub: RunningHub) -> N
         assert f"<code>{person['username']}</code>" in page.text
     assert "<code>visa</code>" in page.text
     assert "<td>instrument scientist</td>" in page.text, "dorothy is one by the catalogue's instruments"
+
+
+def test_pages_of_the_hub_bear_the_facilitys_name(shared_hub: RunningHub) -> None:
+    for path, status in (("/hub/login", 200), ("/hub/nothing", 404)):
+        page = Browser(base_url=shared_hub.url).get(path)
+        assert page.status_code == status
+        assert re.findall(r"<title>\s*(.*?)\s*</title>", page.text, re.S) == ["Test Facility"]
+        assert re.search(r'<a class="navbar-brand" href="/hub/">Test Facility</a>', page.text)
 
 
 def test_a_page_elsewhere_that_was_pointed_here_is_not_served(shared_hub: RunningHub) -> None:

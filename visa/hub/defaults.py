@@ -134,7 +134,13 @@ def hub_settings(c: Any, *, cookie: str, crypt: str) -> None:
     hub.default_url = portal_url
     hub.last_activity_interval = 60
     hub.template_paths = [str(Path(__file__).parent / "templates")]
+    hub.template_vars = {"facility_name": facility_name}
     hub.tornado_settings = {"slow_spawn_timeout": 20}
+
+
+def facility_name(user: Any) -> str:
+    """As facility.yaml has it now, for JupyterHub's own pages, whoever sees them."""
+    return str(settings.get().facility.current.facility.name)
 
 
 def portal_url(handler: Any) -> str:
