@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -53,6 +54,17 @@ def answers(path: str) -> bool:
     """Whether a unix socket is listened on."""
     with socket.socket(socket.AF_UNIX) as one:
         return one.connect_ex(path) == 0
+
+
+def narrow() -> aiohttp.ClientSession:
+    """A client that has nothing of an answer but what it reads: the system takes little in its name."""
+
+    def made(address: Any) -> socket.socket:
+        one = socket.socket(*address[:3])
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+        return one
+
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=made))
 
 
 def end(process: subprocess.Popen[Any], number: int = signal.SIGTERM) -> None:
@@ -111,7 +123,8 @@ def jupyter(prefix: str = SERVER, **more: str) -> Iterator[Jupyter]:
             start_new_session=True,
         )
     try:
-        wait_until(lambda: answers(str(run / "jupyter.sock")), 60, "Jupyter listens", process)
+        for name in ("jupyter.sock", "files.sock"):
+            wait_until(partial(answers, str(run / name)), 60, f"{name} answers", process)
         yield Jupyter(run, home, process)
     except BaseException:
         sys.stderr.write((folder / "jupyter.log").read_text(errors="replace")[-6000:])

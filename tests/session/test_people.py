@@ -118,7 +118,7 @@ async def test_a_member_is_in_and_out_within_seconds(site: Site) -> None:
     assert (await site.ask("lise"))[0] == 403
     site.hub.share("lise", "collaborator")
     assert await site.until("lise", 200) < 2
-    cookie = {"Cookie": "visa-session=" + site.gateway.sessions.open("lise's")}
+    cookie = {"Cookie": "visa-session=" + site.gateway.sessions.open("lise's", "lise")}
     async with site.open("lise") as socket, site.client.get(site.url + "api/status", headers=cookie) as by_cookie:
         assert by_cookie.status == 200
         site.hub.share("lise", None)
@@ -247,7 +247,7 @@ async def test_a_download_under_way_is_cut_off(site: Site, jupyter: rig.Jupyter)
         site.hub.share("lise", "collaborator")
         await site.until("lise", 200)
         headers = {"Authorization": "token lise's"}
-        async with site.client.get(f"{site.url}files/{name}", headers=headers) as answer:
+        async with rig.narrow() as client, client.get(f"{site.url}files/{name}", headers=headers) as answer:
             assert answer.status == 200
             await answer.content.readany()
             site.hub.share("lise", None)
@@ -291,7 +291,7 @@ async def test_the_right_to_open_the_server_is_no_role(site: Site) -> None:
     for _ in range(3):
         status, told = await site.ask("grace")
         assert (status, told["ask"]) == (403, f"/services/visa/instances/{MINE}")
-    cookie = {"Cookie": "visa-session=" + site.gateway.sessions.open("grace's")}
+    cookie = {"Cookie": "visa-session=" + site.gateway.sessions.open("grace's", "grace")}
     async with site.client.get(site.url, headers={**cookie, "Sec-Fetch-Mode": "navigate"}) as page:
         assert page.status == 403
         assert f'href="/services/visa/instances/{MINE}"' in await page.text()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -161,26 +165,32 @@ def test_a_login_leads_nowhere_else(uri: str) -> None:
     assert safe_next("//evil" + uri, PREFIX) == PREFIX
 
 
-def test_a_login_under_way_works_once_and_for_its_browser_only() -> None:
+def test_a_login_under_way_is_its_browsers_only_and_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     sessions = Sessions()
     state, challenge = sessions.begin(PREFIX + "lab", "browser")
-    assert len(challenge) == 43
-    assert sessions.claim(state, ["another"]) is None
-    assert sessions.claim(state, ["browser"]) is None  # it was tried
-    state, _ = sessions.begin(PREFIX + "lab", "browser")
-    attempt = sessions.claim(state, ["browser"])
+    attempt = sessions.claim(state, ["planted", "browser"])
     assert attempt is not None
     assert attempt.next == PREFIX + "lab"
-    assert sessions.claim(state, ["browser"]) is None
+    digest = hashlib.sha256(attempt.verifier.encode()).digest()
+    assert challenge == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    assert sessions.claim(state, ["another", ""]) is None
+    assert sessions.claim(state.replace("|", "!", 1), ["browser"]) is None
     assert sessions.claim("", [""]) is None
+    assert Sessions().claim(state, ["browser"]) is None, "another gateway's"
+    assert sessions.begin(PREFIX + "lab", "browser")[1] != challenge
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 601)
+    assert sessions.claim(state, ["browser"]) is None
 
 
-def test_logins_and_sessions_are_bounded() -> None:
+@given(st.text(max_size=50), st.text(max_size=20))
+def test_no_forged_state_is_a_login(state: str, browser: str) -> None:
+    assert Sessions().claim(state, [browser]) is None
+
+
+def test_who_opens_many_sessions_loses_her_own() -> None:
     sessions = Sessions()
-    first, _ = sessions.begin("/", "b")
-    opened = sessions.open("first")
-    for number in range(500):
-        sessions.begin("/", "b")
-        sessions.open(str(number))
-    assert sessions.claim(first, ["b"]) is None
-    assert sessions.token(opened) is None
+    hers = [sessions.open("token", "marie") for _ in range(2)]
+    many = [sessions.open("other", "oscar") for _ in range(600)]
+    assert [sessions.token(session) for session in hers] == ["token"] * 2
+    assert [sessions.token(session) for session in many] == [None] * 102 + ["other"] * 498

@@ -393,7 +393,7 @@ async def test_a_role_that_changes_or_ends_closes_the_socket_at_once(desk: Desk)
 
 async def test_who_may_not_come_gets_no_byte_of_rfb(desk: Desk) -> None:
     desk.hub.people["scopeless"] = {**desk.hub.people["marie's"], "scopes": ["self"]}
-    cookie = desk.gateway.sessions.open("marie's")
+    cookie = desk.gateway.sessions.open("marie's", "marie")
     cases: list[tuple[dict[str, str], int]] = [
         ({}, 401),
         ({"Authorization": "token nobody's"}, 401),

@@ -40,7 +40,8 @@ class Callback(Small):
     async def get(self) -> None:
         """Exchange it for a session."""
         token, target = await self._log_in()
-        self.own_cookie(headers.OWN_COOKIE, self.gateway.sessions.open(token))
+        visitor = await self.visitor(token)
+        self.own_cookie(headers.OWN_COOKIE, self.gateway.sessions.open(token, visitor.name))
         self.set_header("Cache-Control", "no-store")
         self.redirect(target)
 

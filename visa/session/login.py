@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
+import json
 import re
 import secrets
-import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tornado.web import create_signed_value, decode_signed_value
+
 _MOST = 500
 _LOGIN_TIME = 600.0
+_LONGEST_NEXT = 1000
+"""Characters of an address that travels with a login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,52 +29,59 @@ class Attempt:
 
     next: str
     verifier: str
-    browser: str
-    at: float
 
 
 class Sessions:
-    """Sessions and logins under way; both bounded, the oldest go first."""
+    """Sessions, so many that one person cannot push out another's; logins under way are kept nowhere."""
 
     def __init__(self) -> None:
-        self._tokens: OrderedDict[str, str] = OrderedDict()
-        self._attempts: OrderedDict[str, Attempt] = OrderedDict()
+        self._key = secrets.token_bytes(32)
+        self._sessions: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
     def begin(self, next_path: str, browser: str) -> tuple[str, str]:
         """A new login: ``(state, PKCE challenge)``. ``browser`` is its own random cookie: no login forgery."""
-        state, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
-        self._attempts[state] = Attempt(next_path, verifier, browser, time.monotonic())
-        while len(self._attempts) > _MOST:
-            self._attempts.popitem(last=False)
-        digest = hashlib.sha256(verifier.encode()).digest()
-        return state, base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        told = json.dumps([next_path, secrets.token_urlsafe(24)])
+        state = create_signed_value(self._key, browser, told).decode()
+        digest = hashlib.sha256(self._verifier(state).encode()).digest()
+        return state, _written(digest)
 
     def claim(self, state: str, browsers: Iterable[str]) -> Attempt | None:
-        """The login of this state, once, and only for the browser that began it: one of its cookies says so."""
-        attempt = self._attempts.pop(state, None)
-        if attempt is None or time.monotonic() - attempt.at > _LOGIN_TIME:
-            return None
-        began = any(secrets.compare_digest(attempt.browser.encode(), browser.encode()) for browser in browsers)
-        return attempt if began else None
+        """The login of this state, only for the browser that began it: one of its cookies says so.
 
-    def open(self, token: str) -> str:
-        """A session for ``token``; its id."""
+        The hub's code works once, so whoever brings a state again has no use of it.
+        """
+        for browser in browsers:
+            told = decode_signed_value(self._key, browser, state, max_age_days=_LOGIN_TIME / 86400)
+            if told is not None:
+                return Attempt(json.loads(told)[0], self._verifier(state))
+        return None
+
+    def _verifier(self, state: str) -> str:
+        return _written(hmac.digest(self._key, state.encode(), "sha256"))
+
+    def open(self, token: str, name: str) -> str:
+        """A session of ``name`` for ``token``; its id. Of too many the oldest of who has most goes."""
         session = secrets.token_urlsafe(32)
-        self._tokens[session] = token
-        while len(self._tokens) > _MOST:
-            self._tokens.popitem(last=False)
+        self._sessions[session] = token, name
+        if len(self._sessions) > _MOST:
+            ((most, _),) = Counter(name for _, name in self._sessions.values()).most_common(1)
+            del self._sessions[next(session for session, (_, name) in self._sessions.items() if name == most)]
         return session
 
     def token(self, session: str) -> str | None:
         """The token of a session."""
-        token = self._tokens.get(session)
+        token, _ = self._sessions.get(session, (None, ""))
         if token is not None:
-            self._tokens.move_to_end(session)
+            self._sessions.move_to_end(session)
         return token
 
     def close(self, session: str) -> None:
         """Forget it."""
-        self._tokens.pop(session, None)
+        self._sessions.pop(session, None)
+
+
+def _written(digest: bytes) -> str:
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def bearer(header: str) -> str | None:
@@ -80,4 +92,5 @@ def bearer(header: str) -> str | None:
 
 def safe_next(uri: str, prefix: str) -> str:
     """Where a login leads: a path of this instance, else its beginning."""
-    return uri if uri.startswith(prefix) and not re.search(r"[\x00-\x20\\]", uri) else prefix
+    safe = uri.startswith(prefix) and len(uri) <= _LONGEST_NEXT and not re.search(r"[\x00-\x20\\]", uri)
+    return uri if safe else prefix

@@ -236,7 +236,7 @@ async def test_a_viewer_that_tells_of_no_picture_gets_few_and_slows_nobody(desk:
 
 
 async def test_who_may_not_come_gets_nothing_of_it(desk: Desk) -> None:
-    cookie = desk.gateway.sessions.open("marie's")
+    cookie = desk.gateway.sessions.open("marie's", "marie")
     cases: list[tuple[dict[str, str], int]] = [
         ({}, 401),
         ({"Authorization": "token nobody's"}, 401),
