@@ -171,12 +171,19 @@ class Guard(web.RequestHandler):
         """What is said to somebody without a role: whose it is, and where to ask."""
         people = self.gateway.people
         who = f"This instance belongs to {people.owner}; you are logged in as {visitor.name}."
+        member = people.is_member(visitor.name)
+        if not member:
+            people.refused(visitor.name)
+        return Refused(403, f"{who} {self.why(visitor)}", ask=member or people.known)
+
+    def why(self, visitor: Visitor) -> str:
+        """She has no role, in a sentence."""
+        people = self.gateway.people
         if people.is_member(visitor.name):
-            return Refused(403, f"{who} It is shared with you only while {people.owner} is there.", ask=True)
-        people.refused(visitor.name)
+            return f"It is shared with you only while {people.owner} is there."
         if not people.known:
-            return Refused(403, f"{who} With whom it is shared is not known at the moment; try again soon.")
-        return Refused(403, f"{who} It is not shared with you; you can ask to come in.", ask=True)
+            return "With whom it is shared is not known at the moment; try again soon."
+        return "It is not shared with you; you can ask to come in."
 
     @property
     def navigates(self) -> bool:

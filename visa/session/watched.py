@@ -68,7 +68,8 @@ class Watched(Guard, WebSocketHandler):
     def reconsider(self, visitor: Visitor) -> None:
         """Hold what her role is now: end, or let the session narrow what passes."""
         if not may(visitor.role, "GET", self._path):
-            self.end(NOT_ALLOWED, "Your role does not allow this any more.")
+            gone = visitor.role is Role.NONE
+            self.end(NOT_ALLOWED, self.why(visitor) if gone else "Your role does not allow this any more.")
         elif visitor != self._visitor:
             self._visitor = visitor
             self.seen_again(visitor)
