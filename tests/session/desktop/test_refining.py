@@ -17,8 +17,8 @@ from tests.session.test_viewer import Desk, Viewer, running, until, viewing
 from visa.session.desktop.turns import REFINED
 from visa.session.rfb import names
 
-SIZE = WIDTH, HEIGHT = 640, 480
-ALL, MORE = (struct.pack(">BBHHHH", 3, incremental, 0, 0, *SIZE) for incremental in (0, 1))
+SIZE = 640, 480
+ALL, MORE = struct.pack(">BBHHHH", 3, 0, 0, 0, *SIZE), m.REQUEST
 PICTURE = m.update(m.rectangle(names.RAW, 2, 2, bytes(16)))
 PAUSES = REFINED, REFINED, 2 * REFINED
 LENGTHS = {0: 20, 3: 10, 150: 10}
