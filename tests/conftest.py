@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from playwright.sync_api import Browser
 
 from tests.services import hub, postgresql
 from tests.services.browser import chromium
+from visa import clock
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -20,6 +23,17 @@ _HEALTH = [HealthCheck.too_slow, HealthCheck.differing_executors]
 settings.register_profile("visa", deadline=None, max_examples=100, derandomize=True, suppress_health_check=_HEALTH)
 settings.register_profile("search", settings.get_profile("visa"), max_examples=1000, derandomize=False)
 settings.load_profile("visa")
+
+
+@pytest.fixture
+async def virtual_wall() -> AsyncIterator[datetime]:
+    """The moment at which a test with the mark `looptime` begins: its wall clock goes on as its event loop does.
+
+    Virtual time is the test function's own, and begins at 0 there: build what has timers inside of it, not in fixtures.
+    """
+    loop, start = asyncio.get_running_loop(), datetime(2026, 3, 28, 12, tzinfo=UTC)
+    with clock.wall(lambda: start + timedelta(seconds=loop.time())):
+        yield start
 
 
 @pytest.fixture(scope="session")
