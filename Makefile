@@ -9,34 +9,45 @@ CLUSTER_WHAT ?= tests/cluster tests/helm tests/images tests/cli
 KEYCLOAK ?= ../shared/keycloak/keycloak
 LOAD ?= ../shared/cluster/cluster load
 VENV := .venv
+# More than cores: most tests wait for a hub, a browser or a pod.
+WORKERS ?= 3
+LANE = $(VENV)/bin/python tools/lane
 UV := $(VENV)/bin/uv
 ENVIRONMENT := .cache/environments/scattering
 # With programs that have windows where they can be shown; looked for when it is needed, after `system`.
 SOFTWARE = $(shell command -v Xvnc >/dev/null 2>&1 && echo scattering-desktop || echo scattering)
 
 # cluster-demo: LOAD= is the command that hands an image to the cluster; tools/cluster-demo lists its other variables.
-.PHONY: demo cluster-demo cluster-test test test-keycloak lint benchmarks lock images clean system system-test hub hub-dev environment
+.PHONY: demo cluster-images cluster-demo cluster-test test test-keycloak lint benchmarks lock images clean system system-test hub hub-dev environment selkies
 
 demo: system
 	@$(MAKE) --no-print-directory -j2 hub environment
 	@exec $(VENV)/bin/visa demo --port $(PORT) --dir "$(DIR)" --environment $(ENVIRONMENT)
 
+# All that a cluster needs of this repository, built and handed to it; safe to repeat.
+cluster-images:
+	images/build -l "$(LOAD)" hub gateway proxy notebook scattering desktop desktop-selkies postgresql
+
 # On the Kubernetes that KUBECONFIG points to, with kubectl and helm on PATH.
 cluster-demo: hub
 	@LOAD="$(LOAD)" $(VENV)/bin/python tools/cluster-demo
 
+# Each lane of a run keeps what it took in LANES; .ci/run sets it for all of its own.
 test: system system-test
-	@$(MAKE) --no-print-directory -j2 hub-dev environment
-	@tools/selkies $(UV) "$(PYTHON)" .cache/selkies || true
-	@$(MAKE) --no-print-directory lint
-	$(VENV)/bin/python -m pytest -m "not keycloak and not cluster" $(WHAT)
+	@[ -n "$(LANES)" ] || rm -rf .cache/lanes
+	@$(MAKE) --no-print-directory -j3 hub-dev environment selkies lint
+	@$(LANE) tests --pytest -n $(WORKERS) --dist loadgroup -m "not keycloak and not cluster and not soak" $(WHAT); \
+		code=$$?; [ -n "$(LANES)" ] || $(LANE) --report; exit $$code
 
 test-keycloak: system system-test hub-dev environment
-	KEYCLOAK=$(KEYCLOAK) $(VENV)/bin/python -m pytest -m keycloak tests/keycloak
+	KEYCLOAK=$(KEYCLOAK) $(LANE) keycloak --pytest -m keycloak tests/keycloak
 
 # On the Kubernetes of KUBECONFIG, with the release of `make cluster-demo` in it.
 cluster-test: system system-test hub-dev
-	KEYCLOAK=$(KEYCLOAK) $(VENV)/bin/python -m pytest -m cluster $(CLUSTER_WHAT)
+	KEYCLOAK=$(KEYCLOAK) $(LANE) pods --pytest -n $(WORKERS) --dist loadgroup -m cluster $(CLUSTER_WHAT)
+
+selkies: $(UV)
+	@tools/selkies $(UV) "$(PYTHON)" .cache/selkies || true
 
 lint: hub-dev
 	$(VENV)/bin/ruff check .
