@@ -9,6 +9,8 @@ CLUSTER_WHAT ?= tests/cluster tests/helm tests/images tests/cli
 KEYCLOAK ?= ../shared/keycloak/keycloak
 LOAD ?= ../shared/cluster/cluster load
 VENV := .venv
+# Each hub and gateway of a test would compile all of ours again.
+unexport PYTHONDONTWRITEBYTECODE
 # More than cores: most tests wait for a hub, a browser or a pod.
 WORKERS ?= 3
 LANE = $(VENV)/bin/python tools/lane
