@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.session import rig
+from tests.session.site import Site, running
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +40,16 @@ async def _started(hub: rig.Hub) -> None:
     raise AssertionError("the gateway did not get ready")
 
 
+@pytest.fixture
+async def site(jupyter: rig.Jupyter) -> AsyncIterator[Site]:
+    """A gateway in this process in front of ``jupyter``."""
+    async with running(jupyter.run) as one:
+        yield one
+
+
 @dataclass
 class Alone:
-    """A gateway whose hub is a fake one."""
+    """A gateway process whose hub is a fake one."""
 
     gateway: rig.Gateway
     hub: rig.FakeHub
@@ -49,7 +57,7 @@ class Alone:
 
 @pytest.fixture
 async def alone(jupyter: rig.Jupyter) -> AsyncIterator[Alone]:
-    """A gateway of its own in front of ``jupyter``."""
+    """A gateway process in front of ``jupyter``, for tests of what a process is and costs."""
     fake = rig.FakeHub()
     async with fake.served() as api:
         with rig.gateway(jupyter.run, api) as one:

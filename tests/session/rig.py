@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
@@ -233,14 +233,9 @@ class Gateway:
         return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
 
 
-@contextlib.contextmanager
-def gateway(run: Path, api: str, prefix: str = SERVER, **more: str) -> Iterator[Gateway]:
-    """A gateway in front of ``run`` that asks the hub at ``api``."""
-    folder = Path(tempfile.mkdtemp(prefix="visa-g-"))
-    reading, writing = os.pipe()
-    variables = {
-        "PATH": "/usr/bin:/bin",
-        "PYTHONPATH": str(ROOT),
+def variables(run: Path, api: str, prefix: str = SERVER) -> dict[str, str]:
+    """What a spawner gives the gateway in front of ``run`` that asks the hub at ``api``."""
+    return {
         "JUPYTERHUB_API_TOKEN": "the gateway's own token",
         "JUPYTERHUB_API_URL": api,
         "JUPYTERHUB_BASE_URL": "/",
@@ -251,15 +246,21 @@ def gateway(run: Path, api: str, prefix: str = SERVER, **more: str) -> Iterator[
         "JUPYTERHUB_SERVER_NAME": "work",
         "VISA_RUN": str(run),
         "VISA_LISTEN": "127.0.0.1:0",
-        "VISA_READY_FD": str(writing),
         "VISA_OPEN": "lab/tree/notebooks/e1.ipynb",
         "VISA_SESSION": "notebook",
-        **more,
     }
+
+
+@contextlib.contextmanager
+def gateway(run: Path, api: str, prefix: str = SERVER, **more: str) -> Iterator[Gateway]:
+    """A gateway in front of ``run`` that asks the hub at ``api``."""
+    folder = Path(tempfile.mkdtemp(prefix="visa-g-"))
+    reading, writing = os.pipe()
+    own = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "VISA_READY_FD": str(writing)}
     with open(folder / "gateway.log", "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "visa.session"],
-            env=variables,
+            env={**variables(run, api, prefix), **own, **more},
             stdout=log,
             stderr=log,
             pass_fds=[writing],
@@ -281,6 +282,8 @@ def gateway(run: Path, api: str, prefix: str = SERVER, **more: str) -> Iterator[
 class FakeHub:
     """The hub's few answers that a gateway needs, with faults that a real hub cannot be made to have."""
 
+    _waiting: frozenset[asyncio.Event] = frozenset()
+
     def __init__(self) -> None:
         self.down = False
         self.asked = 0
@@ -294,6 +297,12 @@ class FakeHub:
         self.held = self.words = 0
         self.deaf = self.silent = False
         self.let_in("marie's", "marie")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Whatever changes, who waits for the hub's word looks again."""
+        super().__setattr__(name, value)
+        for waiting in self._waiting:
+            waiting.set()
 
     def let_in(self, token: str, name: str, **info: Any) -> None:
         """``token`` is ``name``'s and opens this server."""
@@ -314,17 +323,14 @@ class FakeHub:
         self.number += 1
 
     async def _people(self, request: web.Request) -> web.Response:
-        after, end = request.query.get("after"), time.monotonic() + 50
+        after = request.query.get("after")
         self.words += after is None
         self.held += 1
         try:
-            while (
-                not self.down
-                and request.transport is not None  # who asked is still there
-                and time.monotonic() < end
-                and (self.silent or after == str(self.number) or (after and self.deaf))
-            ):
-                await asyncio.sleep(0.02)
+            async with asyncio.timeout(50):
+                await self._other_than(after)
+        except TimeoutError:
+            pass  # nothing has changed
         finally:
             self.held -= 1
         if self.down:
@@ -333,6 +339,16 @@ class FakeHub:
             return web.Response(status=204)
         word = {"number": self.number, "members": list(self.members.values()), "sharing": self.sharing}
         return web.json_response({**word, "requests": self.requests, "help": False})
+
+    async def _other_than(self, after: str | None) -> None:
+        changed = asyncio.Event()
+        self._waiting |= {changed}
+        try:
+            while not self.down and (self.silent or after == str(self.number) or (after and self.deaf)):
+                changed.clear()
+                await changed.wait()
+        finally:
+            self._waiting -= {changed}
 
     async def _here(self, request: web.Request) -> web.Response:
         if self.down:
@@ -366,7 +382,7 @@ class FakeHub:
         app.router.add_post("/hub/api/users/marie/activity", self._active)
         app.router.add_get("/hub/api/visa/gateways/marie/work/people", self._people)
         app.router.add_post("/hub/api/visa/gateways/marie/work/people", self._here)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
@@ -376,7 +392,14 @@ class FakeHub:
             await runner.cleanup()
 
 
-async def session_cookie(gateway: Gateway, token: str = "marie's") -> str:
+class Reached(Protocol):
+    """A gateway, in a process of its own or in the tests'."""
+
+    @property
+    def url(self) -> str: ...
+
+
+async def session_cookie(gateway: Reached, token: str = "marie's") -> str:
     """Log in as a browser does, at a hub whose login codes are tokens: the gateway's session."""
     jar = aiohttp.CookieJar(unsafe=True)
     async with aiohttp.ClientSession(cookie_jar=jar, headers={"Sec-Fetch-Mode": "navigate"}) as browser:

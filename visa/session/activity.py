@@ -7,8 +7,9 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
+from visa import clock
 from visa.session.hub import Hub, HubUnavailable
 
 log = logging.getLogger(__name__)
@@ -61,12 +62,12 @@ class Activity:
 
     def __init__(self, hub: Hub, kernels: Callable[[], Awaitable[bytes]], interval: float) -> None:
         self._hub, self._kernels, self._interval = hub, kernels, interval
-        self._last = datetime.now(UTC)
+        self._last = clock.now()
         self._told: datetime | None = None
 
     def happened(self) -> None:
         """Somebody did something now."""
-        self._last = datetime.now(UTC)
+        self._last = clock.now()
 
     async def run(self) -> None:
         """Tell the hub what is new, every interval, until cancelled.

@@ -8,7 +8,10 @@ import logging
 import os
 import re
 import signal
-from collections.abc import Awaitable
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
 
 from tornado import web
 from tornado.httpserver import HTTPServer
@@ -104,6 +107,20 @@ async def serve(settings: GatewaySettings) -> None:
         raise BadSettings(f"VISA_LISTEN {settings.host}:{settings.port} cannot be listened on: {error}") from error
     port = sockets[0].getsockname()[1]
     tls = await report.announce(gateway.hub, settings, port) if settings.address else None
+    end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end.set)
+    async with served(gateway, sockets, tls):
+        if settings.ready is not None:
+            tell(settings.ready, port)
+        await end.wait()
+
+
+@asynccontextmanager
+async def served(
+    gateway: Gateway, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[None]:
+    """Answer at ``sockets`` for the length of the block; what is under way at its end gets a few seconds."""
     server = HTTPServer(
         make_app(gateway),
         ssl_options=tls,
@@ -115,23 +132,20 @@ async def serve(settings: GatewaySettings) -> None:
         xheaders=False,
     )
     server.add_sockets(sockets)
-    if settings.ready is not None:
-        tell(settings.ready, port)
-    end = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, end.set)
     people = gateway.people
     tasks = [asyncio.create_task(work) for work in (gateway.activity.run(), people.follow(), people.tell())]
-    if settings.address:
-        tasks.append(asyncio.create_task(report.tell_of_memory(gateway.hub, settings)))
-    await end.wait()
-    for task in tasks:
-        task.cancel()
-    server.stop()
-    gateway.close_sockets()
-    await _within(_FINISHING, gateway.idle.wait(), "some requests were still under way at the end")
-    await _within(2, people.tell_the_end(), "the hub was not told that nobody is here any more")
-    await _within(2, server.close_all_connections(), "some connections were still busy at the end")
+    if gateway.settings.address:
+        tasks.append(asyncio.create_task(report.tell_of_memory(gateway.hub, gateway.settings)))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        server.stop()
+        gateway.close_sockets()
+        await _within(_FINISHING, gateway.idle.wait(), "some requests were still under way at the end")
+        await _within(2, people.tell_the_end(), "the hub was not told that nobody is here any more")
+        await _within(2, server.close_all_connections(), "some connections were still busy at the end")
 
 
 async def _within(seconds: float, ending: Awaitable[object], otherwise: str) -> None:

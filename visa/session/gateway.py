@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Protocol
 from weakref import WeakValueDictionary
 
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream
 
+from visa import clock
 from visa.session import upstream
 from visa.session.activity import Activity
 from visa.session.desktop.hand import Hand
@@ -85,12 +85,12 @@ class Gateway:
 
     async def wait_for_jupyter(self, patience: float) -> bool:
         """Whether Jupyter accepts connections within ``patience`` seconds."""
-        end = time.monotonic() + patience
+        end = clock.elapsed() + patience
         while True:
             try:
                 (await self.connect()).close()
             except upstream.NotListening:
-                if time.monotonic() > end:
+                if clock.elapsed() > end:
                     return False
                 await asyncio.sleep(0.03)
             else:

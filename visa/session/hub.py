@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import secrets
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from urllib.parse import quote, urlencode
 from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 from tornado.simple_httpclient import HTTPStreamClosedError
 
+from visa import clock
 from visa.instances.access import Role
 from visa.session.settings import GatewaySettings
 
@@ -91,7 +91,7 @@ class Hub:
     async def _holder(self, token: str) -> Visitor | None:
         key = hashlib.sha256(token.encode()).digest()
         known = self._yes.get(key) or self._no.get(key)
-        if known is not None and time.monotonic() - known.at <= self._fresh(known):
+        if known is not None and clock.elapsed() - known.at <= self._fresh(known):
             return known.visitor
         task = self._asking.get(key)
         if task is None:
@@ -119,7 +119,7 @@ class Hub:
         visitor = None if model is None else self._visitor(model)
         kept, other = (self._no, self._yes) if visitor is None else (self._yes, self._no)
         other.pop(key, None)
-        kept[key] = _Word(visitor, time.monotonic())
+        kept[key] = _Word(visitor, clock.elapsed())
         kept.move_to_end(key)
         while len(kept) > _KEPT:
             kept.popitem(last=False)
@@ -127,7 +127,7 @@ class Hub:
 
     @staticmethod
     def _last_word(known: _Word | None, fault: str) -> Visitor | None:
-        if known is not None and known.visitor is not None and time.monotonic() - known.at <= OUTAGE:
+        if known is not None and known.visitor is not None and clock.elapsed() - known.at <= OUTAGE:
             return known.visitor
         raise HubUnavailable(fault)
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 from tornado.web import create_signed_value, decode_signed_value
 
+from visa import clock
+
 _MOST = 500
 _LOGIN_TIME = 600.0
 _LONGEST_NEXT = 1000
@@ -41,7 +43,7 @@ class Sessions:
     def begin(self, next_path: str, browser: str) -> tuple[str, str]:
         """A new login: ``(state, PKCE challenge)``. ``browser`` is its own random cookie: no login forgery."""
         told = json.dumps([next_path, secrets.token_urlsafe(24)])
-        state = create_signed_value(self._key, browser, told).decode()
+        state = create_signed_value(self._key, browser, told, clock=_seconds).decode()
         digest = hashlib.sha256(self._verifier(state).encode()).digest()
         return state, _written(digest)
 
@@ -51,7 +53,8 @@ class Sessions:
         The hub's code works once, so whoever brings a state again has no use of it.
         """
         for browser in browsers:
-            told = decode_signed_value(self._key, browser, state, max_age_days=_LOGIN_TIME / 86400)
+            age = _LOGIN_TIME / 86400
+            told = decode_signed_value(self._key, browser, state, max_age_days=age, clock=_seconds)
             if told is not None:
                 return Attempt(json.loads(told)[0], self._verifier(state))
         return None
@@ -78,6 +81,10 @@ class Sessions:
     def close(self, session: str) -> None:
         """Forget it."""
         self._sessions.pop(session, None)
+
+
+def _seconds() -> float:
+    return clock.now().timestamp()
 
 
 def _written(digest: bytes) -> str:

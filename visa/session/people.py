@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
+from visa import clock
 from visa.identifiers import instance_id
 from visa.instances.access import Role
 from visa.instances.members import OWNER_AWAY, Approvers, Sharing, role_now
@@ -77,7 +78,7 @@ class People:
         self.number = 0
         self._hub = hub
         self._word: Word | None = None
-        self._heard = self._answered = self._looked = 0.0
+        self._heard = self._answered = self._looked = -math.inf
         self._looking = asyncio.Lock()
         self._present: dict[Present, None] = {}
         self.transfers: set[UnderWay] = set()
@@ -98,7 +99,7 @@ class People:
     @property
     def known(self) -> bool:
         """Whether the hub's word counts: there is one, and the hub lives."""
-        return self._word is not None and time.monotonic() - self._heard < STALE
+        return self._word is not None and clock.elapsed() - self._heard < STALE
 
     def role(self, username: str) -> Role:
         """Of a person, at this moment."""
@@ -114,20 +115,20 @@ class People:
             word.sharing,
             owner_here=self.owner_here,
             was_here=username in self._were,
-            now=datetime.now(UTC),
+            now=clock.now(),
         )
 
     def is_member(self, username: str) -> bool:
         """Whether only the owner's absence can keep her out."""
         member = self._word.members.get(username) if self._word else None
-        return self.known and member is not None and not member.over(datetime.now(UTC))
+        return self.known and member is not None and not member.over(clock.now())
 
     @property
     def owner_here(self) -> bool:
         """Whether she has a websocket open, or had one a moment ago."""
         if any(one.visitor_here.name == self.owner for one in self._present):
             return True
-        return self._owner_left is not None and time.monotonic() - self._owner_left < LEFT
+        return self._owner_left is not None and clock.elapsed() - self._owner_left < LEFT
 
     @property
     def sharing(self) -> Sharing:
@@ -147,7 +148,7 @@ class People:
             before = self.here()
             del self._present[socket]
             if socket.visitor_here.name == self.owner:
-                self._owner_left = time.monotonic()
+                self._owner_left = clock.elapsed()
                 self._owner_last = tuple(one for one in before if one.role is Role.OWNER)
             self.settle()
 
@@ -189,7 +190,7 @@ class People:
 
     def refused(self, username: str) -> None:
         """Somebody without a role was at the door; told to the hub for its audit trail, now and then."""
-        now = time.monotonic()
+        now = clock.elapsed()
         self._refused = {name: at for name, at in self._refused.items() if now - at < _REFUSED_AGAIN}
         if username not in self._refused and len(self._refused) < _MOST_REFUSED:
             self._refused[username] = now
@@ -228,12 +229,12 @@ class People:
         """Of the owner's stay, of a membership, or of the time for which the hub's word counts."""
         if self._timer is not None:
             self._timer.cancel()
-        now, ends = time.monotonic(), []
+        now, ends = clock.elapsed(), []
         if self._owner_left is not None:
             ends.append(self._owner_left + LEFT - now)
         if self._word is not None:
             ends.append(self._heard + STALE - now)
-            wall = datetime.now(UTC)
+            wall = clock.now()
             ends += [(m.until - wall).total_seconds() for m in self._word.members.values() if m.until is not None]
         coming = [end for end in ends if end > 0]
         if coming:
@@ -241,8 +242,8 @@ class People:
 
     async def wait(self, number: int, seconds: float) -> None:
         """Until `number` is another one, or ``seconds`` are over."""
-        end = time.monotonic() + seconds
-        while self.number == number and (left := end - time.monotonic()) > 0:
+        end = clock.elapsed() + seconds
+        while self.number == number and (left := end - clock.elapsed()) > 0:
             try:
                 await asyncio.wait_for(self._changed.wait(), left)
             except TimeoutError:
@@ -261,7 +262,7 @@ class People:
                 continue
             except HubLost:
                 # It lived for as long as it held the question, which is not longer than this.
-                self._heard = min(time.monotonic(), self._answered + _HELD)
+                self._heard = min(clock.elapsed(), self._answered + _HELD)
                 log.info("The hub went away")
             except (HubUnavailable, HubRefused, BadWord) as error:
                 log.warning("The hub does not say who may be here: %s", error)
@@ -277,7 +278,7 @@ class People:
         word = self._word if answer is None else read(answer, self.id)
         if self._word is before or self._word is None or (word and word.number >= self._word.number):
             self._word = word
-        self._heard = self._answered = time.monotonic()
+        self._heard = self._answered = clock.elapsed()
         self.settle()
 
     async def role_after_a_look(self, username: str) -> Role:
@@ -285,11 +286,11 @@ class People:
 
         All who come before a question share its answer, and there are at most four a second.
         """
-        came = time.monotonic()
+        came = clock.elapsed()
         async with self._looking:
             if self._looked < came:
                 await asyncio.sleep(self._looked + _LOOKS - came)
-                self._looked = time.monotonic()
+                self._looked = clock.elapsed()
                 word = self._word
                 try:
                     self._take(await self._hub.people(None, _PATIENCE), word)
@@ -300,13 +301,13 @@ class People:
     async def tell(self) -> None:
         """Until cancelled: tell the hub who is here, at every change and every minute."""
         told: object = ()  # who begins has nobody
-        again = time.monotonic() + _AGAIN
+        again = clock.elapsed() + _AGAIN
         while True:
             number, here = self.number, self.told()
-            if here != told or self._untold or time.monotonic() >= again:
+            if here != told or self._untold or clock.elapsed() >= again:
                 took = await self._tell(here)
-                told, again = here, time.monotonic() + (_AGAIN if took else _PAUSES[1])
-            await self.wait(number, again - time.monotonic())
+                told, again = here, clock.elapsed() + (_AGAIN if took else _PAUSES[1])
+            await self.wait(number, again - clock.elapsed())
             await asyncio.sleep(_SETTLING)
 
     async def tell_the_end(self) -> None:

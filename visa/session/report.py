@@ -11,10 +11,10 @@ import ipaddress
 import logging
 import os
 import ssl
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from visa import clock
 from visa.session import run
 from visa.session.hub import Hub, HubRefused, HubUnavailable
 from visa.session.settings import BadSettings, GatewaySettings
@@ -60,13 +60,13 @@ async def announce(hub: Hub, settings: GatewaySettings, port: int) -> ssl.SSLCon
 
 
 async def _patiently(ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    end, pause = time.monotonic() + _PATIENCE, _PAUSES[0]
+    end, pause = clock.elapsed() + _PATIENCE, _PAUSES[0]
     while True:
         try:
             return await ask()
         except (HubUnavailable, HubRefused) as error:
             # Refused too: network policies reach a new pod late, and a hub that restarts knows nobody yet.
-            if time.monotonic() > end:
+            if clock.elapsed() > end:
                 raise
             log.warning("The hub does not take the report (%s); again in %.2f s", error, pause)
         await asyncio.sleep(pause)

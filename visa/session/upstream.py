@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Awaitable, Callable
 
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
@@ -13,6 +12,8 @@ from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine,
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import Resolver
 from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from visa import clock
 
 CHUNK = 2**18
 """Bytes moved at a time; two of these per direction is all that a transfer holds."""
@@ -41,7 +42,7 @@ Bulk = Callable[[IOStream, int], Awaitable[None]]
 
 async def connect(path: str) -> IOStream:
     """A stream to the socket; raise `NotListening`."""
-    end = time.monotonic() + _PATIENCE
+    end = clock.elapsed() + _PATIENCE
     while True:
         one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
@@ -49,7 +50,7 @@ async def connect(path: str) -> IOStream:
         except BlockingIOError as error:
             # Its queue is full; unlike TCP, a unix socket does not go on with the connection by itself.
             one.close()
-            if time.monotonic() > end:
+            if clock.elapsed() > end:
                 raise NotListening("Jupyter takes no more connections") from error
             await asyncio.sleep(0.01)
         except OSError as error:

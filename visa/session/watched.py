@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import UTC, datetime
 
 from tornado.websocket import WebSocketHandler
 
+from visa import clock
 from visa.instances.access import Role, may
 from visa.session import headers
 from visa.session.guard import Guard, Refused
@@ -29,7 +29,7 @@ class Watched(Guard, WebSocketHandler):
         self._over = False
         self._ending = False
         self._visitor: Visitor | None = None
-        self.since = datetime.now(UTC)
+        self.since = clock.now()
 
     session_kind = "notebook"
 

@@ -1,0 +1,96 @@
+"""A gateway in the tests' own process, served as in its own, with a hub that says what they want."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from tornado.netutil import bind_sockets
+
+from tests.session import rig
+from visa.session.app import served
+from visa.session.gateway import Gateway
+from visa.session.settings import GatewaySettings
+
+ENOUGH = 30.0
+"""Seconds after which a condition that is waited for is taken never to come."""
+
+
+@dataclass
+class Site:
+    """``url`` ends with the instance's own path. Tokens are ``marie's``, ``lise's`` and so on."""
+
+    url: str
+    port: int
+    gateway: Gateway
+    hub: rig.FakeHub
+    client: aiohttp.ClientSession
+
+    async def ask(self, who: str, path: str = "api/status", **more: Any) -> tuple[int, Any]:
+        """With ``who``'s token: status, and JSON where there is some."""
+        headers = {"Authorization": f"token {who}'s"}
+        async with self.client.request(more.pop("method", "GET"), self.url + path, headers=headers, **more) as answer:
+            return answer.status, await answer.json(content_type=None) if "json" in answer.content_type else None
+
+    def open(self, who: str, path: str = "desktop/websocket") -> Any:
+        """A websocket; a desktop's waits for 20 s for the viewer to begin."""
+        return self.client.ws_connect(self.url + path, headers={"Authorization": f"token {who}'s"})
+
+    async def until(self, who: str, status: int) -> None:
+        """Until ``who`` is answered so."""
+        last: Any = None
+        try:
+            async with asyncio.timeout(ENOUGH):
+                while (last := await self.ask(who))[0] != status:
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"{who} still gets {last}, not {status}") from None
+
+    async def until_told(self, *here: tuple[str, str]) -> None:
+        """Until the hub was told that exactly these are here, in these roles."""
+        await until(lambda: bool(self.hub.told) and self.told() == sorted(here), lambda: self.hub.told[-1:])
+
+    def told(self) -> list[tuple[str, str]]:
+        """Who is here, in which role, as the hub was told last."""
+        return sorted((one["username"], one["role"]) for one in self.hub.told[-1]["here"])
+
+
+async def until(there: Any, what: Any = "it did not happen") -> None:
+    """Until ``there()`` is true, while all in this process goes on; ``what`` is said when it never is."""
+    try:
+        async with asyncio.timeout(ENOUGH):
+            while not there():
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(what() if callable(what) else what) from None
+
+
+@contextlib.asynccontextmanager
+async def running(run: Path, hub: rig.FakeHub | None = None, **more: str) -> AsyncIterator[Site]:
+    """A gateway in front of ``run``, as soon as it has the hub's word.
+
+    Lise, Pierre and Grace hold tokens with the right to open the server, as an administrator or a share's holder does.
+    """
+    fake = hub or rig.FakeHub()
+    for name in ("lise", "pierre", "grace"):
+        fake.let_in(f"{name}'s", name, display_name=name.title())
+    async with fake.served() as api:
+        gateway = Gateway(GatewaySettings.read({**rig.variables(run, api), **more}))
+        sockets = bind_sockets(0, "127.0.0.1")
+        port = sockets[0].getsockname()[1]
+        async with served(gateway, sockets), aiohttp.ClientSession() as client:
+            await gateway.people.wait(0, ENOUGH)
+            yield Site(f"http://127.0.0.1:{port}{rig.SERVER}", port, gateway, fake, client)
+
+
+async def closed(socket: aiohttp.ClientWebSocketResponse) -> int | None:
+    """The code with which it is closed."""
+    async with asyncio.timeout(ENOUGH):
+        while not (await socket.receive()).type.value & 0x100 and not socket.closed:
+            pass
+    return socket.close_code
