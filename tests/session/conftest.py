@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import pytest
+from playwright.async_api import expect
 
 from tests.session import rig
 from tests.session.site import Site, running
+
+expect.set_options(timeout=30_000)  # what a page shows is waited for, however busy the machine
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ async def test_the_waiting_page_goes_on_by_itself_and_says_when_jupyter_has_died
         assert "home page" in await page.inner_text("main")
     finally:
         away.rename(jupyter.run / "jupyter.sock")
-    await expect(page.locator("body")).to_contain_text("started", timeout=5000)
+    await expect(page.locator("body")).to_contain_text("started")
 
 
 async def test_the_starting_page_is_calm_in_light_and_dark(page: Page, tmp_path: Path) -> None:

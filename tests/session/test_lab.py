@@ -17,6 +17,7 @@ from playwright.async_api import BrowserContext, Page, Request, async_playwright
 from tests.services.browser import ARGUMENTS
 from tests.session import rig
 from tests.session.people_page import ASKS, IRENE, MARIE, PIERRE, Word
+from tests.session.site import Site, running
 
 PICTURES = os.environ.get("VISA_PICTURES", "")
 THEME = os.environ.get("VISA_PICTURES_THEME", "light")
@@ -28,7 +29,7 @@ class Lab:
     """A browser, and what its pages ask for that would change something."""
 
     context: BrowserContext
-    gateway: rig.Gateway
+    site: Site
     name: str
     acts: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -42,13 +43,13 @@ class Lab:
             await page.route("**/_visa/people*", lambda route: route.fulfill(status=404))
         page.on("request", self._note)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
-        await page.goto(f"{self.gateway.url}lab/tree/{self.name}?reset")
+        await page.goto(f"{self.site.url}lab/tree/{self.name}?reset")
         await page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         return page
 
     def _note(self, request: Request) -> None:
         if request.method not in READING:
-            self.acts.append(f"{request.method} {request.url.removeprefix(self.gateway.url).partition('?')[0]}")
+            self.acts.append(f"{request.method} {request.url.removeprefix(self.site.url).partition('?')[0]}")
 
     async def picture(self, page: Page, name: str) -> None:
         """For people to look at."""
@@ -68,17 +69,15 @@ async def lab(jupyter: rig.Jupyter) -> AsyncIterator[Lab]:
         settings = jupyter.home / ".jupyter/lab/user-settings/@jupyterlab/apputils-extension"
         settings.mkdir(parents=True, exist_ok=True)
         (settings / "themes.jupyterlab-settings").write_text('{"theme": "JupyterLab Dark"}')
-    hub = rig.FakeHub()
     program = shutil.which("chromium") or shutil.which("chromium-browser")
-    async with hub.served() as api, async_playwright() as playwright:
-        with rig.gateway(jupyter.run, api) as gateway:
-            browser = await playwright.chromium.launch(args=ARGUMENTS, executable_path=program)
-            context = await browser.new_context(viewport={"width": 1440, "height": 900})
-            cookie = await rig.session_cookie(gateway)
-            place = {"domain": "127.0.0.1", "path": rig.SERVER}
-            await context.add_cookies([{"name": "visa-session", "value": cookie, **place}])  # type: ignore[list-item]
-            yield Lab(context, gateway, name)
-            await browser.close()
+    async with running(jupyter.run) as site, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(args=ARGUMENTS, executable_path=program)
+        context = await browser.new_context(viewport={"width": 1440, "height": 900})
+        cookie = await rig.session_cookie(site)
+        place = {"domain": "127.0.0.1", "path": rig.SERVER}
+        await context.add_cookies([{"name": "visa-session", "value": cookie, **place}])  # type: ignore[list-item]
+        yield Lab(context, site, name)
+        await browser.close()
 
 
 async def test_the_owner_sees_who_is_here_and_who_asks(lab: Lab) -> None:
@@ -106,7 +105,7 @@ async def test_the_owner_sees_who_is_here_and_who_asks(lab: Lab) -> None:
     await members.close()
     await page.bring_to_front()
     word.say(requests=[{**ASKS, "id": 8, "name": "Niels"}])
-    await expect(page.locator(".jp-toastContainer", has_text="Niels")).to_be_visible(timeout=2000)
+    await expect(page.locator(".jp-toastContainer", has_text="Niels")).to_be_visible()
     word.say(requests=[], here=[MARIE, {**PIERRE, "role": "support-view", "way": "break-glass"}])
     await expect(page.locator(".jp-toastContainer", has_text="Niels")).to_have_count(0)
     await expect(page.locator(".jp-toastContainer")).to_contain_text(
@@ -159,7 +158,7 @@ async def test_a_role_that_changes_and_ends_is_said(lab: Lab) -> None:
     assert await cell.text_content() == before
     word.refuse("Marie has taken you off this instance.")
     ended = page.get_by_role("dialog", name="You are not on this instance any more")
-    await expect(ended).to_be_visible(timeout=3000)
+    await expect(ended).to_be_visible()
     await expect(ended).to_contain_text("Marie has taken you off")
     await lab.picture(page, "lab-ended")
     assert lab.faults == []

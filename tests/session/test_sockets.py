@@ -7,6 +7,9 @@ import contextlib
 import json
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,8 +20,11 @@ from tornado.netutil import bind_unix_socket
 from tornado.websocket import WebSocketHandler
 
 from tests.session import rig
-from tests.session.conftest import Alone
+from tests.session.site import Site, running
+from visa import clock
+from visa.session.hub import OUTAGE
 
+approx = partial(pytest.approx, abs=0.1)
 V1 = "v1.kernel.websocket.jupyter.org"
 
 
@@ -43,20 +49,20 @@ def request(kind: str, **content: Any) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def kernel(alone: Alone, client: aiohttp.ClientSession) -> AsyncIterator[str]:
+async def kernel(site: Site, client: aiohttp.ClientSession) -> AsyncIterator[str]:
     """The address of a fresh kernel's channels."""
-    async with client.post(alone.gateway.url + "api/kernels", json={}) as answer:
+    async with client.post(site.url + "api/kernels", json={}) as answer:
         identifier = (await answer.json())["id"]
     try:
-        yield f"{alone.gateway.url}api/kernels/{identifier}/channels"
+        yield f"{site.url}api/kernels/{identifier}/channels"
     finally:
-        await client.delete(alone.gateway.url + f"api/kernels/{identifier}")
+        await client.delete(site.url + f"api/kernels/{identifier}")
 
 
-async def test_a_cell_runs_and_its_output_comes_back(alone: Alone) -> None:
+async def test_a_cell_runs_and_its_output_comes_back(site: Site) -> None:
     async with (
         aiohttp.ClientSession(headers=rig.MARIE) as client,
-        kernel(alone, client) as url,
+        kernel(site, client) as url,
         client.ws_connect(url) as socket,
     ):
         assert socket.protocol is None
@@ -69,10 +75,10 @@ async def test_a_cell_runs_and_its_output_comes_back(alone: Alone) -> None:
                 text += message["content"]["text"]
 
 
-async def test_jupyter_s_binary_protocol_is_agreed_end_to_end(alone: Alone) -> None:
+async def test_jupyter_s_binary_protocol_is_agreed_end_to_end(site: Site) -> None:
     async with (
         aiohttp.ClientSession(headers=rig.MARIE) as client,
-        kernel(alone, client) as url,
+        kernel(site, client) as url,
         client.ws_connect(url, protocols=["nonsense", V1]) as socket,
     ):
         assert socket.protocol == V1
@@ -80,16 +86,16 @@ async def test_jupyter_s_binary_protocol_is_agreed_end_to_end(alone: Alone) -> N
         assert message.type is aiohttp.WSMsgType.BINARY
 
 
-async def test_a_terminal_answers(alone: Alone) -> None:
+async def test_a_terminal_answers(site: Site) -> None:
     async with aiohttp.ClientSession(headers=rig.MARIE) as client:
-        async with client.post(alone.gateway.url + "api/terminals") as answer:
+        async with client.post(site.url + "api/terminals") as answer:
             name = (await answer.json())["name"]
-        async with client.ws_connect(f"{alone.gateway.url}terminals/websocket/{name}") as socket:
+        async with client.ws_connect(f"{site.url}terminals/websocket/{name}") as socket:
             await socket.send_json(["stdin", "echo $((40 + 2))$VISA_SESSION; env\r"])
             text = ""
             while "42notebook" not in text:
                 text += (await asyncio.wait_for(socket.receive(), 20)).data
-        await client.delete(f"{alone.gateway.url}api/terminals/{name}")
+        await client.delete(f"{site.url}api/terminals/{name}")
     assert "JUPYTERHUB" not in text
 
 
@@ -121,31 +127,68 @@ class Upstream(WebSocketHandler):
             self.settings["closed"].set_result((self.close_code, self.close_reason))
 
 
+Closed = asyncio.Future[tuple[int | None, str | None]]
+
+
+@contextlib.asynccontextmanager
+async def listening(run: Path) -> AsyncIterator[Closed]:
+    """`Upstream` in ``run``; done when one of its websockets is closed, with code and reason."""
+    closed: Closed = asyncio.get_running_loop().create_future()
+    app = web.Application([(r".*", Upstream)], closed=closed, websocket_max_message_size=2**27)
+    server = HTTPServer(app, max_buffer_size=2**27)
+    server.add_socket(bind_unix_socket(str(run / "jupyter.sock")))
+    yield closed
+    server.stop()
+    await server.close_all_connections()
+
+
+@dataclass
 class Fake:
     """A gateway in front of `Upstream`."""
 
-    def __init__(self, gateway: rig.Gateway, hub: rig.FakeHub, closed: asyncio.Future[tuple[int | None, str | None]]):
-        self.gateway, self.hub, self.closed = gateway, hub, closed
+    site: Site
+    closed: Closed
 
     @property
     def url(self) -> str:
-        return self.gateway.url
+        """Of the instance."""
+        return self.site.url
+
+
+@contextlib.asynccontextmanager
+async def faked(run: Path, **more: str) -> AsyncIterator[Fake]:
+    """The gateway is in this process."""
+    async with listening(run) as closed, running(run, **more) as site:
+        yield Fake(site, closed)
 
 
 @pytest.fixture
 async def fake(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fake]:
-    """A gateway whose Jupyter is `Upstream`."""
-    run = tmp_path_factory.mktemp("r")
-    closed: asyncio.Future[tuple[int | None, str | None]] = asyncio.get_running_loop().create_future()
-    app = web.Application([(r".*", Upstream)], closed=closed, websocket_max_message_size=2**27)
-    server = HTTPServer(app, max_buffer_size=2**27)
-    server.add_socket(bind_unix_socket(str(run / "jupyter.sock")))
-    hub = rig.FakeHub()
-    async with hub.served() as api:
-        with rig.gateway(run, api, VISA_FRESH="1") as gateway:
-            yield Fake(gateway, hub, closed)
-    server.stop()
-    await server.close_all_connections()
+    """As most tests need it."""
+    async with faked(tmp_path_factory.mktemp("r")) as one:
+        yield one
+
+
+@dataclass
+class Apart:
+    """A gateway process in front of `Upstream`."""
+
+    gateway: rig.Gateway
+    closed: Closed
+
+    @property
+    def url(self) -> str:
+        """Of the instance."""
+        return self.gateway.url
+
+
+@pytest.fixture
+async def apart(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Apart]:
+    """For tests of what a process is and costs."""
+    run, hub = tmp_path_factory.mktemp("r"), rig.FakeHub()
+    async with listening(run) as closed, hub.served() as api:
+        with rig.gateway(run, api) as gateway:
+            yield Apart(gateway, closed)
 
 
 async def test_text_and_bytes_small_and_large_come_back_as_they_went(fake: Fake) -> None:
@@ -180,36 +223,36 @@ async def test_the_browser_s_close_reaches_jupyter(fake: Fake) -> None:
         assert await asyncio.wait_for(fake.closed, 5) == (4000, "bye")
 
 
-async def test_a_browser_that_does_not_read_costs_no_memory(fake: Fake) -> None:
+async def test_a_browser_that_does_not_read_costs_no_memory(apart: Apart) -> None:
     """Jupyter sends without end; nobody reads; the gateway stops reading too."""
     async with aiohttp.ClientSession(headers=rig.MARIE) as client:
-        async with client.ws_connect(fake.url + "echo") as socket:
+        async with client.ws_connect(apart.url + "echo") as socket:
             await socket.send_str("warm")
             await socket.receive()
-        before = fake.gateway.memory()
-        reader, writer = await asyncio.open_connection("127.0.0.1", fake.gateway.port, limit=2**16)
+        before = apart.gateway.memory()
+        reader, writer = await asyncio.open_connection("127.0.0.1", apart.gateway.port, limit=2**16)
         writer.write(_handshake("flood"))
         assert b"101 Switching" in await reader.readuntil(b"\r\n\r\n")
         most = 0.0
         for _ in range(20):
             await asyncio.sleep(0.1)
-            most = max(most, fake.gateway.memory())
+            most = max(most, apart.gateway.memory())
         assert most < before + 8
         assert most < 60
         writer.transport.abort()
-        await asyncio.wait_for(fake.closed, 5)
+        await asyncio.wait_for(apart.closed, 5)
 
 
-async def test_a_jupyter_that_does_not_read_costs_no_memory(fake: Fake) -> None:
-    async with aiohttp.ClientSession(headers=rig.MARIE) as client, client.ws_connect(fake.url + "stuck") as socket:
-        before, sent = fake.gateway.memory(), 0
+async def test_a_jupyter_that_does_not_read_costs_no_memory(apart: Apart) -> None:
+    async with aiohttp.ClientSession(headers=rig.MARIE) as client, client.ws_connect(apart.url + "stuck") as socket:
+        before, sent = apart.gateway.memory(), 0
         with contextlib.suppress(TimeoutError):
             while sent < 2**28:
                 await asyncio.wait_for(socket.send_bytes(bytes(2**18)), 1)
                 sent += 2**18
         assert sent < 2**26
-        assert fake.gateway.memory() < before + 8
-        fake.gateway.process.kill()  # neither end would say goodbye
+        assert apart.gateway.memory() < before + 8
+        apart.gateway.process.kill()  # neither end would say goodbye
 
 
 def _handshake(path: str, version: str = "13") -> bytes:
@@ -221,7 +264,7 @@ def _handshake(path: str, version: str = "13") -> bytes:
 
 
 async def test_a_bad_handshake_leaves_nothing_open_in_jupyter(fake: Fake) -> None:
-    answer = await rig.raw(fake.gateway.port, _handshake("echo", "7"), 2)
+    answer = await rig.raw(fake.site.port, _handshake("echo", "7"), 2)
     assert answer.startswith(b"HTTP/1.1 426")
     await asyncio.wait_for(fake.closed, 5)
 
@@ -237,26 +280,43 @@ async def test_a_message_beyond_the_bound_closes_and_the_gateway_lives(fake: Fak
             assert answer.status == 200
 
 
-async def test_sockets_are_told_when_the_gateway_ends(fake: Fake) -> None:
-    async with aiohttp.ClientSession(headers=rig.MARIE) as client, client.ws_connect(fake.url + "echo") as socket:
-        fake.gateway.process.terminate()
+async def test_sockets_are_told_when_the_gateway_ends(apart: Apart) -> None:
+    async with aiohttp.ClientSession(headers=rig.MARIE) as client, client.ws_connect(apart.url + "echo") as socket:
+        apart.gateway.process.terminate()
         message = await asyncio.wait_for(socket.receive(), 5)
         assert message.data == 1001
 
 
-async def test_a_role_that_ends_closes_the_socket(fake: Fake) -> None:
-    async with aiohttp.ClientSession(headers=rig.MARIE) as client, client.ws_connect(fake.url + "echo") as socket:
-        fake.hub.let_in("marie's", "somebody else")
-        await asyncio.wait_for(socket.receive(), 5)
+@pytest.mark.looptime
+async def test_a_role_that_ends_closes_the_socket_when_the_hub_is_asked_again(tmp_path: Path) -> None:
+    async with (
+        faked(tmp_path, VISA_FRESH="30") as fake,
+        aiohttp.ClientSession(headers=rig.MARIE) as client,
+        client.ws_connect(fake.url + "echo") as socket,
+    ):
+        opened = clock.elapsed()
+        fake.site.hub.let_in("marie's", "somebody else")
+        await socket.receive()
         assert socket.close_code == 4403
-        assert (await asyncio.wait_for(fake.closed, 5))[0] == 1001
+        assert clock.elapsed() - opened == approx(40), "the second look; at the first, the hub's word still counted"
+        assert (await fake.closed)[0] == 1001
 
 
-async def test_an_open_socket_outlives_a_short_outage_of_the_hub(fake: Fake) -> None:
-    async with aiohttp.ClientSession(headers=rig.MARIE) as client, client.ws_connect(fake.url + "echo") as socket:
-        fake.hub.down = True
-        asked = fake.hub.asked
-        while fake.hub.asked == asked:
-            await asyncio.sleep(0.2)
+@pytest.mark.looptime
+async def test_an_open_socket_outlives_an_outage_of_a_quarter_of_an_hour(tmp_path: Path) -> None:
+    async with (
+        faked(tmp_path, VISA_FRESH="30") as fake,
+        aiohttp.ClientSession(headers=rig.MARIE) as client,
+        client.ws_connect(fake.url + "echo") as socket,
+    ):
+        opened, asked = clock.elapsed(), fake.site.hub.asked
+        fake.site.hub.down = True
+        message = asyncio.create_task(socket.receive())
+        await asyncio.sleep(OUTAGE + 10)
+        assert not message.done()
+        assert fake.site.hub.asked >= asked + 44, "every 20 s"
         await socket.send_str("still here")
-        assert (await asyncio.wait_for(socket.receive(), 5)).data == "still here"
+        assert (await message).data == "still here"
+        await socket.receive()
+        assert socket.close_code == 1013
+        assert clock.elapsed() - opened == approx(OUTAGE + 20), "the first look after it"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
-from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,9 @@ import aiohttp
 import pytest
 
 from tests.session import rig
-
-
-@contextlib.asynccontextmanager
-async def waiting(run: Path, **more: str) -> AsyncIterator[tuple[rig.Gateway, rig.FakeHub]]:
-    """A gateway whose Jupyter is not there yet."""
-    fake = rig.FakeHub()
-    async with fake.served() as api:
-        with rig.gateway(run, api, **more) as gateway:
-            yield gateway, fake
+from tests.session.site import Site, running
+from visa import clock
+from visa.session.handlers import PATIENCE
 
 
 class Kernels:
@@ -42,30 +35,31 @@ class Kernels:
 
 
 async def test_programs_are_told_to_wait(tmp_path: Path) -> None:
-    async with waiting(tmp_path) as (gateway, _), aiohttp.ClientSession(headers=rig.MARIE) as client:
-        async with client.get(gateway.url + "api/status") as answer:
+    async with running(tmp_path) as site, aiohttp.ClientSession(headers=rig.MARIE) as client:
+        async with client.get(site.url + "api/status") as answer:
             assert answer.status == 503
             assert int(answer.headers["Retry-After"]) <= 5
             assert answer.content_type == "application/problem+json"
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await client.ws_connect(gateway.url + "terminals/websocket/1")
+            await client.ws_connect(site.url + "terminals/websocket/1")
         assert refused.value.status == 503
 
 
+@pytest.mark.looptime
 async def test_ready_answers_as_soon_as_jupyter_listens_and_needs_a_login(tmp_path: Path) -> None:
-    async with waiting(tmp_path) as (gateway, _), aiohttp.ClientSession() as client:
-        async with client.get(gateway.url + "_visa/ready") as answer:
+    async with running(tmp_path) as site:
+        async with site.client.get(site.url + "_visa/ready") as answer:
             assert answer.status == 401
-
-        async def ready() -> bool:
-            async with client.get(gateway.url + "_visa/ready", headers=rig.MARIE) as answer:
-                return bool((await answer.json())["ready"])
-
-        asking = asyncio.create_task(ready())
-        await asyncio.sleep(0.3)
+        began = clock.elapsed()
+        assert await site.ask("marie", "_visa/ready") == (200, {"ready": False})
+        assert clock.elapsed() - began == pytest.approx(PATIENCE, abs=0.1)
+        asking = asyncio.create_task(site.ask("marie", "_visa/ready"))
+        await asyncio.sleep(PATIENCE - 1)
         assert not asking.done()
         server = await asyncio.start_unix_server(Kernels("idle"), str(tmp_path / "jupyter.sock"))
-        assert await asyncio.wait_for(asking, 0.5)
+        listens = clock.elapsed()
+        assert await asking == (200, {"ready": True})
+        assert clock.elapsed() - listens < 0.1
         server.close()
 
 
@@ -75,22 +69,22 @@ async def test_a_stale_socket_file_is_not_a_jupyter(tmp_path: Path) -> None:
     await server.wait_closed()
     (tmp_path / "jupyter.sock").touch()
     async with (
-        waiting(tmp_path) as (gateway, _),
+        running(tmp_path) as site,
         aiohttp.ClientSession(headers=rig.MARIE) as client,
-        client.get(gateway.url + "api/status") as answer,
+        client.get(site.url + "api/status") as answer,
     ):
         assert answer.status == 503
 
 
 async def test_health_says_nothing_and_elsewhere_is_nothing(tmp_path: Path) -> None:
-    async with waiting(tmp_path) as (gateway, _), aiohttp.ClientSession() as client:
-        async with client.get(gateway.url + "_visa/health") as answer:
+    async with running(tmp_path) as site, aiohttp.ClientSession() as client:
+        async with client.get(site.url + "_visa/health") as answer:
             assert await answer.json() == {"ok": True}
-        async with client.get(f"http://127.0.0.1:{gateway.port}/elsewhere") as answer:
+        async with client.get(f"http://127.0.0.1:{site.port}/elsewhere") as answer:
             assert answer.status == 404
-        async with client.get(f"http://127.0.0.1:{gateway.port}/user/marie/workshop/lab") as answer:
+        async with client.get(f"http://127.0.0.1:{site.port}/user/marie/workshop/lab") as answer:
             assert answer.status == 404
-        async with client.post(gateway.url + "_visa/health", data=b"x" * 10) as answer:
+        async with client.post(site.url + "_visa/health", data=b"x" * 10) as answer:
             assert answer.status == 413
 
 
@@ -114,41 +108,47 @@ def test_the_pages_hold_no_outside_asset_and_a_strict_policy() -> None:
     assert pages.message("a", "b", "c")[1] != pages.message("a", "b", "c")[1]
 
 
-async def told(fake: rig.FakeHub, count: int) -> list[str]:
-    """The times of the first ``count`` reports."""
-    for _ in range(100):
-        if len(fake.activity) >= count:
-            break
-        await asyncio.sleep(0.05)
-    return [report["servers"]["work"]["last_activity"] for report in fake.activity]
+def told(site: Site) -> list[datetime]:
+    """When the instance was last used, as the hub was told each time."""
+    reports = [report["servers"]["work"]["last_activity"] for report in site.hub.activity]
+    return [datetime.fromisoformat(one) for one in reports]
 
 
-async def test_activity_is_what_people_do_and_busy_kernels(tmp_path: Path) -> None:
+def after(start: datetime, *seconds: float) -> list[datetime]:
+    """These moments, as far as the test's own work on the way lets them be exact."""
+    return [pytest.approx(start + timedelta(seconds=one), abs=timedelta(seconds=0.1)) for one in seconds]
+
+
+@pytest.mark.looptime
+async def test_activity_is_what_people_do_and_busy_kernels(tmp_path: Path, virtual_wall: datetime) -> None:
     kernels = Kernels("idle")
     server = await asyncio.start_unix_server(kernels, str(tmp_path / "jupyter.sock"))
-    async with (
-        waiting(tmp_path, VISA_ACTIVITY_INTERVAL="0.2") as (gateway, fake),
-        aiohttp.ClientSession(headers=rig.MARIE) as client,
-    ):
-        assert len(await told(fake, 1)) == 1  # that it started
+    async with running(tmp_path) as site:
+        await asyncio.sleep(9)
+        assert told(site) == [], "the hub has others to start"
+        await asyncio.sleep(2)  # at 11 s: the rounds are at 10 s, 70 s, 130 s and so on
+        assert told(site) == after(virtual_wall, 0), "that it started"
         for _ in range(5):  # an open tab
-            async with client.get(gateway.url + "api/contents") as answer:
-                assert answer.status == 200
-        await asyncio.sleep(0.5)
-        assert len(fake.activity) == 1
-        async with client.put(gateway.url + "api/contents/x", data=b"{}") as answer:
-            assert answer.status == 200
-        times = await told(fake, 2)
-        assert len(times) == 2
-        assert times[1] > times[0]
-        await asyncio.sleep(0.5)
-        assert len(fake.activity) == 2
-        fake.down = True
+            assert (await site.ask("marie", "api/contents"))[0] == 200
+        await asyncio.sleep(60)
+        assert len(told(site)) == 1
+        assert (await site.ask("marie", "api/contents/x", method="PUT", data=b"{}"))[0] == 200
+        await asyncio.sleep(58)
+        assert len(told(site)) == 1
+        await asyncio.sleep(2)
+        assert told(site) == after(virtual_wall, 0, 71)
+        await asyncio.sleep(60)
+        assert len(told(site)) == 2
+        site.hub.down = True
         kernels.state = "busy"
-        await asyncio.sleep(0.5)
-        fake.down = False
-        assert len(await told(fake, 3)) >= 3
+        await asyncio.sleep(120)
+        assert len(told(site)) == 2
+        site.hub.down = False
         kernels.state = "idle"
+        await asyncio.sleep(60)
+        assert told(site) == after(virtual_wall, 0, 71, 310), "when a kernel was last seen busy"
+        await asyncio.sleep(120)
+        assert len(told(site)) == 3
     server.close()
 
 

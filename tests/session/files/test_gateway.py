@@ -12,6 +12,7 @@ import psutil
 
 from tests.session import rig
 from tests.session.files.conftest import Environment
+from tests.session.site import Site, running
 
 ID = "fedcba9876543210fedcba98"
 SIZE = 500 * 10**6
@@ -50,40 +51,33 @@ async def test_500_mb_in_and_out_whole_with_little_memory(environment: Environme
     assert all(p.memory_info().rss < 60e6 for p in served)
 
 
-async def _statuses(gateway: rig.Gateway, headers: dict[str, str]) -> list[int]:
+async def _statuses(site: Site, headers: dict[str, str]) -> list[int]:
     found = []
-    url = f"{gateway.url}desktop/files/home/rule"
+    url = f"{site.url}desktop/files/home/rule"
     put = f"{url}?offset=0&size=1&upload={ID}&replace=1"
     async with aiohttp.ClientSession(headers=headers) as client:
-        for method, address in (("GET", f"{gateway.url}desktop/files/home?list=1"), ("PUT", put), ("GET", url)):
+        for method, address in (("GET", f"{site.url}desktop/files/home?list=1"), ("PUT", put), ("GET", url)):
             async with client.request(method, address, data=b"x" if method == "PUT" else None) as answer:
                 found.append(answer.status)
     return found
 
 
 async def test_the_facilitys_rule_and_the_role(environment: Environment) -> None:
-    fake = rig.FakeHub()
-    fake.let_in("pierre's", "pierre")
     expected = {
         "both": [200, 201, 200],
         "in": [200, 201, 403],
         "out": [200, 403, 200],
         "none": [403, 403, 403],
     }
-    async with fake.served() as api:
-        for rule, wanted in expected.items():
-            with rig.gateway(environment.run, api, VISA_DESKTOP=json.dumps({"files": rule})) as gateway:
-                assert await _statuses(gateway, rig.MARIE) == wanted, rule
-                assert await _statuses(gateway, {"Authorization": "token pierre's"}) == [403, 403, 403]
-                assert await _statuses(gateway, {}) == [401, 401, 401]
+    for rule, wanted in expected.items():
+        async with running(environment.run, VISA_DESKTOP=json.dumps({"files": rule})) as site:
+            assert await _statuses(site, rig.MARIE) == wanted, rule
+            assert await _statuses(site, {"Authorization": "token pierre's"}) == [403, 403, 403]
+            assert await _statuses(site, {}) == [401, 401, 401]
 
 
 async def test_without_python_it_is_said(tmp_path: Path) -> None:
-    fake = rig.FakeHub()
-    async with fake.served() as api, aiohttp.ClientSession(headers=rig.MARIE) as client:
-        with rig.gateway(tmp_path, api) as gateway:
-            async with client.get(f"{gateway.url}desktop/files/home?list=1") as answer:
-                assert answer.status == 503
-                assert "python3" in (await answer.json(content_type=None))["detail"]
-            async with client.post(f"{gateway.url}desktop/files/home/x") as answer:
-                assert answer.status == 405
+    async with running(tmp_path) as site:
+        status, told = await site.ask("marie", "desktop/files/home?list=1")
+        assert (status, "python3" in told["detail"]) == (503, True)
+        assert (await site.ask("marie", "desktop/files/home/x", method="POST"))[0] == 405

@@ -15,6 +15,7 @@ import pytest
 
 from tests.session import rig
 from tests.session.desktop import xvnc
+from tests.session.site import running
 from visa.session.desktop import preview
 
 
@@ -52,9 +53,8 @@ async def test_it_shows_what_the_desktop_shows(desktop: xvnc.Desktop) -> None:
             async with client.get(url) as answer:
                 assert answer.status == 401
             assert gateway.memory() < 70
-        with rig.gateway(desktop.run, api, VISA_DESKTOP=json.dumps({"preview": False})) as gateway:
-            async with client.get(f"{gateway.url}desktop/preview.png", headers=rig.MARIE) as answer:
-                assert answer.status == 404
+    async with running(desktop.run, VISA_DESKTOP=json.dumps({"preview": False})) as site:
+        assert (await site.ask("marie", "desktop/preview.png"))[0] == 404
 
 
 SHOWN = {"Sec-Fetch-Dest": "image", "Sec-Fetch-Mode": "no-cors"}
@@ -76,13 +76,11 @@ SHOWN = {"Sec-Fetch-Dest": "image", "Sec-Fetch-Mode": "no-cors"}
 async def test_a_page_of_this_site_gets_its_browser_logged_in_once(
     tmp_path: Path, given: dict[str, str], query: str, status: int
 ) -> None:
-    fake = rig.FakeHub()
-    async with fake.served() as api, aiohttp.ClientSession() as client:
-        with rig.gateway(tmp_path, api) as gateway:
-            url = f"{gateway.url}desktop/preview.png{query}"
-            async with client.get(url, headers=given, allow_redirects=False) as answer:
-                assert answer.status == status
-                assert ("Location" in answer.headers) is (status == 302)
+    async with running(tmp_path) as site:
+        url = f"{site.url}desktop/preview.png{query}"
+        async with site.client.get(url, headers=given, allow_redirects=False) as answer:
+            assert answer.status == status
+            assert ("Location" in answer.headers) is (status == 302)
 
 
 async def test_no_desktop_no_picture(tmp_path: Path) -> None:
