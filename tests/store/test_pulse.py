@@ -111,7 +111,7 @@ def test_the_heart_beats_for_everything(store: Store) -> None:
         told.append(heartbeat(store))
         assert told[-1] not in told[:-1], "it is like none before"
 
-    people.members.share("marie", MINE, Sharing(approvers=Approvers.COLLABORATORS), moment)
+    people.members.share("marie", MINE, Sharing(approvers=Approvers.COLLABORATORS).told(), moment)
     another()
     people.help.ask("marie", MINE, "Help", moment)
     another()

@@ -22,7 +22,9 @@ ONCE, PUBLIC = InvitationKind.ONCE, InvitationKind.PUBLIC
 
 
 def make(people: People, kind: InvitationKind = ONCE, role: Role = Role.OBSERVER, **more: str) -> Made:
-    made = people.invitations.make("marie", MARIES, kind, role, NOW + HOUR, FACTS, NOW, email=more.get("email"))
+    made = people.invitations.make(
+        "marie", MARIES, kind, role, NOW + HOUR, FACTS.facility, NOW, email=more.get("email")
+    )
     return done(made)
 
 
@@ -117,7 +119,7 @@ def test_no_look_alike_of_a_mail_address(people: People, hers: str | None) -> No
 
 @pytest.mark.parametrize("email", ["nobody", "a@b c", "\u212aate@example.org", "a@b@c"])
 def test_strange_mail_addresses_are_refused(people: People, email: str) -> None:
-    made = people.invitations.make("marie", MARIES, ONCE, Role.OBSERVER, NOW + HOUR, FACTS, NOW, email=email)
+    made = people.invitations.make("marie", MARIES, ONCE, Role.OBSERVER, NOW + HOUR, FACTS.facility, NOW, email=email)
     assert why(made) is Reason.MALFORMED
 
 
@@ -130,7 +132,7 @@ def test_what_links_cannot_be(people: People) -> None:
         actor: str = "marie",
         email: str | None = None,
     ) -> Reason:
-        return why(people.invitations.make(actor, MARIES, kind, role, expires, said, NOW, email=email))
+        return why(people.invitations.make(actor, MARIES, kind, role, expires, said.facility, NOW, email=email))
 
     for role in (Role.OWNER, Role.NONE, Role.SUPPORT, Role.SUPPORT_VIEW):
         assert tries(role=role) is Reason.ROLE_NOT_GIVEN
@@ -181,7 +183,7 @@ def test_who_was_removed_does_not_come_back_by_a_link_from_before(people: People
     assert why(redeem(people, "lise", public)) is Reason.LINK_NOT_VALID
     assert why(redeem(people, "lise", other)) is Reason.LINK_NOT_VALID
     later = NOW + timedelta(seconds=1)
-    new = done(people.invitations.make("marie", MARIES, ONCE, Role.OBSERVER, NOW + HOUR, FACTS, later))
+    new = done(people.invitations.make("marie", MARIES, ONCE, Role.OBSERVER, NOW + HOUR, FACTS.facility, later))
     done(redeem(people, "lise", new, later))
 
 

@@ -97,7 +97,7 @@ def test_the_catalogue_s_people_may_be_added_before_they_log_in(people: People) 
     assert why(add(people, "pierre", Role.OBSERVER, known=person("oscar"))) is Reason.NO_SUCH_PERSON
     done(add(people, "pierre", Role.OBSERVER, known=pierre))
     assert [one.name for one in people.members.of(MARIES)] == ["pierre"]
-    done(people.members.share("marie", MARIES, ANY, NOW))
+    done(people.members.share("marie", MARIES, ANY.told(), NOW))
     assert people.members.role(MARIES, "pierre", NOW) is Role.OBSERVER
     people.store.put_person(replace(pierre, active=False))
     assert people.members.role(MARIES, "pierre", NOW) is Role.NONE
@@ -110,7 +110,7 @@ def test_only_the_owner_and_strangers_learn_nothing(people: People) -> None:
         lambda who: people.members.add(who, MARIES, "oscar", Role.OBSERVER, FACTS, NOW),
         lambda who: people.members.change(who, MARIES, "lise", FACTS, NOW, role=Role.OBSERVER),
         lambda who: people.members.remove(who, MARIES, "irene", NOW),
-        lambda who: people.members.share(who, MARIES, ANY, NOW),
+        lambda who: people.members.share(who, MARIES, ANY.told(), NOW),
     ]
     for act in acts:
         assert why(act("lise")) is Reason.NOT_THE_OWNER
@@ -137,7 +137,7 @@ def test_presence_as_the_gateway_said(people: People) -> None:
     assert people.members.role(MARIES, "lise", NOW + timedelta(minutes=4)) is Role.NONE  # nothing heard since
     people.visits.here(MARIES, [], NOW)
     assert people.members.role(MARIES, "lise", NOW) is Role.NONE
-    done(people.members.share("marie", MARIES, ANY, NOW))
+    done(people.members.share("marie", MARIES, ANY.told(), NOW))
     assert people.members.role(MARIES, "lise", NOW) is Role.COLLABORATOR
     assert people.members.role(MARIES, "marie", NOW) is Role.OWNER
     assert people.members.role("0" * 16, "marie", NOW) is Role.NONE
@@ -159,9 +159,9 @@ def test_entering_is_written_down(people: People) -> None:
 def test_sharing_is_kept_and_checked(people: People) -> None:
     assert people.members.sharing(MARIES) == Sharing()
     how = Sharing(Presence.ANY, OnLeave.READ_ONLY, ("home/b", "home/b/c"), Standing.VIEW)
-    assert done(people.members.share("marie", MARIES, how, NOW)) == replace(how, folders=("home/b",))
+    assert done(people.members.share("marie", MARIES, how.told(), NOW)) == replace(how, folders=("home/b",))
     assert people.members.sharing(MARIES) == replace(how, folders=("home/b",))
-    assert why(people.members.share("marie", MARIES, replace(how, folders=("etc",)), NOW)) is Reason.MALFORMED
+    assert why(people.members.share("marie", MARIES, replace(how, folders=("etc",)).told(), NOW)) is Reason.MALFORMED
 
 
 def test_every_change_is_counted(people: People) -> None:
@@ -175,7 +175,7 @@ def test_every_change_is_counted(people: People) -> None:
     assert grew()
     done(people.members.change("marie", MARIES, "lise", FACTS, NOW, role=Role.OBSERVER))
     assert grew()
-    done(people.members.share("marie", MARIES, ANY, NOW))
+    done(people.members.share("marie", MARIES, ANY.told(), NOW))
     assert grew()
     people.store.deactivate_person("lise")
     assert grew()
@@ -194,7 +194,7 @@ def test_every_change_is_counted(people: People) -> None:
 
 def test_an_instance_on_other_experiments_has_no_members_of_before(people: People) -> None:
     done(add(people))
-    done(people.members.share("marie", MARIES, replace(ANY, folders=("home",)), NOW))
+    done(people.members.share("marie", MARIES, replace(ANY, folders=("home",)).told(), NOW))
     people.store.release(MARIES)
     assert len(people.members.of(MARIES)) == 1
     _start_on(people, "exp-1")

@@ -88,7 +88,7 @@ def test_collaborators_answer_when_the_owner_lets_them_and_they_may_be_there(peo
     assert why(answer(people, "irene", asked)) is Reason.NO_REQUEST  # the owner is away, and she with her
     people.visits.here(MARIES, [Here("marie", Role.OWNER, "notebook", NOW)], NOW)
     assert why(answer(people, "irene", asked)) is Reason.NOT_THE_OWNER
-    done(people.members.share("marie", MARIES, COLLABORATORS, NOW))
+    done(people.members.share("marie", MARIES, COLLABORATORS.told(), NOW))
     assert why(answer(people, "irene", asked, at=NOW + HOUR)) is Reason.NO_REQUEST  # over
     people.members.change("marie", MARIES, "irene", FACTS, NOW, role=Role.OBSERVER)
     assert why(answer(people, "irene", asked)) is Reason.NOT_THE_OWNER
@@ -98,7 +98,7 @@ def test_collaborators_answer_when_the_owner_lets_them_and_they_may_be_there(peo
 
 
 def test_collaborators_do_not_let_support_in_nor_themselves_up(people: People) -> None:
-    done(people.members.share("marie", MARIES, COLLABORATORS, NOW))
+    done(people.members.share("marie", MARIES, COLLABORATORS.told(), NOW))
     done(people.members.add("marie", MARIES, "lise", Role.COLLABORATOR, FACTS, NOW))
     wanted = done(people.support.ask("grace", MARIES, False, "Help", FACTS, NOW))
     assert isinstance(wanted, AccessRequest)
@@ -240,7 +240,7 @@ def test_the_owner_lets_support_look_or_act_for_a_while(people: People) -> None:
     [(Standing.VIEW, False, True), (Standing.VIEW, True, False), (Standing.ACT, True, True)],
 )
 def test_standing_consent(people: People, standing: Standing, act: bool, at_once: bool) -> None:
-    done(people.members.share("marie", MARIES, Sharing(support=standing), NOW))
+    done(people.members.share("marie", MARIES, Sharing(support=standing).told(), NOW))
     outcome = done(support(people, act=act))
     assert isinstance(outcome, Membership) == at_once
     if at_once:
@@ -249,11 +249,11 @@ def test_standing_consent(people: People, standing: Standing, act: bool, at_once
 
 
 def test_less_consent_takes_back_what_it_gave(people: People) -> None:
-    done(people.members.share("marie", MARIES, Sharing(support=Standing.ACT), NOW))
+    done(people.members.share("marie", MARIES, Sharing(support=Standing.ACT).told(), NOW))
     done(support(people))
-    done(people.members.share("marie", MARIES, Sharing(support=Standing.VIEW), NOW))
+    done(people.members.share("marie", MARIES, Sharing(support=Standing.VIEW).told(), NOW))
     assert people.members.role(MARIES, "grace", NOW) is Role.SUPPORT_VIEW
-    done(people.members.share("marie", MARIES, Sharing(), NOW))
+    done(people.members.share("marie", MARIES, Sharing().told(), NOW))
     assert people.members.role(MARIES, "grace", NOW) is Role.NONE
 
 
@@ -287,22 +287,26 @@ def test_consent_is_for_what_runs(people: People) -> None:
 
 def test_break_glass_is_told_at_once_and_kept(people: People) -> None:
     for who in ("dorothy", "lise", "clara"):
-        assert why(people.support.break_glass(who, MARIES, True, "x", FACTS, NOW)) is Reason.NOT_SUPPORT
+        assert why(people.support.break_glass(who, MARIES, True, "x", FACTS.facility, NOW)) is Reason.NOT_SUPPORT
     for nothing in ("", " \u200b\u2060 ", "\u202e", "\u2800...", "-"):
-        assert why(people.support.break_glass("grace", MARIES, True, nothing, FACTS, NOW)) is Reason.NO_REASON, nothing
-    made = done(people.support.break_glass("grace", MARIES, False, "Mining\ncoins?", FACTS, NOW))
+        assert (
+            why(people.support.break_glass("grace", MARIES, True, nothing, FACTS.facility, NOW)) is Reason.NO_REASON
+        ), nothing
+    made = done(people.support.break_glass("grace", MARIES, False, "Mining\ncoins?", FACTS.facility, NOW))
     assert (made.role, made.way, made.until) == (Role.SUPPORT_VIEW, WayIn.BREAK_GLASS, NOW + timedelta(hours=8))
     assert people.members.role(MARIES, "grace", NOW) is Role.SUPPORT_VIEW  # the owner is not there
     instance = people.store.instance(MARIES)
     assert instance is not None
     assert instance.notice == ("Grace entered without your consent on 2026-11-26 at 02:00 UTC, to look: Mining coins?")
     assert trail(people.store)[-1] == ("grace", "break-glass", True)
-    assert why(people.support.break_glass("grace", MARIES, False, "again", FACTS, NOW)) is Reason.ALREADY_MEMBER
-    done(people.support.break_glass("grace", MARIES, True, "To stop it", FACTS, NOW))
+    assert (
+        why(people.support.break_glass("grace", MARIES, False, "again", FACTS.facility, NOW)) is Reason.ALREADY_MEMBER
+    )
+    done(people.support.break_glass("grace", MARIES, True, "To stop it", FACTS.facility, NOW))
 
 
 def test_the_owner_does_not_throw_break_glass_out(people: People) -> None:
-    done(people.support.break_glass("grace", MARIES, True, "x", FACTS, NOW))
+    done(people.support.break_glass("grace", MARIES, True, "x", FACTS.facility, NOW))
     assert why(people.members.remove("marie", MARIES, "grace", NOW)) is Reason.BREAK_GLASS_STAYS
     assert why(people.members.add("marie", MARIES, "grace", Role.OBSERVER, FACTS, NOW)) is Reason.BREAK_GLASS_STAYS
     changed = people.members.change("marie", MARIES, "grace", FACTS, NOW, role=Role.SUPPORT_VIEW)

@@ -120,7 +120,7 @@ class Sequences(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(InvitationKind), role=roles)
     def link_made(self, kind: InvitationKind, role: Role) -> None:
-        made = self.people.invitations.make("marie", MARIES, kind, role, self.at + HOUR, FACTS, self.at)
+        made = self.people.invitations.make("marie", MARIES, kind, role, self.at + HOUR, FACTS.facility, self.at)
         assert not isinstance(made, Refusal)
         self.links.append((made.invitation.id, Link(made.token, kind, role, self.at + HOUR, self.at)))
 

@@ -48,7 +48,7 @@ def test_help_is_asked_taken_and_done(people: People) -> None:
 
 
 def test_who_asks_for_help(people: People) -> None:
-    done(people.members.share("marie", MARIES, Sharing(presence=Presence.ANY), NOW))
+    done(people.members.share("marie", MARIES, Sharing(presence=Presence.ANY).told(), NOW))
     done(people.members.add("marie", MARIES, "lise", Role.OBSERVER, FACTS, NOW))
     for who in ("lise", "oscar", "grace"):
         assert why(people.help.ask(who, MARIES, "x", NOW)) is Reason.NOT_THE_OWNER
@@ -196,7 +196,7 @@ def test_notifications(people: People) -> None:
     asked = done(people.requests.ask("lise", MARIES, Role.OBSERVER, "x", FACTS, real))
     done(people.support.ask("grace", MARIES, False, "x", FACTS, real))
     done(people.help.ask("lise", LISES, "x", real))
-    done(people.support.break_glass("grace", LISES, True, "Fire", FACTS, real))
+    done(people.support.break_glass("grace", LISES, True, "Fire", FACTS.facility, real))
 
     marie = people.views.notifications("marie", Cover(), real)
     assert [one.request.requester for one in marie.asked] == ["lise", "grace"]
@@ -222,7 +222,7 @@ def test_collaborators_who_may_answer_are_told_of_guests_only(people: People) ->
     done(people.requests.ask("lise", MARIES, Role.OBSERVER, "x", FACTS, NOW))
     done(people.support.ask("grace", MARIES, False, "x", FACTS, NOW))
     assert people.views.notifications("irene", Cover(), NOW).asked == ()
-    done(people.members.share("marie", MARIES, Sharing(Presence.ANY, approvers=Approvers.COLLABORATORS), NOW))
+    done(people.members.share("marie", MARIES, Sharing(Presence.ANY, approvers=Approvers.COLLABORATORS).told(), NOW))
     assert [one.request.requester for one in people.views.notifications("irene", Cover(), NOW).asked] == ["lise"]
 
 
@@ -246,7 +246,9 @@ def test_lists_of_ten_thousand(people: People) -> None:
 
 def test_public_and_other_links_stay_apart(people: People) -> None:
     """A link's end is its members' end, whatever else is swept."""
-    made = done(people.invitations.make("marie", MARIES, InvitationKind.PUBLIC, Role.OBSERVER, NOW + HOUR, FACTS, NOW))
+    made = done(
+        people.invitations.make("marie", MARIES, InvitationKind.PUBLIC, Role.OBSERVER, NOW + HOUR, FACTS.facility, NOW)
+    )
     done(people.invitations.redeem("lise", made.token, facts(), NOW))
     assert people.sweep(NOW + HOUR) == 1
     assert people.members.of(MARIES) == ()

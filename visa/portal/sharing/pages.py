@@ -81,7 +81,7 @@ class Open(Page):
 
     async def show(self, caller: Caller, *args: str) -> None:
         """Lead there; ``?session=`` says which of its kinds."""
-        standing = await Standings(self.service).of(caller, args[0])
+        standing = await Standings(self.service).on(caller, args[0])
         if not standing.owner:
             await self.service.hub.enter(caller.token, args[0])
         self.redirect(self.service.way(standing.instance, self.get_query_argument("session", "")))

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from visa.instances import joining
 from visa.instances.access import Role
-from visa.instances.members import GUESTS, Membership, Sharing, sharing
+from visa.instances.members import GUESTS, Membership, sharing
 from visa.instances.model import Facts, Person, Refusal
 from visa.portal.problems import Problem, not_found
 from visa.portal.service import Caller, PortalService
@@ -36,27 +36,11 @@ class SharingService:
     async def _do(self, act: Callable[..., T | Refusal], *given: object, **named: object) -> T:
         return granted(await asyncio.to_thread(partial(act, *given, **named)))
 
-    async def _there(
-        self, caller: Caller, identifier: str, act: Callable[..., T | Refusal], *given: object, **named: object
-    ) -> T:
-        """``act`` on an instance, with its facts. A stranger's is refused, and in the audit trail, but for her it is
-        as if there were no such instance."""
-        standing = await self.standings.maybe(caller, identifier)
-        if standing is None:
-            raise not_found("instance")
-        if "facts" in named:
-            named["facts"] = standing.facts
-        outcome = await asyncio.to_thread(partial(act, caller.username, identifier, *given, at=now(), **named))
-        if standing.stranger:
-            raise not_found("instance")
-        return granted(outcome)
-
     # members
 
     async def members(self, caller: Caller, identifier: str) -> list[models.MemberOut]:
         """The owner first, then the others in the order in which they came."""
-        standing = await self.standings.of(caller, identifier)
-        return await self.of(standing)
+        return await self.of(await self.standings.on(caller, identifier))
 
     async def of(self, standing: Standing) -> list[models.MemberOut]:
         """The same for a standing that was found already."""
@@ -73,7 +57,7 @@ class SharingService:
         named = {"until": given.until, "with_owner": given.with_owner, "known": known}
         who, role = given.username, Role(given.role)
         add = self.people.members.add
-        return await self._member(await self._there(caller, identifier, add, who, role, facts=None, **named))
+        return await self._member(await self.standings.act(caller, identifier, add, who, role, facts=None, **named))
 
     async def change(
         self, caller: Caller, identifier: str, username: str, given: models.MemberChangeIn
@@ -86,12 +70,12 @@ class SharingService:
             "with_owner": given.with_owner,
         }
         change = self.people.members.change
-        return await self._member(await self._there(caller, identifier, change, username, facts=None, **named))
+        return await self._member(await self.standings.act(caller, identifier, change, username, facts=None, **named))
 
     async def remove(self, caller: Caller, identifier: str, username: str) -> None:
         """Remove a member, or leave (``me``)."""
         who = caller.username if username == "me" else username
-        await self._there(caller, identifier, self.people.members.remove, who)
+        await self.standings.act(caller, identifier, self.people.members.remove, who)
 
     async def _member(self, membership: Membership) -> models.MemberOut:
         views = await asyncio.to_thread(self.people.members.of, membership.instance_id)
@@ -108,15 +92,14 @@ class SharingService:
 
     async def share(self, caller: Caller, identifier: str, given: models.SharingIn) -> models.SharingOut:
         """Share it in another way."""
-        before = await asyncio.to_thread(self.people.members.sharing, identifier)
         changed = {name: value for name, value in given.model_dump().items() if value is not None}
         try:
-            wanted: Sharing = sharing({**before.told(), **changed})
+            sharing(changed)
         except ValueError as error:
             raise Problem(
                 400, "bad-request", f"folders: {error}.", "Name folders as home/analysis.", "folders"
             ) from None
-        return outs.sharing(await self._there(caller, identifier, self.people.members.share, wanted))
+        return outs.sharing(await self.standings.act(caller, identifier, self.people.members.share, changed))
 
     # links
 
@@ -129,14 +112,13 @@ class SharingService:
     async def invite(self, caller: Caller, identifier: str, given: models.InvitationIn) -> models.InvitationMadeOut:
         """A new link; its token is told this once."""
         make = self.people.invitations.make
-        how = (InvitationKind(given.kind), Role(given.role), given.expires)
-        return outs.made(
-            await self._there(caller, identifier, make, *how, facts=None, email=given.email), self.service.prefix
-        )
+        how = (InvitationKind(given.kind), Role(given.role), given.expires, self.service.facility)
+        link = await self.standings.act(caller, identifier, make, *how, email=given.email)
+        return outs.made(link, self.service.prefix)
 
     async def withdraw(self, caller: Caller, identifier: str, number: int) -> None:
         """A link that lets nobody in any more."""
-        await self._there(caller, identifier, self.people.invitations.withdraw, number)
+        await self.standings.act(caller, identifier, self.people.invitations.withdraw, number)
 
     async def look(self, caller: Caller, token: str) -> models.LookOut:
         """What a link leads to, for whom the rules let in by it. Looking uses nothing up."""
@@ -173,7 +155,7 @@ class SharingService:
 
     async def requests(self, caller: Caller, identifier: str) -> list[models.RequestOut]:
         """Those that wait for the caller's answer."""
-        standing = await self.standings.of(caller, identifier)
+        standing = await self.standings.on(caller, identifier)
         if not standing.answers:
             await self.standings.owned(caller, identifier)
         return await self.waiting(standing)
@@ -200,7 +182,7 @@ class SharingService:
         """Yes or no."""
         role, approve = Role(given.role) if given.role else None, given.answer == "approve"
         answer = self.people.requests.answer
-        done = await self._there(caller, identifier, answer, number, approve, facts=None, role=role)
+        done = await self.standings.act(caller, identifier, answer, number, approve, facts=None, role=role)
         instance = await asyncio.to_thread(self.service.store.instance, identifier)
         return outs.request(done, instance.title if instance else "")
 
@@ -218,7 +200,8 @@ class SharingService:
 
     async def candidates(self, caller: Caller, query: models.PeopleQuery) -> list[models.PersonOut]:
         """The team that is not there yet; with three letters, people of that name. Names only are told."""
-        standing = await self.standings.owned(caller, query.instance)
+        await self.standings.owned(caller, query.instance)
+        standing = await self.standings.of(caller, query.instance)
         there = {standing.instance.owner, *(view.membership.username for view in standing.members)}
         search = " ".join(query.search.split())
         if search and len(search) < LETTERS:

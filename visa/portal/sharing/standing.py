@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from visa.catalogue.base import CatalogueUnavailable, Experiment
@@ -17,6 +19,7 @@ from visa.portal.problems import not_found, refused
 from visa.portal.service import Caller, PortalService
 from visa.store import facts
 from visa.store.people import People
+from visa.store.sharing.acts import FactsNeeded
 from visa.store.sharing.records import MemberView
 from visa.store.store import Instance, now
 
@@ -76,21 +79,54 @@ class Standings:
             raise not_found("instance")
         return found
 
+    async def on(self, caller: Caller, identifier: str) -> Standing:
+        """The same for what says nothing of experiments: for who is on it the catalogue is not asked."""
+        near = await self.near(caller, identifier)
+        return await self.of(caller, identifier) if near is None or near.stranger else near
+
     async def owned(self, caller: Caller, identifier: str) -> Standing:
         """The same for what the owner alone may see; raise `Problem` 403 for members and supporters."""
-        found = await self.of(caller, identifier)
+        found = await self.on(caller, identifier)
         if not found.owner:
             raise refused(_OWNER_ONLY)
         return found
 
     async def maybe(self, caller: Caller, identifier: str) -> Standing | None:
         """Hers to the instance, a stranger's too; None when there is no such instance."""
+        near = await self.near(caller, identifier)
+        if near is None:
+            return None
+        known = await self.facts(near.instance.experiments)
+        return await asyncio.to_thread(self._standing, near.person, near.instance, known)
+
+    async def near(self, caller: Caller, identifier: str) -> Standing | None:
+        """The same as far as the store knows: no experiment is known, and who supports it by one is a stranger."""
         person = await self.service.person(caller)
         instance = await asyncio.to_thread(self.service.store.instance, identifier)
         if instance is None:
             return None
-        known = await self.facts(instance.experiments)
-        return await asyncio.to_thread(self._standing, person, instance, known)
+        unasked = Facts(self.service.facility, {}, self.service.admissions.today(), catalogue_stale=True)
+        return await asyncio.to_thread(self._standing, person, instance, unasked)
+
+    async def act(
+        self, caller: Caller, identifier: str, act: Callable[..., T | Refusal], *given: object, **named: object
+    ) -> T:
+        """``act`` on an instance. Only one that says `FactsNeeded` (it takes ``facts``) waits for the catalogue.
+
+        A stranger's is refused, and in the audit trail, but for her it is as if there were no such instance.
+        """
+        near = await self.near(caller, identifier)
+        if near is None:
+            raise not_found("instance")
+        work = partial(act, caller.username, identifier, *given, **named)
+        try:
+            outcome = await asyncio.to_thread(partial(work, at=now()))
+        except FactsNeeded:
+            known = await self.facts(near.instance.experiments)
+            outcome = await asyncio.to_thread(partial(work, facts=known, at=now()))
+        if isinstance(outcome, Refusal) and near.stranger:
+            raise not_found("instance")
+        return granted(outcome)
 
     def _standing(self, person: Person, instance: Instance, known: Facts) -> Standing:
         members = self.people.members

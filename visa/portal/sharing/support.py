@@ -47,23 +47,18 @@ class SupportService:
 
     async def break_glass(self, caller: Caller, identifier: str, given: models.BreakGlassIn) -> models.JoinedOut:
         """In without consent; the owner is told and the audit trail has it."""
-        standing = await self.standings.of(caller, identifier)
+        await self.standings.on(caller, identifier)
         enter = partial(self.people.support.break_glass, caller.username, identifier, given.act, given.reason)
-        done = granted(await asyncio.to_thread(enter, standing.facts, now()))
+        done = granted(await asyncio.to_thread(enter, self.service.facility, now()))
         return models.JoinedOut(instance=identifier, role=outs.role(done.role), url=self.service.opening(identifier))
 
     async def help(self, caller: Caller, identifier: str, message: str) -> models.HelpOut:
         """Ask the support people for help."""
-        await self.standings.of(caller, identifier)
-        ask = partial(self.people.help.ask, caller.username, identifier, message, now())
-        return outs.help_wanted(granted(await asyncio.to_thread(ask)))
+        return outs.help_wanted(await self.standings.act(caller, identifier, self.people.help.ask, message))
 
     async def close_help(self, caller: Caller, identifier: str) -> None:
         """Help is not needed any more."""
-        await self.standings.of(caller, identifier)
-        refusal = await asyncio.to_thread(self.people.help.close, caller.username, identifier, now())
-        if refusal is not None:
-            raise refused(refusal)
+        await self.standings.act(caller, identifier, self.people.help.close)
 
     async def take(self, caller: Caller, identifier: str, number: int) -> models.HelpOut:
         """Say that one looks after it."""

@@ -38,6 +38,10 @@ class No(Exception):
         return cls(refusal.reason, refusal.sentence, refusal.remedy, refusal.field)
 
 
+class FactsNeeded(Exception):
+    """The act gives something, so the catalogue must be asked first. Nothing was done and nothing is written."""
+
+
 @dataclass(slots=True)
 class Act:
     """``actor`` does ``action`` to an instance at ``at``, inside the transaction ``session``."""
@@ -140,7 +144,10 @@ class Part:
         self.store = store
 
     def perform(self, actor: str, action: str, instance: str, at: datetime, do: Callable[[Act], T]) -> T | Refusal:
-        """``do`` in one transaction that no other act runs beside; refused by raising `No`."""
+        """``do`` in one transaction that no other act runs beside; refused by raising `No`.
+
+        Raise `FactsNeeded` when the act needs facts and was given none.
+        """
         with self.store.exclusive() as session:
             act = Act(session, session.get(InstanceRow, instance), actor, action, at)
             try:
@@ -161,6 +168,13 @@ def catalogue_down() -> No:
     """Nothing is granted on what was true before."""
     sentence = "The catalogue of experiments does not answer, so nobody new can be let in."
     return No(Reason.CATALOGUE_UNAVAILABLE, sentence, "Try again in a few minutes.")
+
+
+def needed(facts: Facts | None) -> Facts:
+    """The facts; raise `FactsNeeded` when nobody asked for them: acts that only take away need none."""
+    if facts is None:
+        raise FactsNeeded
+    return facts
 
 
 def fresh(facts: Facts) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from visa.facility.model import Facility
 from visa.instances.access import Role
 from visa.instances.joining import Experiments, last_end, may_join
 from visa.instances.members import GUESTS, Membership, WayIn, suffices
@@ -41,7 +42,7 @@ class Invitations(Part):
         kind: InvitationKind,
         role: Role,
         expires: datetime,
-        facts: Facts,
+        facility: Facility,
         at: datetime,
         *,
         email: str | None = None,
@@ -51,12 +52,12 @@ class Invitations(Part):
 
         def do(act: Act) -> Made:
             row = act.owned()
-            _switched_on(kind, facts)
+            _switched_on(kind, facility)
             if role not in GUESTS:
                 raise No(
                     Reason.ROLE_NOT_GIVEN, f"No link makes {role.value}.", "Choose observer or collaborator.", "role"
                 )
-            later(expires, at, at + facts.facility.sharing.longest)
+            later(expires, at, at + facility.sharing.longest)
             made = InvitationRow(
                 instance_id=row.id,
                 kind=kind.value,
@@ -181,7 +182,7 @@ def _lets_in(act: Act, one: InvitationRow, facts: Facts) -> tuple[Person, Experi
     person = act.myself()
     _for_her(one, person)
     _not_removed(act, one)
-    _switched_on(InvitationKind(one.kind), facts)
+    _switched_on(InvitationKind(one.kind), facts.facility)
     fresh(facts)
     there = act.experiments(facts)
     refusal = may_join(person, Role(one.role), there, facts.facility, facts.today)
@@ -206,10 +207,10 @@ def _not_removed(act: Act, one: InvitationRow) -> None:
         raise _not_valid("The owner removed you after the link was made.", "Ask the owner.")
 
 
-def _switched_on(kind: InvitationKind, facts: Facts) -> None:
-    rules = facts.facility.sharing
+def _switched_on(kind: InvitationKind, facility: Facility) -> None:
+    rules = facility.sharing
     if not rules.members or not (rules.public_links if kind is InvitationKind.PUBLIC else rules.invitations):
-        contact = facts.facility.facility.contact
+        contact = facility.facility.contact
         raise No(Reason.SHARING_OFF, "The facility does not allow links of this kind.", f"Ask {contact}.")
 
 

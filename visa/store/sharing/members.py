@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from visa.instances.joining import last_end, may_join, of_team
 from visa.instances.members import GUESTS, Membership, Sharing, Standing, WayIn, suffices
 from visa.instances.model import Facts, Person, Reason, Refusal
 from visa.store.sharing import ends, rows
-from visa.store.sharing.acts import Act, No, Part, fresh, later, no_owner
+from visa.store.sharing.acts import Act, No, Part, fresh, later, needed, no_owner
 from visa.store.sharing.records import KEEP, Keep, MemberView
 from visa.store.store import HOLDING, Instance, instance_of
 from visa.store.tables import InstanceRow, MemberRow, PersonRow, RemovalRow, SharingRow
@@ -69,7 +69,7 @@ class Members(Part):
         instance_id: str,
         username: str,
         role: Role,
-        facts: Facts,
+        facts: Facts | None,
         at: datetime,
         *,
         until: datetime | None = None,
@@ -83,11 +83,12 @@ class Members(Part):
             no_owner(act, username)
             _not_broken_in(act, username)
             person = act.person(username, known)
-            end = self._may(act, person, role, facts, until)
-            team = of_team(person, act.experiments(facts))
-            if not team and not facts.facility.sharing.search:
+            asked = needed(facts)
+            end = self._may(act, person, role, asked, until)
+            team = of_team(person, act.experiments(asked))
+            if not team and not asked.facility.sharing.search:
                 sentence = "People outside the team are not added by name here."
-                raise No(Reason.SHARING_OFF, sentence, f"Ask {facts.facility.facility.contact}.")
+                raise No(Reason.SHARING_OFF, sentence, f"Ask {asked.facility.facility.contact}.")
             way = WayIn.TEAM if team else WayIn.SEARCH
             member = member_row(Membership(row.id, username, role, way, actor, at, end, with_owner))
             act.put(member)
@@ -101,7 +102,7 @@ class Members(Part):
         actor: str,
         instance_id: str,
         username: str,
-        facts: Facts,
+        facts: Facts | None,
         at: datetime,
         *,
         role: Role | None = None,
@@ -119,7 +120,7 @@ class Members(Part):
             if Role(row.role) not in GUESTS:
                 _only_less(row, new, end)
             elif not suffices(Role(row.role), new) or new not in GUESTS or (end != row.until and not _sooner(end, row)):
-                end = self._may(act, act.person(username, _unknown(username)), new, facts, end)
+                end = self._may(act, act.person(username, _unknown(username)), new, needed(facts), end)
             if end is not None:
                 later(end, at, None)
             row.role, row.until = new.value, end
@@ -148,13 +149,16 @@ class Members(Part):
 
         return self.perform(actor, "member-leave" if leaves else "member-remove", instance_id, at, do)
 
-    def share(self, actor: str, instance_id: str, how: Sharing, at: datetime) -> Sharing | Refusal:
-        """The owner says how the instance is shared. Less standing consent takes back what it gave."""
+    def share(self, actor: str, instance_id: str, changed: Mapping[str, Any], at: datetime) -> Sharing | Refusal:
+        """The owner says how the instance is shared; what is not ``changed`` stays. ``changed``: as `Sharing.told`.
+
+        Less standing consent takes back what it gave.
+        """
 
         def do(act: Act) -> Sharing:
             row = act.owned()
             try:
-                checked = replace(how, folders=members.folders(how.folders))
+                checked = members.sharing({**rows.sharing(act.session, row.id).told(), **changed})
             except ValueError as error:
                 sentence = f"{str(error)[:1].upper()}{str(error)[1:]}."
                 raise No(Reason.MALFORMED, sentence, "Choose other folders.", "folders") from None

@@ -12,7 +12,7 @@ from visa.instances.members import GUESTS, STAFF, Approvers, Membership, WayIn, 
 from visa.instances.model import Facts, Reason, Refusal
 from visa.instances.support import support_ends
 from visa.store.sharing import ends, rows
-from visa.store.sharing.acts import Act, No, Part, fresh, no_owner, text
+from visa.store.sharing.acts import Act, No, Part, fresh, needed, no_owner, text
 from visa.store.sharing.members import member_row
 from visa.store.sharing.records import AccessRequest, RequestKind, RequestState
 from visa.store.tables import AccessRequestRow
@@ -84,7 +84,7 @@ class Requests(Part):
         instance_id: str,
         number: int,
         approve: bool,
-        facts: Facts,
+        facts: Facts | None,
         at: datetime,
         *,
         role: Role | None = None,
@@ -98,7 +98,7 @@ class Requests(Part):
             given: Role | None = None
             if approve:
                 act.running()
-                given = _let_in(act, row, role or Role(row.wanted), facts)
+                given = _let_in(act, row, role or Role(row.wanted), needed(facts))
             row.state = (RequestState.APPROVED if approve else RequestState.REFUSED).value
             row.answered_by, row.answered_at, row.given = actor, at, None if given is None else given.value
             act.session.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from visa.facility.model import Facility
 from visa.instances.access import Role
 from visa.instances.members import Membership, Standing, WayIn, suffices
 from visa.instances.model import Facts, Reason, Refusal
@@ -45,7 +46,7 @@ class Support(Part):
         return self.perform(username, "support", instance_id, at, do)
 
     def break_glass(
-        self, username: str, instance_id: str, act_too: bool, reason: str, facts: Facts, at: datetime
+        self, username: str, instance_id: str, act_too: bool, reason: str, facility: Facility, at: datetime
     ) -> Membership | Refusal:
         """In without consent. The owner reads it on her instance at once, and the audit trail keeps it."""
         role = Role.SUPPORT if act_too else Role.SUPPORT_VIEW
@@ -54,14 +55,14 @@ class Support(Part):
             person = act.myself()
             no_owner(act, username)
             row = act.running()
-            if not may_break_glass(person, facts.facility):
-                contact = facts.facility.facility.contact
+            if not may_break_glass(person, facility):
+                contact = facility.facility.contact
                 raise No(Reason.NOT_SUPPORT, "You may not enter without the owner's consent.", f"Ask {contact}.")
             why = text(reason, needed=True)
             has = rows.live_member(act.session, row, username, at)
             if has is not None and has.way == WayIn.BREAK_GLASS.value and suffices(Role(has.role), role):
                 raise No(Reason.ALREADY_MEMBER, "You came in already.", "Open the instance.")
-            end = at + facts.facility.support.lasts
+            end = at + facility.support.lasts
             member = Membership(row.id, username, role, WayIn.BREAK_GLASS, username, at, end)
             act.put(member_row(member))
             row.notice = " ".join(filter(None, [row.notice, _told(person.name, act_too, why, at)]))
