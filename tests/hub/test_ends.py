@@ -61,6 +61,7 @@ def start(marie: httpx.Client, name: str, **changed: Any) -> None:
     assert answer.status_code in (201, 202), answer.text
 
 
+@pytest.mark.backend
 def test_a_race_for_the_quota_leaves_exactly_what_it_allows(hub: RunningHub, marie: httpx.Client) -> None:
     def begin(number: int) -> int:
         return marie.post(f"/users/marie/servers/race{number}", json=GOOD).status_code
@@ -75,6 +76,7 @@ def test_a_race_for_the_quota_leaves_exactly_what_it_allows(hub: RunningHub, mar
     assert kept == {i.name for i in hub.store.holding()}, "the refused left no server"
 
 
+@pytest.mark.backend
 def test_stop_in_the_middle_of_a_start(hub: RunningHub, marie: httpx.Client) -> None:
     with ThreadPoolExecutor(1) as pool:
         started = pool.submit(marie.post, "/users/marie/servers/hasty", json=GOOD)
@@ -91,6 +93,7 @@ def test_stop_in_the_middle_of_a_start(hub: RunningHub, marie: httpx.Client) -> 
     assert said[:3] == ["start", "stop", "start"]
 
 
+@pytest.mark.backend
 def test_who_leaves_an_experiment_loses_the_instance_on_it(hub: RunningHub, marie: httpx.Client) -> None:
     start(marie, "mine")
     start(marie, "open", experiments=["exp-4"])
@@ -136,6 +139,7 @@ def _refused(marie: httpx.Client) -> httpx.Response | None:
     return answer
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize(
     ("limit", "words"), [("maximum", "it reached its longest life"), ("idle", "nobody had used it for too long")]
 )
@@ -158,6 +162,7 @@ def test_lifetimes_end(hub: RunningHub, marie: httpx.Client, limit: str, words: 
     assert said.reason == f"lifetime-{limit}"
 
 
+@pytest.mark.backend
 def test_a_reservation_whose_server_is_gone_is_given_back(hub: RunningHub, marie: httpx.Client) -> None:
     """As when the hub's own database was restored from a backup."""
     start(marie, "real")
@@ -187,6 +192,7 @@ c.Spawner.start_timeout = 3
 """
 
 
+@pytest.mark.backend
 def test_a_start_that_takes_too_long_is_given_up_and_says_so(tmp_path: Path, backend: Backend) -> None:
     module, _, name = backend.hub.spawner_class.rpartition(".")
     with backend.running(tmp_path, extra=SLOW.format(module=module, name=name)) as made:

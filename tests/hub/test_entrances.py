@@ -137,6 +137,7 @@ def test_an_administrator_starts_with_the_owners_rights_only(shared_hub: Running
         assert "byadmin" not in servers(grace, "lise")
 
 
+@pytest.mark.backend
 def test_spawn_page_and_query_lead_to_the_portal_or_refuse(shared_hub: RunningHub) -> None:
     with shared_hub.login("marie") as browser:
         shown = browser.get("/hub/spawn")
@@ -157,6 +158,7 @@ def test_spawn_page_and_query_lead_to_the_portal_or_refuse(shared_hub: RunningHu
     assert not any(i.name in ("viaquery", "x") for i in shared_hub.store.instances_of("marie"))
 
 
+@pytest.mark.backend
 def test_a_good_start_runs_and_its_end_gives_the_quota_back(shared_hub: RunningHub, marie: httpx.Client) -> None:
     path = "/users/marie/servers/good"
     answer = marie.post(path, json={"user_options": GOOD, "display_name": "A good one"})

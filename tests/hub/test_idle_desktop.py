@@ -55,6 +55,7 @@ def running(desktops: tuple[Backend, str], tmp_path_factory: pytest.TempPathFact
         yield made
 
 
+@pytest.mark.backend
 def test_a_moving_clock_is_idle_and_one_key_press_is_not(running: RunningHub, desktops: tuple[Backend, str]) -> None:
     token = running.token("marie")
     with running.api(token) as api:

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.services.hub import RunningHub, run_in, until
 from visa.hub.admitted import RESTARTED
@@ -32,6 +33,7 @@ def portal_of(hub: RunningHub) -> Process:
     return process
 
 
+@pytest.mark.backend
 def test_killed_during_starts_nothing_is_lost_or_left(own_hub: RunningHub) -> None:
     token = own_hub.token("marie")
     start(own_hub, token, "steady")
@@ -75,6 +77,7 @@ def test_killed_during_starts_nothing_is_lost_or_left(own_hub: RunningHub) -> No
         assert api.post("/users/marie/servers/onemore", json=GOOD).status_code == 409
 
 
+@pytest.mark.backend
 def test_a_clean_stop_and_start_keeps_running_work(own_hub: RunningHub) -> None:
     token = own_hub.token("marie")
     start(own_hub, token, "kept")
@@ -89,6 +92,7 @@ def test_a_clean_stop_and_start_keeps_running_work(own_hub: RunningHub) -> None:
     assert own_hub.store.holding() == ()
 
 
+@pytest.mark.backend
 def test_an_instance_that_ends_by_itself_gives_its_quota_back_and_says_why(own_hub: RunningHub) -> None:
     token = own_hub.token("marie")
     start(own_hub, token, "dies")

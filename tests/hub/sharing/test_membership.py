@@ -64,6 +64,7 @@ def page(hub: RunningHub, who: str, instance: Instance) -> tuple[Browser, httpx.
     return browser, browser.get(instance.url, headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
 
 
+@pytest.mark.backend
 def test_a_member_is_in_within_seconds_and_everybody_else_is_not(instance: Instance) -> None:
     assert instance.enter("rosalind").status_code == 403
     assert instance.said("enter", "rosalind")[0].allowed is False
@@ -81,6 +82,7 @@ def test_a_member_is_in_within_seconds_and_everybody_else_is_not(instance: Insta
     until(lambda: not shares(instance.hub), 10, "JupyterHub's right is taken back")
 
 
+@pytest.mark.backend
 def test_removed_while_she_works(instance: Instance, rosalind: str) -> None:
     browser, shown = page(instance.hub, rosalind, instance)
     with browser:
@@ -101,6 +103,7 @@ def test_removed_while_she_works(instance: Instance, rosalind: str) -> None:
         assert f"/services/visa/instances/{instance.id}" in again.text
 
 
+@pytest.mark.backend
 def test_a_changed_role_is_held_within_seconds(instance: Instance, rosalind: str) -> None:
     assert instance.put(rosalind) in (200, 201)
     instance.let_in(rosalind, "observer")
@@ -141,6 +144,7 @@ def test_an_account_that_is_not_active_any_more_is_out_at_once(instance: Instanc
     instance.hub.login(rosalind).close()
 
 
+@pytest.mark.backend
 def test_an_administrator_s_rights_in_jupyterhub_are_no_way_in(instance: Instance) -> None:
     answer = instance.get("grace")
     assert answer.status_code in (401, 403)
@@ -212,12 +216,14 @@ def test_presence_is_the_owner_s(instance: Instance, rosalind: str) -> None:
         instance.share()
 
 
+@pytest.mark.backend
 def test_who_is_here_is_written_down(instance: Instance, rosalind: str) -> None:
     with instance.kernel(rosalind):
         until(lambda: instance.said("visit", rosalind), 10, "the visit")
     until(lambda: instance.said("visit-end", rosalind), 10, "its end")
 
 
+@pytest.mark.backend
 def test_a_hub_that_restarts_keeps_members(instance: Instance, rosalind: str) -> None:
     with instance.kernel(rosalind) as socket:
         instance.hub.kill()
