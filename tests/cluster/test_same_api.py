@@ -1,3 +1,6 @@
-"""The portal's REST API, unchanged, with pods."""
+"""The portal's REST API with pods: what a backend can change of it."""
 
-from tests.portal.test_api import *  # noqa: F403
+from tests.portal import test_api
+from tests.services.same import repeated
+
+globals().update(repeated(test_api))

@@ -1,3 +1,6 @@
-"""Every way to start, unchanged, with pods."""
+"""Every way to start, with pods."""
 
-from tests.hub.test_entrances import *  # noqa: F403
+from tests.hub import test_entrances
+from tests.services.same import repeated
+
+globals().update(repeated(test_entrances))

@@ -1,4 +1,4 @@
-"""Who gets in at a gateway in a pod: the tests of `tests/session`, unchanged, through the proxy."""
+"""Who gets in at a gateway in a pod, through the proxy: the tests of `tests/session`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import yaml
 from tests.services import cluster, facility
 from tests.services.cluster_hub import ClusterBackend
 from tests.services.hub import RunningHub, until
+from tests.services.same import repeated
 from tests.session import rig
 from tests.session import test_entrance as on_one_machine
 
-_SAME = [name for name in vars(on_one_machine) if name.startswith("test_")]
-_OTHER_START_PAGE = "test_the_owner_logs_in_and_lands_in_her_session"
-globals().update({name: getattr(on_one_machine, name) for name in _SAME if name != _OTHER_START_PAGE})
+globals().update(repeated(on_one_machine))
 
 CONFIG = """
 c.JupyterHub.services.append({{"name": "tests", "api_token": {token!r}}})

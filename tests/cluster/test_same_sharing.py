@@ -1,3 +1,6 @@
-"""Members of instances in pods: the tests of one machine, unchanged."""
+"""Members of instances in pods."""
 
-from tests.hub.sharing.test_membership import *  # noqa: F403
+from tests.hub.sharing import test_membership
+from tests.services.same import repeated
+
+globals().update(repeated(test_membership))

@@ -143,6 +143,7 @@ def _refused(marie: httpx.Client) -> httpx.Response | None:
 @pytest.mark.parametrize(
     ("limit", "words"), [("maximum", "it reached its longest life"), ("idle", "nobody had used it for too long")]
 )
+@pytest.mark.backend
 def test_lifetimes_end(hub: RunningHub, marie: httpx.Client, limit: str, words: str) -> None:
     before = hub.facility.read_text()
     changed: dict[str, Any] = yaml.safe_load(before)

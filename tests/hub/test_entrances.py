@@ -89,6 +89,7 @@ def test_the_unnamed_server_is_refused(marie: httpx.Client, path: str) -> None:
     assert not marie.get("/users/marie").json()["server"]
 
 
+@pytest.mark.backend
 def test_put_and_patch_pass_admission(marie: httpx.Client) -> None:
     bad = {**GOOD, "experiments": ["exp-3"]}
     path = "/users/marie/servers/kept"

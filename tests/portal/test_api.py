@@ -201,6 +201,7 @@ def test_another_persons_instance_is_not_there(shared_hub: RunningHub, rest: htt
         rest.delete(f"instances/{identifier}")
 
 
+@pytest.mark.backend
 def test_the_life_of_an_instance(rest: httpx.Client, description: dict[str, Any]) -> None:
     created = rest.post("instances", json={**START, "title": "A life"})
     assert created.status_code == 202, created.text

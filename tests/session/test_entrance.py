@@ -51,6 +51,7 @@ async def status(hub: rig.Hub, path: str, method: str = "GET", **headers: str) -
 
 
 @pytest.mark.parametrize("path", PATHS)
+@pytest.mark.backend
 async def test_nobody_gets_in_without_a_login(hub: rig.Hub, path: str) -> None:
     assert await status(hub, path) == 401
     assert await status(hub, path, Authorization="token nonsense") == 401
@@ -60,6 +61,7 @@ async def test_nobody_gets_in_without_a_login(hub: rig.Hub, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
+@pytest.mark.backend
 async def test_another_person_and_an_administrator_are_refused(hub: rig.Hub, path: str) -> None:
     for user in ("pierre", "grace"):
         token = await hub.user_token(user)
@@ -112,6 +114,7 @@ async def test_another_person_is_told_whose_it_is_by_the_hub_or_the_gateway(hub:
         assert "JupyterLab" not in await answer.text()
 
 
+@pytest.mark.backend
 async def test_a_session_cookie_of_the_owner_does_not_serve_elsewhere_and_ends_with_logout(hub: rig.Hub) -> None:
     async with await hub.log_in("marie") as browser:
         await (await browser.get(hub.url + rig.SERVER)).read()
@@ -133,6 +136,7 @@ async def test_a_cookie_that_others_on_the_host_add_changes_nothing(hub: rig.Hub
     assert await status(hub, "api/status", Cookie="visa-session=x; visa-session=") == 401
 
 
+@pytest.mark.backend
 async def test_logout_closes_what_the_browser_has_open(hub: rig.Hub) -> None:
     cookie = await _owner_cookie(hub)
     headers = {"Cookie": cookie, "Origin": hub.url}
@@ -162,6 +166,7 @@ async def test_a_login_answer_for_another_browser_is_refused(hub: rig.Hub) -> No
     assert await status(hub, callback[len(rig.SERVER) :]) == 400
 
 
+@pytest.mark.backend
 async def test_websockets_are_refused_before_jupyter_hears_of_them(hub: rig.Hub) -> None:
     pierre = await hub.user_token("pierre")
     async with ClientSession() as client:
@@ -194,6 +199,7 @@ async def _owner_cookie(hub: rig.Hub) -> str:
         {},
     ],
 )
+@pytest.mark.backend
 async def test_a_cookie_serves_no_other_site(hub: rig.Hub, headers: dict[str, str]) -> None:
     cookie = await _owner_cookie(hub)
     async with ClientSession() as client:
@@ -205,6 +211,7 @@ async def test_a_cookie_serves_no_other_site(hub: rig.Hub, headers: dict[str, st
     assert await status(hub, "api/contents", "POST", Cookie=cookie, **headers) == 403
 
 
+@pytest.mark.backend
 async def test_jupyter_s_own_xsrf_check_works_through_the_gateway(hub: rig.Hub) -> None:
     async with await hub.log_in("marie") as browser:
         await (await browser.get(hub.url + rig.SERVER)).read()
@@ -216,6 +223,7 @@ async def test_jupyter_s_own_xsrf_check_works_through_the_gateway(hub: rig.Hub) 
             assert answer.status == 201, await answer.text()
 
 
+@pytest.mark.backend
 async def test_a_program_with_a_token_needs_no_cookie(hub: rig.Hub) -> None:
     token = await hub.user_token("marie")
     assert await status(hub, "api/contents", "POST", Authorization=f"token {token}") == 201
@@ -226,6 +234,7 @@ async def test_a_program_with_a_token_needs_no_cookie(hub: rig.Hub) -> None:
         assert not socket.closed
 
 
+@pytest.mark.backend
 async def test_a_token_withdrawn_ends_an_open_websocket(hub: rig.Hub) -> None:
     token = await hub.user_token("marie")
     _, tokens = await hub.api("GET", "/users/marie/tokens")
@@ -243,6 +252,7 @@ async def test_a_token_withdrawn_ends_an_open_websocket(hub: rig.Hub) -> None:
         assert socket.close_code == 4403
 
 
+@pytest.mark.backend
 async def test_the_hub_hears_of_activity_and_of_the_version(hub: rig.Hub) -> None:
     _, marie = await hub.api("GET", "/users/marie")
     assert marie["servers"]["work"]["last_activity"] is not None
