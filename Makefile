@@ -49,7 +49,7 @@ cluster-test: system system-test hub-dev
 	KEYCLOAK=$(KEYCLOAK) $(LANE) pods --pytest -n $(WORKERS) --dist loadgroup -m cluster $(CLUSTER_WHAT)
 
 selkies: $(UV)
-	@tools/selkies $(UV) "$(PYTHON)" .cache/selkies || true
+	@tools/kept selkies .cache/selkies tools/selkies $(UV) "$(PYTHON)" || true
 
 lint: hub-dev
 	$(VENV)/bin/ruff check .
@@ -85,7 +85,7 @@ hub-dev: $(UV)
 	@tools/novnc $(UV) || true
 
 environment: $(UV)
-	@environments/install $(UV) "$(PYTHON)" $(SOFTWARE) $(ENVIRONMENT)
+	@tools/kept $(SOFTWARE) $(ENVIRONMENT) environments/install $(UV) "$(PYTHON)" $(SOFTWARE)
 
 # Locks what is installed; run it to take newer versions.
 lock: $(UV)
@@ -117,5 +117,7 @@ lock: $(UV)
 images:
 	images/build
 
+# What all clones on this machine share stays: tools/kept says where and for how long.
 clean:
 	rm -rf $(VENV) .cache build dist
+	@echo "Environments are kept for all clones in $${VISA_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/visa}; it may be removed when no demo runs."
