@@ -35,12 +35,9 @@ async def _started(hub: rig.Hub) -> None:
         await hub.api("POST", f"/users/{user}")
     status, answer = await hub.api("POST", "/users/marie/servers/work")
     assert status in (201, 202), answer
-    for _ in range(200):
-        _, marie = await hub.api("GET", "/users/marie")
-        if marie["servers"].get("work", {}).get("ready"):
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("the gateway did not get ready")
+    async with asyncio.timeout(60):
+        while not (await hub.api("GET", "/users/marie"))[1]["servers"].get("work", {}).get("ready"):
+            await asyncio.sleep(0.05)
 
 
 @pytest.fixture

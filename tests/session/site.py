@@ -10,15 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from tornado.netutil import bind_sockets
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets, bind_unix_socket
+from tornado.web import Application
+from tornado.websocket import WebSocketHandler
 
 from tests.session import rig
+from visa import clock
 from visa.session.app import served
 from visa.session.gateway import Gateway
 from visa.session.settings import GatewaySettings
 
 ENOUGH = 30.0
 """Seconds after which a condition that is waited for is taken never to come."""
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The code with which a websocket was closed, and when, on the loop's clock."""
+
+    code: int | None
+    at: float
 
 
 @dataclass
@@ -40,6 +52,14 @@ class Site:
     def open(self, who: str, path: str = "desktop/websocket") -> Any:
         """A websocket; a desktop's waits for 20 s for the viewer to begin."""
         return self.client.ws_connect(self.url + path, headers={"Authorization": f"token {who}'s"})
+
+    @contextlib.asynccontextmanager
+    async def present(self, who: str, path: str = "api/events/subscribe") -> AsyncIterator[asyncio.Task[Closed]]:
+        """A websocket whose end is awaited all the time, as a browser does: done when it is closed."""
+        async with self.open(who, path) as socket:
+            reading = asyncio.create_task(_end(socket))
+            yield reading
+        await reading
 
     async def until(self, who: str, status: int) -> None:
         """Until ``who`` is answered so."""
@@ -88,9 +108,43 @@ async def running(run: Path, hub: rig.FakeHub | None = None, **more: str) -> Asy
             yield Site(f"http://127.0.0.1:{port}{rig.SERVER}", port, gateway, fake, client)
 
 
+class _Answer(WebSocketHandler):
+    async def get(self, *args: str, **kwargs: str) -> None:
+        if self.request.headers.get("Upgrade"):
+            await super().get(*args, **kwargs)
+        else:
+            self.finish({})
+
+    def post(self, *args: str, **kwargs: str) -> None:
+        self.finish({})
+
+    put = delete = patch = post
+
+    def on_message(self, message: str | bytes) -> None:
+        """Nothing comes back."""
+
+
+@contextlib.asynccontextmanager
+async def still(run: Path, hub: rig.FakeHub | None = None, **more: str) -> AsyncIterator[Site]:
+    """A gateway in front of a Jupyter in this process: it has an empty answer to everything, and websockets wait.
+
+    With nothing outside of the loop, the loop's time may be the tests' own.
+    """
+    server = HTTPServer(Application([(r".*", _Answer)]))
+    server.add_socket(bind_unix_socket(str(run / "jupyter.sock")))
+    async with running(run, hub, **more) as site:
+        yield site
+    server.stop()
+    await server.close_all_connections()
+
+
+async def _end(socket: aiohttp.ClientWebSocketResponse) -> Closed:
+    while not (await socket.receive()).type.value & 0x100 and not socket.closed:
+        pass
+    return Closed(socket.close_code, clock.elapsed())
+
+
 async def closed(socket: aiohttp.ClientWebSocketResponse) -> int | None:
     """The code with which it is closed."""
     async with asyncio.timeout(ENOUGH):
-        while not (await socket.receive()).type.value & 0x100 and not socket.closed:
-            pass
-    return socket.close_code
+        return (await _end(socket)).code

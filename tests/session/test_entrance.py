@@ -79,13 +79,14 @@ async def test_an_administrator_with_a_token_for_this_very_server_is_refused(hub
 
 
 async def test_the_owner_gets_in_by_token_and_an_expired_one_is_refused(hub: rig.Hub) -> None:
-    token = await hub.user_token("marie", expires_in=1)
+    token = await hub.user_token("marie")
     assert await status(hub, "api/status", Authorization=f"token {token}") == 200
     assert await status(hub, "api/status", Authorization=f"Bearer {token}") == 200
-    await asyncio.sleep(1.2)  # the hub's clock, not ours
-    other = await hub.user_token("marie", expires_in=1)
-    await asyncio.sleep(1.2)
-    assert await status(hub, "api/status", Authorization=f"token {other}") == 401
+    short = await hub.user_token("marie", expires_in=1)
+    async with asyncio.timeout(30):
+        while (await hub.api("GET", "/user", token=short))[0] != 403:
+            await asyncio.sleep(0.1)
+    assert await status(hub, "api/status", Authorization=f"token {short}") == 401
 
 
 async def test_a_token_without_the_right_to_this_server_is_refused(hub: rig.Hub) -> None:
@@ -145,7 +146,7 @@ async def test_logout_closes_what_the_browser_has_open(hub: rig.Hub) -> None:
         client.ws_connect(hub.url + rig.SERVER + "api/events/subscribe") as socket,
     ):
         await client.get(hub.url + rig.SERVER + "_visa/logout", allow_redirects=False)
-        await asyncio.wait_for(socket.receive(), 5)
+        await asyncio.wait_for(socket.receive(), 30)
         assert socket.close_code == 4403
 
 

@@ -22,9 +22,9 @@ from tornado.websocket import WebSocketHandler
 from tests.session import rig
 from tests.session.site import Site, running
 from visa import clock
-from visa.session.hub import OUTAGE
 
 approx = partial(pytest.approx, abs=0.1)
+OUTAGE = 900
 V1 = "v1.kernel.websocket.jupyter.org"
 
 
@@ -70,7 +70,7 @@ async def test_a_cell_runs_and_its_output_comes_back(site: Site) -> None:
         await socket.send_json(sent)
         text = ""
         while "42" not in text:
-            message = json.loads((await asyncio.wait_for(socket.receive(), 20)).data)
+            message = json.loads((await asyncio.wait_for(socket.receive(), 30)).data)
             if message["msg_type"] == "stream":
                 text += message["content"]["text"]
 
@@ -82,7 +82,7 @@ async def test_jupyter_s_binary_protocol_is_agreed_end_to_end(site: Site) -> Non
         client.ws_connect(url, protocols=["nonsense", V1]) as socket,
     ):
         assert socket.protocol == V1
-        message = await asyncio.wait_for(socket.receive(), 20)
+        message = await asyncio.wait_for(socket.receive(), 30)
         assert message.type is aiohttp.WSMsgType.BINARY
 
 
@@ -94,7 +94,7 @@ async def test_a_terminal_answers(site: Site) -> None:
             await socket.send_json(["stdin", "echo $((40 + 2))$VISA_SESSION; env\r"])
             text = ""
             while "42notebook" not in text:
-                text += (await asyncio.wait_for(socket.receive(), 20)).data
+                text += (await asyncio.wait_for(socket.receive(), 30)).data
         await client.delete(f"{site.url}api/terminals/{name}")
     assert "JUPYTERHUB" not in text
 
@@ -202,17 +202,17 @@ async def test_text_and_bytes_small_and_large_come_back_as_they_went(fake: Fake)
                 await socket.send_str(payload)
             else:
                 await socket.send_bytes(payload)
-            message = await asyncio.wait_for(socket.receive(), 20)
+            message = await asyncio.wait_for(socket.receive(), 30)
             assert message.data == payload
 
 
 async def test_close_codes_pass_both_ways(fake: Fake) -> None:
     async with aiohttp.ClientSession(headers=rig.MARIE) as client:
         async with client.ws_connect(fake.url + "bye") as socket:
-            message = await asyncio.wait_for(socket.receive(), 5)
+            message = await asyncio.wait_for(socket.receive(), 30)
             assert (message.data, message.extra) == (4321, "enough")
         async with client.ws_connect(fake.url + "abrupt") as socket:
-            await asyncio.wait_for(socket.receive(), 5)
+            await asyncio.wait_for(socket.receive(), 30)
             assert socket.close_code == 1011
 
 
@@ -220,7 +220,7 @@ async def test_the_browser_s_close_reaches_jupyter(fake: Fake) -> None:
     async with aiohttp.ClientSession(headers=rig.MARIE) as client:
         socket = await client.ws_connect(fake.url + "echo")
         await socket.close(code=4000, message=b"bye")
-        assert await asyncio.wait_for(fake.closed, 5) == (4000, "bye")
+        assert await asyncio.wait_for(fake.closed, 30) == (4000, "bye")
 
 
 async def test_a_browser_that_does_not_read_costs_no_memory(apart: Apart) -> None:
@@ -240,7 +240,7 @@ async def test_a_browser_that_does_not_read_costs_no_memory(apart: Apart) -> Non
         assert most < before + 8
         assert most < 60
         writer.transport.abort()
-        await asyncio.wait_for(apart.closed, 5)
+        await asyncio.wait_for(apart.closed, 30)
 
 
 async def test_a_jupyter_that_does_not_read_costs_no_memory(apart: Apart) -> None:
@@ -266,7 +266,7 @@ def _handshake(path: str, version: str = "13") -> bytes:
 async def test_a_bad_handshake_leaves_nothing_open_in_jupyter(fake: Fake) -> None:
     answer = await rig.raw(fake.site.port, _handshake("echo", "7"), 2)
     assert answer.startswith(b"HTTP/1.1 426")
-    await asyncio.wait_for(fake.closed, 5)
+    await asyncio.wait_for(fake.closed, 30)
 
 
 async def test_a_message_beyond_the_bound_closes_and_the_gateway_lives(fake: Fake) -> None:
@@ -274,7 +274,7 @@ async def test_a_message_beyond_the_bound_closes_and_the_gateway_lives(fake: Fak
         async with client.ws_connect(fake.url + "echo") as socket:
             with contextlib.suppress(ConnectionError):
                 await socket.send_bytes(bytes(65 * 2**20))
-            message = await asyncio.wait_for(socket.receive(), 10)
+            message = await asyncio.wait_for(socket.receive(), 30)
             assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
         async with client.get(fake.url + "_visa/health") as answer:
             assert answer.status == 200
@@ -283,8 +283,9 @@ async def test_a_message_beyond_the_bound_closes_and_the_gateway_lives(fake: Fak
 async def test_sockets_are_told_when_the_gateway_ends(apart: Apart) -> None:
     async with aiohttp.ClientSession(headers=rig.MARIE) as client, client.ws_connect(apart.url + "echo") as socket:
         apart.gateway.process.terminate()
-        message = await asyncio.wait_for(socket.receive(), 5)
+        message = await asyncio.wait_for(socket.receive(), 30)
         assert message.data == 1001
+    assert await asyncio.to_thread(apart.gateway.process.wait, 30) == 0
 
 
 @pytest.mark.looptime

@@ -15,7 +15,8 @@ import pytest
 from tests.session import rig
 from tests.session.site import Site, running
 from visa import clock
-from visa.session.handlers import PATIENCE
+
+PATIENCE = 20
 
 
 class Kernels:

@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from tests.session import rig
-from tests.session.site import running
-from tests.session.test_people import desktop
+from tests.session.site import ENOUGH, running
+from tests.session.test_roles import desktop
 
 __all__ = ["desktop"]
 
@@ -19,7 +19,7 @@ async def test_who_is_sent_away_is_told_why_in_the_words_of_her_page(jupyter: ri
     async with running(jupyter.run) as site:
         site.hub.share("lise", "observer")
         await site.until("lise", 200)
-        async with site.open("lise") as socket, asyncio.timeout(5):
+        async with site.open("lise") as socket, asyncio.timeout(ENOUGH):
             site.hub.share("lise", None)
             while (message := await socket.receive()).type is not aiohttp.WSMsgType.CLOSE:
                 pass
