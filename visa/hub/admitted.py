@@ -11,12 +11,13 @@ from typing import Any
 from jupyterhub.spawner import Spawner, SpawnException
 from traitlets import default
 
+from visa import clock
 from visa.hub import settings
 from visa.hub.gateways import key_of
 from visa.identifiers import instance_id
 from visa.instances.model import InstanceSpec, Reason, Refusal
 from visa.store.admissions import HTTP_STATUS
-from visa.store.store import HOLDING, Decision, State, now
+from visa.store.store import HOLDING, Decision, State
 
 VERIFIED_WITHIN = timedelta(minutes=2)
 """How fresh the identity provider's word must be. The hub asks it at every start (``refresh_pre_spawn``);
@@ -153,7 +154,7 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         person = self.hub_settings.store.person(self.user.name)
         if person is None or not person.active:
             return None  # admission says it better
-        fresh = person.verified_at is not None and now() - person.verified_at <= VERIFIED_WITHIN
+        fresh = person.verified_at is not None and clock.now() - person.verified_at <= VERIFIED_WITHIN
         if fresh and self.user.name not in self.hub_settings.unanswered:
             return None
         sentence = "The identity provider cannot be asked who you are, so nothing new can be started."

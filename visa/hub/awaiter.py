@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 
 from kubernetes_asyncio import client, config
 from kubernetes_asyncio.client.exceptions import ApiException
+
+from visa import clock
 
 _LOOK = 1.0
 
@@ -19,10 +20,10 @@ _LOOK = 1.0
 async def awaited(namespace: str, name: str, seconds: float) -> bool:
     """Whether all nodes had the images within ``seconds``; prints how far it is when that changes."""
     config.load_incluster_config()
-    end, said = time.monotonic() + seconds, ""
+    end, said = clock.elapsed() + seconds, ""
     async with client.ApiClient() as connection:
         api = client.AppsV1Api(connection)
-        while time.monotonic() < end:
+        while clock.elapsed() < end:
             try:
                 found = await asyncio.wait_for(api.read_namespaced_daemon_set(name, namespace), 10)
             except (OSError, ApiException) as error:

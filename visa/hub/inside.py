@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
 
+from visa import clock
 from visa.facility.model import Facility
 from visa.instances.model import Identity, InstanceSpec
 
@@ -49,7 +49,7 @@ def gateway_variables(spec: InstanceSpec, facility: Facility) -> dict[str, str]:
         "VISA_DESKTOP_SERVER": desktop_server(spec, facility),
     }
     if spec.maximum is not None:
-        told["VISA_ENDS"] = (datetime.now(UTC) + spec.maximum).isoformat(timespec="seconds").replace("+00:00", "Z")
+        told["VISA_ENDS"] = (clock.now() + spec.maximum).isoformat(timespec="seconds").replace("+00:00", "Z")
     return told
 
 

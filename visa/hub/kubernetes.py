@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 import weakref
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 from kubespawner import KubeSpawner
 from traitlets import Enum, Float, List, Unicode, default
 
+from visa import clock
 from visa.hub.admitted import AdmittedSpawner, StartFailed
 from visa.hub.pods import failures, folders, manifest, volumes
 from visa.hub.pods.certificates import Authority, BadAuthority
@@ -240,7 +240,7 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
     async def _wait(self, address: asyncio.Future[str], watch: PodWatch, spec: InstanceSpec) -> str:
         """Until the gateway reports; raise `StartFailed` with the cause as soon as it is sure that it will not."""
         told: set[str] = set()
-        cluster, looked = self._cluster(watch), time.monotonic()
+        cluster, looked = self._cluster(watch), clock.elapsed()
         while not address.done():
             changed = asyncio.ensure_future(watch.changed(self.pod_name, _LOOK))
             both: set[asyncio.Future[Any]] = {address, changed}
@@ -253,8 +253,8 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
                 continue
             self._tell_steps(pod, told)
             events = []
-            if time.monotonic() - looked >= _LOOK:
-                looked, events = time.monotonic(), await cluster.events(pod)
+            if clock.elapsed() - looked >= _LOOK:
+                looked, events = clock.elapsed(), await cluster.events(pod)
             if failures.pulling(pod, events) and "pulling" not in told:
                 told.add("pulling")
                 self.report("The node fetches the environment's image; only its first use takes this long", 0.5)
@@ -418,4 +418,4 @@ def _authority(certificate: str, key: str) -> Authority:
 
 def _age(pod: dict[str, Any]) -> float:
     made = str(pod["metadata"]["creationTimestamp"])
-    return (datetime.now(UTC) - datetime.fromisoformat(made)).total_seconds()
+    return (clock.now() - datetime.fromisoformat(made)).total_seconds()

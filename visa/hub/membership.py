@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from visa import clock
 from visa.catalogue.base import CataloguePerson, CatalogueUnavailable, Instrument
 from visa.hub import people, settings
 from visa.instances.model import Person
-from visa.store.store import Decision, now
+from visa.store.store import Decision
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,8 @@ async def resolve(claims: Mapping[str, Any]) -> Resolved:
         instruments = (await hub.catalogue.instruments()).value
     except CatalogueUnavailable as error:
         log.warning("%s is taken from her claims alone: %s", username, error)
-        return Resolved(await _as_before(people.person_of(claims, None, (), facility, now())), False)
-    return Resolved(people.person_of(claims, known, instruments, facility, now()), True)
+        return Resolved(await _as_before(people.person_of(claims, None, (), facility, clock.now())), False)
+    return Resolved(people.person_of(claims, known, instruments, facility, clock.now()), True)
 
 
 async def _as_before(person: Person) -> Person:

@@ -12,10 +12,10 @@ from oauthenticator.oauth2 import OAuthLoginHandler, OAuthLogoutHandler
 from tornado import web
 from traitlets import Unicode, default
 
+from visa import clock
 from visa.hub import entrances, membership, provider, settings
 from visa.hub.people import BadClaims, may_log_in, username_of
 from visa.hub.provider import NotAllowed, ProviderUnavailable, told_apart
-from visa.store.store import now
 
 _DOES_NOT_ANSWER = "The identity provider does not answer, so nobody can log in. Try again in a few minutes."
 _DECIDED_IN_FACILITY = (
@@ -307,7 +307,7 @@ class VisaAuthenticator(GenericOAuthenticator):  # type: ignore[misc]
             person is not None
             and person.active
             and person.verified_at is not None
-            and now() - person.verified_at <= grace
+            and clock.now() - person.verified_at <= grace
         )
         self.log.warning(
             "The identity provider cannot be asked about %s (%s): %s",

@@ -22,6 +22,7 @@ from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
 from tornado.httpclient import HTTPClientError
 from traitlets import Unicode
 
+from visa import clock
 from visa.processes import Process, arguments
 
 
@@ -74,22 +75,22 @@ class VisaTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]
 
     async def _wait_for_route(self, routespec: str) -> None:
         """Ask often: traefik takes a route in some milliseconds, and a person waits for it."""
-        end = time.monotonic() + self.check_route_timeout
+        end = clock.elapsed() + self.check_route_timeout
         for kind in ("service", "router"):
             while not await self._check_for_traefik_service(routespec, kind):
-                if time.monotonic() > end:
+                if clock.elapsed() > end:
                     raise TimeoutError(f"traefik did not take the route {routespec}")
                 await asyncio.sleep(0.02)
 
     async def _wait_for_static_config(self) -> None:
         """Ask often: the whole hub waits for it."""
-        end = time.monotonic() + self.check_route_timeout
+        end = clock.elapsed() + self.check_route_timeout
         while True:
             try:
                 await self._traefik_api_request("/api/overview")
                 return
             except (OSError, HTTPClientError) as error:
-                if time.monotonic() > end or self.traefik_process.poll() is not None:
+                if clock.elapsed() > end or self.traefik_process.poll() is not None:
                     log = Path(self.state_folder) / "traefik.log"
                     raise TraefikMissing(f"traefik does not answer ({error}); see {log}") from error
                 await asyncio.sleep(0.02)
@@ -120,9 +121,9 @@ class _Adopted:
         return None if self._process.is_alive() else 0
 
     def wait(self, timeout: float | None = None) -> int:
-        end = None if timeout is None else time.monotonic() + timeout
+        end = None if timeout is None else clock.elapsed() + timeout
         while self._process.is_alive():
-            if end is not None and time.monotonic() > end:
+            if end is not None and clock.elapsed() > end:
                 raise subprocess.TimeoutExpired("traefik", timeout or 0.0)
             time.sleep(0.02)
         return 0

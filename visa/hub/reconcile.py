@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from visa import clock
 from visa.catalogue.base import CatalogueUnavailable, Experiment
 from visa.hub import settings
 from visa.hub.admitted import RESTARTED, VANISHED
@@ -20,7 +21,7 @@ from visa.hub.sharing.watch import Watch
 from visa.identifiers import instance_id
 from visa.instances.admission import entitled
 from visa.instances.lifetimes import time_left
-from visa.store.store import Decision, Instance, State, now
+from visa.store.store import Decision, Instance, State
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +214,7 @@ def _lifetime_over(instance: Instance, spawner: Any) -> tuple[str, str] | None:
         return None
     last = spawner.orm_spawner.last_activity
     activity = last.replace(tzinfo=UTC) if isinstance(last, datetime) else None
-    left = time_left(instance.started_at, activity, instance.maximum, instance.idle, now())
+    left = time_left(instance.started_at, activity, instance.maximum, instance.idle, clock.now())
     if left is None or not left.over:
         return None
     what = "it reached its longest life" if left.because == "maximum" else "nobody had used it for too long"

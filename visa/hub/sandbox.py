@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import shutil
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +13,7 @@ from typing import Any, ClassVar
 import jupyterhub
 from traitlets import Integer, List, Unicode
 
+from visa import clock
 from visa.hub.admitted import AdmittedSpawner, StartFailed
 from visa.hub.sandboxes import instance
 from visa.hub.sandboxes.endings import ending_of
@@ -176,7 +176,7 @@ class VisaSandboxSpawner(AdmittedSpawner):
 
 def _older(path: Path, seconds: float) -> bool:
     try:
-        return time.time() - path.stat().st_mtime >= seconds
+        return clock.now().timestamp() - path.stat().st_mtime >= seconds
     except OSError:
         return False
 

@@ -10,13 +10,15 @@ import ipaddress
 import os
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from visa import clock
 
 _YEARS = timedelta(days=3650)
 _SKEW = timedelta(hours=1)
@@ -67,7 +69,7 @@ class Authority:
         """A certificate for the pod at ``address`` (IPv4 or IPv6); raise ``ValueError`` when that is none."""
         ip = ipaddress.ip_address(address)
         key = ec.generate_private_key(ec.SECP256R1())
-        now = datetime.now(UTC)
+        now = clock.now()
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")]))
@@ -105,7 +107,7 @@ def make_authority(folder: Path) -> tuple[Path, Path]:
         return certificate, key
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "VISA gateways")])
-    now = datetime.now(UTC)
+    now = clock.now()
     made = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from kubernetes_asyncio.client.exceptions import ApiException
 
+from visa import clock
 from visa.hub.admitted import StartFailed
 from visa.hub.pods import failures
 from visa.hub.pods.watch import PodWatch
@@ -89,9 +89,9 @@ class Cluster:
 
     async def delete(self, name: str, *, grace: int) -> None:
         """Delete the pod and wait until it is gone. Raise ``TimeoutError`` when the cluster does not do it."""
-        end, asked = time.monotonic() + self.patience + grace, False
+        end, asked = clock.elapsed() + self.patience + grace, False
         delete = partial(self.api.delete_namespaced_pod, grace_period_seconds=grace, _preload_content=False)
-        while time.monotonic() < end:
+        while clock.elapsed() < end:
             try:
                 if not asked:
                     await self._ask(delete, name, self.namespace)

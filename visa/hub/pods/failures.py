@@ -9,9 +9,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from visa import clock
 from visa.hub.pods.manifest import CHECK, ENVIRONMENT, GATEWAY
 from visa.hub.words import how_ended, shown
 from visa.instances.model import InstanceSpec
@@ -203,7 +204,7 @@ def _silent(status: Dict, contact: str) -> Cause | None:
         if not running.get("startedAt"):
             return None
         since.append(datetime.fromisoformat(running["startedAt"]))
-    if len(since) < 2 or (datetime.now(UTC) - max(since)).total_seconds() < _SILENT:
+    if len(since) < 2 or (clock.now() - max(since)).total_seconds() < _SILENT:
         return None
     return Cause(
         "The instance runs, but its gateway does not report to the hub.", f"An operator has to look: {contact}."

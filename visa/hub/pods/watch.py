@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
 from kubernetes_asyncio.client.exceptions import ApiException
+
+from visa import clock
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class PodWatch:
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._task: asyncio.Task[None] | None = None
         self._loaded = asyncio.Event()
-        self._heard = time.monotonic()
+        self._heard = clock.elapsed()
 
     def start(self) -> None:
         """Begin; harmless when it runs. A watch that ended by a fault of ours begins anew."""
@@ -67,7 +68,7 @@ class PodWatch:
     @property
     def blind(self) -> float:
         """Seconds for which nothing was heard of the API server beyond what is usual; 0 when all is well."""
-        silent = time.monotonic() - self._heard
+        silent = clock.elapsed() - self._heard
         return silent if silent > _SILENCE + 10 else 0.0
 
     async def changed(self, name: str, seconds: float) -> None:
@@ -89,7 +90,7 @@ class PodWatch:
         pause = _BACKOFF[0]
         version: str | None = None
         while True:
-            began = time.monotonic()
+            began = clock.elapsed()
             try:
                 if version is None:
                     version = await self._list()
@@ -105,7 +106,7 @@ class PodWatch:
                 version = None
             # Also after an end in order: a server or proxy may end every watch at once.
             await asyncio.sleep(pause)
-            pause = _BACKOFF[0] if time.monotonic() - began > 2 * _BACKOFF[1] else min(2 * pause, _BACKOFF[1])
+            pause = _BACKOFF[0] if clock.elapsed() - began > 2 * _BACKOFF[1] else min(2 * pause, _BACKOFF[1])
 
     async def _list(self) -> str:
         """Take in everything, page by page, and drop what is gone; the version to follow from."""
@@ -116,7 +117,7 @@ class PodWatch:
             page = json.loads(await answer.read())
             if answer.status >= 400:
                 raise _Gone if answer.status == 410 else ApiException(status=answer.status, reason=page.get("message"))
-            self._heard = time.monotonic()
+            self._heard = clock.elapsed()
             for item in page["items"]:
                 seen.add(item["metadata"]["name"])
                 self._put(slim(item))
@@ -146,7 +147,7 @@ class PodWatch:
             if answer.status >= 400:
                 raise _Gone if answer.status == 410 else ApiException(status=answer.status, reason=answer.reason)
             while line := await answer.content.readline():
-                self._heard = time.monotonic()
+                self._heard = clock.elapsed()
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     if event["object"].get("code") == 410:

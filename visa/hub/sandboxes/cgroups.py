@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from visa import clock
 from visa.instances.model import Resources
 
 log = logging.getLogger(__name__)
@@ -83,10 +84,10 @@ class ControlGroups:
         folders = [
             parent / f"{identifier}.{part}" for _c, parent in self.parents for part in ("environment", "gateway")
         ]
-        deadline = time.monotonic() + (2.0 if kill else 0.0)
+        deadline = clock.elapsed() + (2.0 if kill else 0.0)
         while True:
             busy = [folder for folder in dict.fromkeys(folders) if not _removed(folder)]
-            if not busy or time.monotonic() >= deadline:
+            if not busy or clock.elapsed() >= deadline:
                 break
             for folder in busy:
                 _kill_all(folder)

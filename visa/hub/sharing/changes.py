@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
+
+from visa import clock
 
 HELD = 50.0
 """Seconds for which a gateway's question is held."""
@@ -33,10 +34,10 @@ class Changes:
     async def other(self, identifier: str, after: int, seconds: float = HELD) -> bool:
         """Whether the number is another one than ``after`` within ``seconds``."""
         await self._looked.wait()
-        end = time.monotonic() + seconds
+        end = clock.elapsed() + seconds
         if self._numbers.get(identifier, 0) < after:  # the gateway read it after the last look; or an old database
-            end = min(end, time.monotonic() + _AHEAD)
-        while (number := self._numbers.get(identifier, 0)) <= after and (left := end - time.monotonic()) > 0:
+            end = min(end, clock.elapsed() + _AHEAD)
+        while (number := self._numbers.get(identifier, 0)) <= after and (left := end - clock.elapsed()) > 0:
             await self._next(identifier, left)
         return number != after
 

@@ -9,19 +9,19 @@ from typing import Any
 from jupyterhub import orm
 from sqlalchemy.orm import Session
 
+from visa import clock
 from visa.hub import settings
 from visa.hub.sharing import shares
 from visa.identifiers import instance_id
 from visa.instances.model import Refusal
 from visa.store.people import People
-from visa.store.store import now
 
 
 async def enter(db: Session, user: orm.User, spawner: orm.Spawner) -> bool:
     """Whether ``user`` may go to somebody else's server: a member gets what she needs. Said in the audit trail."""
     identifier, username = instance_id(spawner.user.name, spawner.name), user.name
     people = settings.get().people
-    if isinstance(await asyncio.to_thread(people.members.enter, username, identifier, now()), Refusal):
+    if isinstance(await asyncio.to_thread(people.members.enter, username, identifier, clock.now()), Refusal):
         return False
     if shares.give(db, spawner, user):
         # Removed while JupyterHub was told? The watch may have looked before the right was there.
@@ -35,7 +35,7 @@ async def members_of(identifiers: Iterable[str]) -> dict[str, frozenset[str]]:
 
 
 def _members_of(people: People, identifiers: list[str]) -> dict[str, frozenset[str]]:
-    at = now()
+    at = clock.now()
     return {
         identifier: frozenset(
             one.membership.username

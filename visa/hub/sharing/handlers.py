@@ -11,6 +11,7 @@ from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.user import User
 from tornado import web
 
+from visa import clock
 from visa.hub import settings
 from visa.hub.reports import FromGateway
 from visa.hub.sharing.entering import enter, spawner_of
@@ -18,7 +19,7 @@ from visa.identifiers import InvalidIdentifier, Username
 from visa.instances.access import Role
 from visa.instances.model import Reason
 from visa.store.sharing.records import AccessRequest, GatewayState, Here
-from visa.store.store import Decision, now
+from visa.store.store import Decision
 
 _SCOPE = "custom:visa:write"
 _MOST_HERE = 500
@@ -73,7 +74,7 @@ class PeopleHandler(FromGateway):
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise web.HTTPError(400, f"here must be a list of username, role, session and since: {error}") from None
         hub = settings.get()
-        await asyncio.to_thread(hub.people.visits.here, identifier, here, now())
+        await asyncio.to_thread(hub.people.visits.here, identifier, here, clock.now())
         for username in refused:
             where = {"where": "gateway"}
             decision = Decision(username, owner, "enter", False, identifier, Reason.NOT_A_MEMBER.value, where)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from visa import clock
 from visa.catalogue.base import Experiment
 from visa.hub.settings import HubSettings
 from visa.instances.joining import Experiments, known, may_join
@@ -17,7 +18,7 @@ from visa.instances.members import GUESTS, Membership, WayIn
 from visa.instances.model import Person
 from visa.instances.support import may_break_glass, support_kind
 from visa.store.sharing.records import MemberView
-from visa.store.store import Instance, now
+from visa.store.store import Instance
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class MemberLooks:
             self._doubted = frozenset(doubted)
         for (identifier, username), why in over.items():
             log.info("Membership of %s of instance %s ends: %s", username, identifier, why)
-            await asyncio.to_thread(self.hub.people.members.end, identifier, username, why, now())
+            await asyncio.to_thread(self.hub.people.members.end, identifier, username, why, clock.now())
 
     def _doubts(
         self, found: tuple[tuple[Instance, tuple[MemberView, ...]], ...], experiments: Mapping[str, Experiment] | None
@@ -65,7 +66,7 @@ class MemberLooks:
             return None if may_break_glass(person, facility) else "not-support"
         if member.role in GUESTS:
             return None if experiments is None else self._no_guest(person, member, experiments)
-        if support_kind(person, experiments or (), facility, now()) is not None:
+        if support_kind(person, experiments or (), facility, clock.now()) is not None:
             return None
         return None if experiments is None else "not-support"
 

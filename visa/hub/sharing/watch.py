@@ -7,10 +7,10 @@ import logging
 from collections.abc import Container
 from typing import Any
 
+from visa import clock
 from visa.hub import settings
 from visa.hub.sharing.entering import members_of, take_back
 from visa.hub.sharing.shares import given
-from visa.store.store import now
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Watch:
         if moved:
             await self.take_back(moved)
         if self._rounds % _SWEEP == 0:
-            await asyncio.to_thread(self.hub.people.sweep, now())
+            await asyncio.to_thread(self.hub.people.sweep, clock.now())
         self._rounds += 1
 
     async def take_back(self, identifiers: Container[str] | None = None) -> None:
