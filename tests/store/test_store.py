@@ -249,3 +249,14 @@ def test_the_plain_word_postgresql_means_the_driver_that_is_there(postgres_url: 
     store.upgrade()
     assert isinstance(reserve(store, 1), InstanceSpec)
     store.close()
+
+
+def test_what_was_started_meanwhile_is_not_forgotten(store: Store) -> None:
+    """The portal deletes what the hub does not know; between its two questions somebody may start it again."""
+    reserve(store, 1)
+    identifier = instance_id("marie", "n1")
+    assert not store.forget(identifier, ended_only=True)
+    assert held(store) == 1
+    store.release(identifier)
+    assert store.forget(identifier, ended_only=True)
+    assert store.instance(identifier) is None

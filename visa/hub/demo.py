@@ -115,12 +115,12 @@ class DemoAuthenticator(Authenticator):  # type: ignore[misc]
             known = (await settings.get().catalogue.person(Username(username))).value
             if known is None:
                 return None
-            person = (await membership.resolve(_claims(known))).person
+            resolved = await membership.resolve(_claims(known))
         except (InvalidIdentifier, BadClaims) as error:
             self.log.warning("No login for %r: %s", username[:40], error)
             return None
-        await membership.keep(person)
-        return membership.auth_model(person, {})
+        kept = await membership.keep(resolved)
+        return membership.auth_model(resolved.person, {}) if kept else None
 
 
 async def _listed() -> list[tuple[CataloguePerson, str]]:

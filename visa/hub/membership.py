@@ -19,10 +19,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """``complete``: the catalogue was asked too; else roles that only it knows are missing."""
+    """``complete``: the catalogue was asked too; else roles that only it knows are missing.
+
+    ``withdrawals``: how often her account had been withdrawn when this was begun.
+    """
 
     person: Person
     complete: bool
+    withdrawals: int
 
 
 async def resolve(claims: Mapping[str, Any]) -> Resolved:
@@ -33,6 +37,7 @@ async def resolve(claims: Mapping[str, Any]) -> Resolved:
     hub = settings.get()
     facility = hub.facility.current
     username = people.username_of(claims, facility.people)
+    before = hub.withdrawals[username]
     known: CataloguePerson | None = None
     instruments: tuple[Instrument, ...] = ()
     try:
@@ -40,8 +45,8 @@ async def resolve(claims: Mapping[str, Any]) -> Resolved:
         instruments = (await hub.catalogue.instruments()).value
     except CatalogueUnavailable as error:
         log.warning("%s is taken from her claims alone: %s", username, error)
-        return Resolved(await _as_before(people.person_of(claims, None, (), facility, clock.now())), False)
-    return Resolved(people.person_of(claims, known, instruments, facility, clock.now()), True)
+        return Resolved(await _as_before(people.person_of(claims, None, (), facility, clock.now())), False, before)
+    return Resolved(people.person_of(claims, known, instruments, facility, clock.now()), True, before)
 
 
 async def _as_before(person: Person) -> Person:
@@ -52,21 +57,28 @@ async def _as_before(person: Person) -> Person:
     return replace(person, uid=before.uid, gid=before.gid, gids=before.gids)
 
 
-async def keep(person: Person) -> None:
-    """Admission decides on this from now on."""
-    await asyncio.to_thread(settings.get().store.put_person, person)
+async def keep(resolved: Resolved) -> bool:
+    """Admission decides on this from now on; False when the account was withdrawn while the catalogue was asked."""
+    hub, person = settings.get(), resolved.person
+    async with hub.accounts:
+        if hub.withdrawals[person.username] != resolved.withdrawals:
+            return False
+        await asyncio.to_thread(hub.store.put_person, person)
+    return True
 
 
 async def withdraw(username: str, why: str) -> None:
     """She may not start anything from now on; said in the audit trail."""
-    store = settings.get().store
-    before = await asyncio.to_thread(store.person, username)
-    if before is None or not before.active:
-        return
-    log.warning("%s is not active any more: %s", username, why)
-    await asyncio.to_thread(store.deactivate_person, username)
+    hub = settings.get()
+    hub.withdrawals[username] += 1
+    async with hub.accounts:
+        before = await asyncio.to_thread(hub.store.person, username)
+        if before is None or not before.active:
+            return
+        log.warning("%s is not active any more: %s", username, why)
+        await asyncio.to_thread(hub.store.deactivate_person, username)
     decision = Decision(username, username, "refresh", False, None, "person-not-active", {"why": why})
-    await asyncio.to_thread(store.record, decision)
+    await asyncio.to_thread(hub.store.record, decision)
 
 
 async def logged_in(username: str, refused: str | None = None) -> None:

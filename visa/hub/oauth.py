@@ -235,7 +235,8 @@ class VisaAuthenticator(GenericOAuthenticator):  # type: ignore[misc]
             sentence = f"Your account has none of the roles that may use {facility.facility.name}."
             why = "none of the roles or groups that may log in"
             raise LoginRefused(username, why, f"{sentence} Ask {facility.facility.contact}.")
-        await membership.keep(resolved.person)
+        if not await membership.keep(resolved):
+            raise LoginRefused(username, "withdrawn while the catalogue was asked", "Your account was not confirmed.")
         return {**auth_model, **membership.auth_model(resolved.person, auth_model["auth_state"])}
 
     async def _apply_managed_groups(self, auth_model: dict[str, Any]) -> dict[str, Any]:

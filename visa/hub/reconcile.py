@@ -102,13 +102,14 @@ class Reconciler:
         holding = {instance.id: instance for instance in await asyncio.to_thread(self.hub.store.holding)}
         vanished = {identifier for identifier in holding if identifier not in alive}
         for identifier in self._vanished & vanished:
-            await self._gone(holding[identifier], VANISHED)
+            if identifier not in self._alive():  # it may have been started again while others were put right
+                await self._gone(holding[identifier], VANISHED)
         self._vanished = vanished
         await self._guarded("sweeping", self._sweep(grace=2 * self.hub.look_every))
         ready = {i: holding[i] for i, (_user, spawner) in alive.items() if spawner.ready and i in holding}
         experiments = await self._experiments(sorted({e for i in holding.values() for e in i.experiments}))
         for identifier, (code, why) in (await self._over(ready, alive, experiments)).items():
-            await self._guarded("ending an instance", self._end(*alive[identifier], code, why))
+            await self._guarded("ending an instance", self._end(ready[identifier], *alive[identifier], code, why))
         await self._guarded("looking at members", self.members.look(experiments))
         await self._guarded("taking back rights", self.watch.take_back())
 
@@ -184,9 +185,13 @@ class Reconciler:
                 return identifier
         return None
 
-    async def _end(self, user: Any, spawner: Any, code: str, why: str) -> None:
-        """Stop it as the Stop button does, with the reason on its card and in the audit trail."""
-        if not spawner.ready:
+    async def _end(self, looked_at: Instance, user: Any, spawner: Any, code: str, why: str) -> None:
+        """Stop it as the Stop button does, with the reason on its card and in the audit trail.
+
+        What was stopped and started again since it was looked at, while the catalogue was asked, stays.
+        """
+        found = await asyncio.to_thread(self.hub.store.instance, looked_at.id)
+        if found is None or found.started_at != looked_at.started_at or not spawner.ready:
             return
         log.info("Ending instance %s of %s: %s", spawner.name, user.name, why)
         spawner.ending = why

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from visa.catalogue.base import Catalogue
-from visa.catalogue.opening import open_catalogue
-from visa.facility.model import CatalogueSource, Facility
+from visa.catalogue.current import CurrentCatalogue
 from visa.facility.watch import FacilitySource
 from visa.hub.gateways import Gateways
 from visa.hub.sharing.changes import Changes
 from visa.store.admissions import Admissions
 from visa.store.people import People
 from visa.store.store import Store
-
-log = logging.getLogger(__name__)
 
 
 class NotConfigured(RuntimeError):
@@ -30,7 +27,8 @@ class HubSettings:
     """``holder`` names this run of the hub: reservations of another one are given back.
 
     ``look_every``: seconds between two looks of the reconciler. ``unanswered``: people about whom the
-    identity provider gave no answer when it was last asked; they start nothing.
+    identity provider gave no answer when it was last asked; they start nothing. ``withdrawals``: how often each
+    account was withdrawn in this run; accounts are written under the lock ``accounts``.
     """
 
     facility: FacilitySource
@@ -39,21 +37,16 @@ class HubSettings:
     look_every: float = 60.0
     holder: str = field(default_factory=lambda: secrets.token_hex(8))
     unanswered: set[str] = field(default_factory=set)
+    withdrawals: Counter[str] = field(default_factory=Counter)
+    accounts: asyncio.Lock = field(default_factory=asyncio.Lock)
     gateways: Gateways = field(default_factory=Gateways)
     changes: Changes = field(default_factory=Changes)
     mended: asyncio.Event | None = None
 
     def __post_init__(self) -> None:
-        self._source: CatalogueSource = self.facility.current.catalogue
-        self._catalogue = open_catalogue(self._source)
+        self.catalogue: Catalogue = CurrentCatalogue(self.facility)
         self.admissions = Admissions(self.facility, lambda: self.catalogue, self.store)
         self.people = People(self.store)
-        self.facility.subscribe(self._reopen)
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """The catalogue that facility.yaml names now."""
-        return self._catalogue
 
     async def ready(self) -> None:
         """Wait until the reconciler has put right what a former hub process left.
@@ -62,11 +55,6 @@ class HubSettings:
         """
         if self.mended is not None:
             await self.mended.wait()
-
-    def _reopen(self, facility: Facility) -> None:
-        if facility.catalogue != self._source:
-            log.info("facility.yaml names another catalogue: opening it")
-            self._source, self._catalogue = facility.catalogue, open_catalogue(facility.catalogue)
 
 
 _settings: HubSettings | None = None

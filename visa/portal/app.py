@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from tornado import web
 from tornado.httpserver import HTTPServer
 
-from visa.catalogue.opening import open_catalogue
+from visa.catalogue.current import CurrentCatalogue
 from visa.facility.watch import FacilitySource
 from visa.portal import live, pages
 from visa.portal.handlers import LARGEST_BODY, Api, Callback
@@ -147,11 +147,10 @@ async def serve() -> None:
     facility = FacilitySource(Path(os.environ["VISA_FACILITY"]))
     store = Store(os.environ["VISA_STORE_URL"])
     await usable(store)
-    source = {"open": open_catalogue(facility.current.catalogue)}
-    facility.subscribe(lambda new: source.update(open=open_catalogue(new.catalogue)))
+    catalogue = CurrentCatalogue(facility)
     hub = HubClient(os.environ["JUPYTERHUB_API_URL"])
     prefix, base = os.environ["JUPYTERHUB_SERVICE_PREFIX"], hub_base()
-    service = PortalService(facility, Admissions(facility, lambda: source["open"], store), store, hub, base, prefix)
+    service = PortalService(facility, Admissions(facility, lambda: catalogue, store), store, hub, base, prefix)
     HubOAuth.instance().cache_max_age = 20
     server = HTTPServer(make_app(service, prefix, base), max_body_size=4 * LARGEST_BODY)
     host, port = address()
@@ -164,3 +163,4 @@ async def serve() -> None:
     watching.cancel()
     server.stop()
     await hub.close()
+    await catalogue.close()

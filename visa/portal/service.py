@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -303,7 +304,8 @@ class PortalService:
         except Problem as problem:
             if problem.status != 404:
                 raise
-            await asyncio.to_thread(self.store.forget, identifier)
+            if not await asyncio.to_thread(partial(self.store.forget, identifier, ended_only=True)):
+                raise Problem(409, "busy", "The instance was started meanwhile.", "Stop it first.") from None
 
     async def rename(self, caller: Caller, identifier: str, title: str) -> models.InstanceOut:
         """Another title."""

@@ -275,12 +275,16 @@ class Store:
             session.execute(update(InstanceRow).where(InstanceRow.id == identifier).values(notice=notice))
             session.commit()
 
-    def forget(self, identifier: str) -> None:
-        """Delete the instance and what it holds; the audit trail stays."""
+    def forget(self, identifier: str, *, ended_only: bool = False) -> bool:
+        """Delete the instance and what it holds; the audit trail stays. False: it is not ended, and stays."""
         with self.exclusive() as session:
+            row = session.get(InstanceRow, identifier)
+            if ended_only and row is not None and row.state in HOLDING:
+                return False
             holds.give_back(session, identifier)
             ends.deleted(session, identifier, now())
             session.execute(delete(InstanceRow).where(InstanceRow.id == identifier))
+        return True
 
     # audit
 

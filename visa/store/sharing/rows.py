@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from visa.instances import members
@@ -155,6 +155,15 @@ def owner_here(session: Session, row: InstanceRow, at: datetime) -> bool:
     return session.scalar(query.limit(1)) is not None
 
 
+def was_here(session: Session, row: InstanceRow, username: str, at: datetime) -> bool:
+    """Whether she was in when the owner last left, as the gateway reported it: her visits went on after that."""
+    of_it = VisitRow.instance_id == row.id
+    left = select(func.max(VisitRow.ended)).where(of_it, VisitRow.username == row.owner).scalar_subquery()
+    there = and_(VisitRow.ended.is_(None), VisitRow.seen > at - UNHEARD)
+    hers = select(VisitRow.id).where(of_it, VisitRow.username == username, or_(there, VisitRow.ended > left))
+    return session.scalar(hers.limit(1)) is not None
+
+
 def live_member(session: Session, row: InstanceRow, username: str, at: datetime) -> MemberRow | None:
     """Her membership, unless it is over or her account is not active."""
     one = session.get(MemberRow, (row.id, username))
@@ -165,8 +174,9 @@ def live_member(session: Session, row: InstanceRow, username: str, at: datetime)
 
 
 def role(session: Session, row: InstanceRow, username: str, at: datetime) -> Role:
-    """What she is there at this moment."""
+    """What she is there at this moment, as her gateway says it too."""
     one = live_member(session, row, username, at)
     member = None if one is None else membership(one)
     here = owner_here(session, row, at)
-    return role_now(username, row.owner, member, sharing(session, row.id), here, False, at)
+    was = not here and was_here(session, row, username, at)
+    return role_now(username, row.owner, member, sharing(session, row.id), here, was, at)
