@@ -146,7 +146,7 @@ def made_place(folder: Path) -> Iterator[Place]:
         place.finish()
 
 
-def wait_for_file(path: Path, seconds: float = 20) -> str:
+def wait_for_file(path: Path, seconds: float = 60) -> str:
     """The text of a file that a program in a sandbox renames into place when it is done."""
     deadline = time.monotonic() + seconds
     while not path.exists():

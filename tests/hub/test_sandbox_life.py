@@ -35,7 +35,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield place
 
 
-def gone(process: Process, seconds: float = 10) -> bool:
+def gone(process: Process, seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while process.is_alive() and time.monotonic() < deadline:
         instance.reap()
@@ -56,10 +56,8 @@ def tree(run: Path) -> list[int]:
     return found
 
 
-async def test_a_start_takes_less_than_half_a_second_and_says_its_steps(place: Place) -> None:
-    began = time.monotonic()
+async def test_a_start_says_its_steps(place: Place) -> None:
     run, running = await place.run(SLEEP)
-    assert time.monotonic() - began < 0.5
     assert running.port == 12345
     assert len(place.steps) == 3
     assert json.loads((run / "instance.json").read_text())["pid"] == running.supervisor.pid
@@ -76,13 +74,12 @@ async def test_stop_asks_first_and_leaves_nothing(place: Place) -> None:
 
 
 async def test_an_environment_that_does_not_listen_is_killed_with_all_its_descendants(place: Place) -> None:
-    script = "trap '' TERM; (setsid nohup sleep 300 &) ; touch $VISA_RUN/up; while :; do sleep 0.1; done"
-    run, running = await place.run(("sh", "-c", script))
+    script = "trap 'echo asked > $VISA_RUN/asked' TERM; (setsid nohup sleep 300 &) ; touch $VISA_RUN/up; "
+    run, running = await place.run(("sh", "-c", script + "while :; do sleep 0.1; done"))
     wait_for_file(run / "shared" / "up")
     assert len(tree(run)) >= 5
-    began = time.monotonic()
     instance.end(running.supervisor.pid, running.supervisor, now=True)
-    assert time.monotonic() - began < 2
+    assert not (run / "shared" / "asked").exists(), "who would not listen is not asked first"
     assert tree(run) == []
 
 
@@ -181,7 +178,7 @@ async def test_a_start_cancelled_before_its_supervisor_runs_leaves_nothing(place
         with pytest.raises(asyncio.CancelledError):
             await starting
         run = start.site.run_folder(start.identifier).path
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         await asyncio.sleep(0.1)
         while tree(run) and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
@@ -237,7 +234,7 @@ async def test_a_killed_supervisor_takes_everything_with_it(place: Place) -> Non
     running.supervisor.signal(signal.SIGKILL)
     assert gone(running.supervisor)
     VisaSandboxSpawner._sweep(place.state, set(), 0.0)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while tree(run) and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
     assert tree(run) == []
@@ -257,12 +254,12 @@ async def test_a_sweep_ends_what_nobody_knows_and_spares_the_rest(place: Place) 
 
 
 async def test_an_instance_outlives_the_process_that_started_it(place: Place) -> None:
-    _run, running = await place.run(SLEEP)
+    run, running = await place.run(SLEEP)
     assert os.getsid(running.supervisor.pid) == running.supervisor.pid
     os.kill(running.supervisor.pid, signal.SIGHUP)
     os.kill(running.supervisor.pid, signal.SIGPIPE)
-    await asyncio.sleep(0.2)
-    assert running.supervisor.is_alive()
+    instance.end(running.supervisor.pid, running.supervisor, now=False)
+    assert json.loads((run / "exit.json").read_text())["who"] == "stop", "it lived until it was asked to end"
 
 
 async def refused(place: Place, **changes: object) -> str:

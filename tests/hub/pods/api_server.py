@@ -83,7 +83,7 @@ class ApiServer:
         following = query.get("watch") in ("true", "True")
         (self.watches if following else self.lists).append(query)
         if self.silent:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         if self.answers:
             answer = self.answers.pop(0)
             if isinstance(answer, str):

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from kubernetes_asyncio.client import CoreV1Api
+from looptime import LoopTimeProxy
 
 from tests.hub.pods.api_server import ApiServer, pod
-from visa.hub.pods import watch as watching
 from visa.hub.pods.watch import PodWatch, slim
 
 SELECTOR = "app.kubernetes.io/name=visa"
 
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "_BACKOFF", (0.02, 0.2))
+# Its pauses cost nothing: the API server is in the same process, and time jumps to what is waited for.
+pytestmark = pytest.mark.looptime
+GROWN = 0.2 + 0.4 + 0.8 + 1.6 + 3.2
+"""Seconds after which its pause is the longest, five seconds."""
 
 
 @pytest.fixture
@@ -41,11 +40,11 @@ async def watch(api: CoreV1Api) -> AsyncIterator[PodWatch]:
     await made.stop()
 
 
-async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        await asyncio.sleep(0.01)
+async def until(condition: Callable[[], Any], seconds: float = 300.0) -> None:
+    """Wait in steps small enough to see the moment at which it happens; ``seconds`` of virtual time cost little."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 async def follows(server: ApiServer, watch: PodWatch) -> None:
@@ -102,10 +101,12 @@ async def test_a_watch_that_ends_in_order_goes_on_where_it_was(server: ApiServer
 async def test_a_server_that_ends_every_watch_at_once_is_not_flooded(server: ApiServer, watch: PodWatch) -> None:
     server.ends_at_once = True
     watch.start()
-    await watch.loaded(5)
+    assert await watch.loaded(5)
+    await asyncio.sleep(GROWN + 0.1)
     before = len(server.watches)
-    await asyncio.sleep(1)
-    assert len(server.watches) - before < 40
+    await asyncio.sleep(60)
+    assert len(server.watches) - before == 12, "every five seconds"
+    assert len(server.lists) == 1
 
 
 @pytest.mark.parametrize("how", ["status", "event"])
@@ -137,10 +138,13 @@ async def test_a_page_that_is_too_old_begins_the_list_anew(server: ApiServer, wa
 
 
 async def test_a_server_that_calls_everything_too_old_is_not_flooded(server: ApiServer, watch: PodWatch) -> None:
-    server.answers = [410] * 100_000
+    server.answers = [410] * 100
     watch.start()
-    await asyncio.sleep(1)
-    assert len(server.lists) < 40
+    await asyncio.sleep(GROWN + 0.1)
+    before = len(server.lists)
+    await asyncio.sleep(60)
+    assert len(server.lists) - before == 12, "every five seconds"
+    assert server.watches == []
 
 
 async def test_a_cut_connection_is_made_again(server: ApiServer, watch: PodWatch) -> None:
@@ -164,14 +168,13 @@ async def test_half_a_line_is_no_pod(server: ApiServer, watch: PodWatch) -> None
 
 @pytest.mark.parametrize("status", [500, 403, 401, 429, 503])
 async def test_errors_are_waited_out(
-    server: ApiServer, watch: PodWatch, status: int, caplog: pytest.LogCaptureFixture
+    server: ApiServer, watch: PodWatch, status: int, caplog: pytest.LogCaptureFixture, looptime: LoopTimeProxy
 ) -> None:
     server.answers = [status] * 4
     server.put(pod("a"))
-    began = time.monotonic()
     watch.start()
     assert await watch.loaded(5)
-    assert time.monotonic() - began > 0.02 + 0.04 + 0.08, "the pauses grow"
+    assert looptime == pytest.approx(0.2 + 0.4 + 0.8 + 1.6), "the pauses grow"
     assert set(watch.pods) == {"a"}
     assert f"({status} no)" in caplog.text
 
@@ -206,19 +209,19 @@ async def test_a_pod_of_a_megabyte_is_followed(server: ApiServer, watch: PodWatc
 
 
 async def test_a_server_that_accepts_and_never_answers_is_left_and_blindness_grows(
-    server: ApiServer, watch: PodWatch, monkeypatch: pytest.MonkeyPatch
+    server: ApiServer, watch: PodWatch, looptime: LoopTimeProxy
 ) -> None:
-    monkeypatch.setattr(watching, "_SILENCE", 0.3)
     await follows(server, watch)
-    assert watch.blind == 0
+    heard = float(looptime)
     server.silent = True
     before = len(server.lists) + len(server.watches)
-    await until(lambda: len(server.lists) + len(server.watches) >= before + 3)
-    watch._heard -= 60  # as if this lasted a minute
-    first = watch.blind
-    assert first >= 60
-    await asyncio.sleep(0.1)
-    assert watch.blind > first
+    await asyncio.sleep(99)
+    assert watch.blind == 0, "a watch without news is usual"
+    await asyncio.sleep(201)
+    assert watch.blind == pytest.approx(looptime - heard, abs=0.1)
+    assert len(server.lists) + len(server.watches) == before + 3, "each question is given a minute and a half"
+    await asyncio.sleep(59)
+    assert watch.blind == pytest.approx(looptime - heard, abs=0.1)
     server.silent = False
     server.put(pod("a"))
     await until(lambda: "a" in watch.pods)
@@ -251,8 +254,8 @@ async def test_a_watch_that_ended_begins_anew(
     with monkeypatch.context() as patched:
         patched.setattr(PodWatch, "_run", fails)
         watch.start()
-        await asyncio.sleep(0.05)
-    assert not await watch.loaded(0.05)
+        await asyncio.sleep(1)
+    assert not await watch.loaded(60)
     await follows(server, watch)
     assert "deep inside" in caplog.text
     task = watch._task
@@ -260,28 +263,30 @@ async def test_a_watch_that_ended_begins_anew(
     assert watch._task is task, "one is enough"
 
 
-async def test_changed_wakes_who_waits_for_that_pod_only(server: ApiServer, watch: PodWatch) -> None:
+async def test_changed_wakes_who_waits_for_that_pod_only(
+    server: ApiServer, watch: PodWatch, looptime: LoopTimeProxy
+) -> None:
     await follows(server, watch)
-    both = [asyncio.create_task(watch.changed("a", 5)) for _ in range(2)]
-    other = asyncio.create_task(watch.changed("b", 5))
-    await asyncio.sleep(0.05)
-    began = time.monotonic()
+    both = [asyncio.create_task(watch.changed("a", 60)) for _ in range(2)]
+    other = asyncio.create_task(watch.changed("b", 60))
+    await asyncio.sleep(30)
+    at = float(looptime)
     server.put(pod("a"))
     await asyncio.gather(*both)
-    assert time.monotonic() - began < 1
+    assert looptime == at, "at once"
     assert not other.done()
-    other.cancel()
-    await asyncio.gather(other, return_exceptions=True)
+    await other
+    assert looptime == pytest.approx(at + 30)
     assert watch._waiting == {}, "nothing is left of those who waited"
 
 
-async def test_waiting_has_an_end(watch: PodWatch, server: ApiServer) -> None:
+async def test_waiting_has_an_end(watch: PodWatch, server: ApiServer, looptime: LoopTimeProxy) -> None:
     server.silent = True
     watch.start()
-    began = time.monotonic()
-    assert not await watch.loaded(0.1)
-    await watch.changed("a", 0.1)
-    assert 0.15 < time.monotonic() - began < 2
+    assert not await watch.loaded(10)
+    assert looptime == 10
+    await watch.changed("a", 20)
+    assert looptime == 30
 
 
 async def test_a_thousand_pods_come_by_pages_between_which_others_work(server: ApiServer, watch: PodWatch) -> None:
@@ -296,7 +301,8 @@ async def test_a_thousand_pods_come_by_pages_between_which_others_work(server: A
             await asyncio.sleep(0)
 
     ticking = asyncio.create_task(tick())
-    await follows(server, watch)
+    watch.start()  # and no timer: while somebody always has a turn, virtual time stands still
+    assert await watch.loaded(5)
     done.set()
     await ticking
     assert len(watch.pods) == 1000

@@ -9,7 +9,8 @@ from visa import clock
 
 HELD = 50.0
 """Seconds for which a gateway's question is held."""
-_AHEAD = 1.5
+AHEAD = 1.5
+"""Seconds for which it is held when it knows a later number than the last look saw."""
 
 
 class Changes:
@@ -36,7 +37,7 @@ class Changes:
         await self._looked.wait()
         end = clock.elapsed() + seconds
         if self._numbers.get(identifier, 0) < after:  # the gateway read it after the last look; or an old database
-            end = min(end, clock.elapsed() + _AHEAD)
+            end = min(end, clock.elapsed() + AHEAD)
         while (number := self._numbers.get(identifier, 0)) <= after and (left := end - clock.elapsed()) > 0:
             await self._next(identifier, left)
         return number != after
