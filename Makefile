@@ -1,10 +1,11 @@
-# make demo | make test | make test-keycloak | make lint | make benchmarks | make images | make lock | make clean
+# make demo | make test | make test-keycloak | make lint | make benchmarks | make soak MINUTES=30 | make mutants | make images | make lock | make clean
 # PYTHON=python3.12 chooses a Python; PORT= and DIR= are the demo's; WHAT= chooses tests.
 SHELL := /bin/sh
 PYTHON ?= $(shell tools/python)
 PORT ?= 8000
 DIR ?= .demo
 WHAT ?= tests
+MINUTES ?= 30
 CLUSTER_WHAT ?= tests/cluster tests/helm tests/images tests/cli
 KEYCLOAK ?= ../shared/keycloak/keycloak
 LOAD ?= ../shared/cluster/cluster load
@@ -20,7 +21,7 @@ ENVIRONMENT := .cache/environments/scattering
 SOFTWARE = $(shell command -v Xvnc >/dev/null 2>&1 && echo scattering-desktop || echo scattering)
 
 # cluster-demo: LOAD= is the command that hands an image to the cluster; tools/cluster-demo lists its other variables.
-.PHONY: demo cluster-images cluster-demo cluster-test test test-keycloak lint benchmarks lock images clean system system-test hub hub-dev environment selkies
+.PHONY: demo cluster-images cluster-demo cluster-test test test-keycloak lint benchmarks soak mutants lock images clean system system-test hub hub-dev environment selkies
 
 demo: system
 	@$(MAKE) --no-print-directory -j2 hub environment
@@ -58,12 +59,18 @@ lint: hub-dev
 	$(VENV)/bin/lint-imports --no-logo
 
 benchmarks: system hub-dev environment
-	$(VENV)/bin/python -m benchmarks.admission
-	$(VENV)/bin/python -m benchmarks.portal
-	$(VENV)/bin/python -m benchmarks.gateway
-	$(VENV)/bin/python -m benchmarks.start
-	$(VENV)/bin/python -m benchmarks.desktop
-	$(VENV)/bin/python -m benchmarks.desktop.start
+	$(VENV)/bin/python -m benchmarks
+
+# What only time finds, and each benchmark for a few rounds; PARTS= chooses some.
+soak: system system-test hub-dev environment
+	$(VENV)/bin/python -m tests.soak --minutes $(MINUTES) $(PARTS)
+
+# A sample of small changes of the code, which the tests have to notice; writes into this clone, so have one for it.
+mutants: system system-test hub-dev environment
+	@[ -x .cache/mutants/venv/bin/python ] || $(UV) venv --quiet --clear .cache/mutants/venv
+	@$(UV) pip install --quiet --python .cache/mutants/venv/bin/python "cosmic-ray>=8.7,<9"
+	nice -n 19 .cache/mutants/venv/bin/python tools/mutants .cache/mutants/results.jsonl
+	.cache/mutants/venv/bin/python tools/mutants --score .cache/mutants/results.jsonl
 
 # What has to come from the system; installed by apt when root, else said.
 system:

@@ -1,7 +1,9 @@
-"""Gateway against Jupyter without it, in one run, interleaved: ``python benchmarks/gateway.py [MB]``.
+"""Gateway against Jupyter without it, in one run, interleaved.
+
+``python -m benchmarks.gateway [ROUNDS] [--megabytes MB]``.
 
 Downloads and uploads of one file, round trips of a kernel message (each pair in turn, so that whatever
-else the machine does hits both), memory, and time from exec to the first answer. Prints one JSON object.
+else the machine does hits both), memory, and time from exec to the first answer.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import os
 import socket
 import statistics
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,11 +24,9 @@ from typing import Any
 
 import aiohttp
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from benchmarks import figures
 from tests.session import rig
 
-ROUNDS = 3
 MESSAGES = 200
 PIECE = 2**20
 
@@ -132,7 +131,7 @@ def _listens(port: int) -> bool:
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def main(megabytes: int) -> dict[str, Any]:
+async def _measure(rounds: int, megabytes: int) -> list[figures.Figure]:
     """All measurements."""
     size = megabytes * PIECE
     fake = rig.FakeHub()
@@ -162,7 +161,7 @@ async def main(megabytes: int) -> dict[str, Any]:
             for way, kernel in zip(ways, kernels, strict=True):
                 await way.round_trips(kernel, 20)
         most = gateway.memory()
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for way in ways:
                 await way.download(size)
                 most = max(most, gateway.memory())
@@ -173,19 +172,26 @@ async def main(megabytes: int) -> dict[str, Any]:
             async with way.client.delete(way.base + f"api/kernels/{kernel}") as answer:
                 assert answer.status == 204, answer.status
     direct, other = ways
-    return {
-        "megabytes": megabytes,
-        **{f"{way.name}_down_MBps": [round(x) for x in way.down] for way in ways},
-        **{f"{way.name}_up_MBps": [round(x) for x in way.up] for way in ways},
-        "down_ratio": round(statistics.median(other.down) / statistics.median(direct.down), 2),
-        "up_ratio": round(statistics.median(other.up) / statistics.median(direct.up), 2),
-        **{f"{way.name}_trip_ms": round(statistics.median(way.trips), 2) for way in ways},
-        "trip_added_ms": round(statistics.median(other.trips) - statistics.median(direct.trips), 2),
-        "memory_MB": round(before, 1),
-        "memory_most_MB": round(most, 1),
-        "first_answer_s": [round(x, 3) for x in starts],
-    }
+    added = statistics.median(other.trips) - statistics.median(direct.trips)
+    return [
+        *(figures.median(f"download, {way.name}, median", "MB/s", way.down) for way in ways),
+        figures.ratio("download, gateway over Jupyter alone", other.down, direct.down, least=0.7),
+        *(figures.median(f"upload, {way.name}, median", "MB/s", way.up) for way in ways),
+        figures.ratio("upload, gateway over Jupyter alone", other.up, direct.up, least=0.7),
+        *(figures.median(f"kernel round trip, {way.name}, median", "ms", way.trips) for way in ways),
+        figures.Figure("kernel round trip, added by the gateway", added, "ms", len(other.trips), most=3),
+        figures.Figure("memory of a gateway before", before, "MB", 1, most=60),
+        figures.Figure("memory of a gateway, most", most, "MB", 1, most=60),
+        figures.median("first answer of a gateway, median", "s", starts, most=0.5),
+    ]
 
+
+def measure(rounds: int, megabytes: int) -> list[figures.Figure]:
+    """Measure both ways in turn."""
+    return asyncio.run(_measure(rounds, megabytes))
+
+
+BENCHMARK = figures.Benchmark("benchmarks.gateway", __doc__, measure, rounds=3, megabytes=1024)
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1024)), indent=1))
+    BENCHMARK.main()

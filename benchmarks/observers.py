@@ -1,9 +1,9 @@
 """Sixty who only watch one instance, notebook and desktop: what the owner feels of it, and hub, portal and gateway.
 
-``python -m benchmarks.observers [observers]``. A real hub, portal, gateway, Jupyter and Xvnc. The observers are raw
-websockets in a process of their own: each has the kernel's outputs and the desktop's picture, which moves, and reads
-all of it. Rounds without them and with them in turn: the owner's raw websockets, and her page in Chromium. Prints one
-JSON object.
+``python -m benchmarks.observers [ROUNDS] [--observers N]``. A real hub, portal, gateway, Jupyter and Xvnc. The
+observers are raw websockets in a process of their own: each has the kernel's outputs and the desktop's picture, which
+moves, and reads all of it. Rounds without them and with them in turn: the owner's raw websockets,
+and her page in Chromium.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import shutil
-import statistics
 import struct
 import sys
 import tempfile
@@ -28,8 +27,7 @@ import httpx
 import psutil
 from playwright.async_api import Browser, async_playwright
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from benchmarks import figures
 from benchmarks.desktop.seen import Seen
 from benchmarks.desktop.sides import Side
 from benchmarks.desktop.viewers import ENCODINGS, encodings, request, shake_hands
@@ -40,7 +38,6 @@ from tests.session import rig
 from visa.session.rfb.names import Agreed, Allowed
 from visa.session.rfb.server import FromServer
 
-ROUNDS = 4
 TRIPS = 40
 KINDS = os.environ.get("KINDS", "notebook desktop").split()
 """Which sessions the observers open."""
@@ -255,7 +252,7 @@ async def _asked(address: str, token: str, count: int = 20) -> list[float]:
 
 
 @contextlib.asynccontextmanager
-async def observers(count: int, base: str, kernel: str, token: str) -> Any:
+async def watching(count: int, base: str, kernel: str, token: str) -> Any:
     """In a process of their own, for the length of the block."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.observers", "--observe", str(count), base, kernel, token),
@@ -283,9 +280,22 @@ def gateway_memory(hub: RunningHub) -> float:
     return max(found)
 
 
-async def measure(hub: RunningHub, base: str, count: int, tokens: dict[str, str]) -> dict[str, Any]:
+FELT = {
+    "line": "a line to its output",
+    "click": "a click",
+    "piece": "a piece of the picture",
+    "felt": "a click in Chromium",
+}
+NAMES = {
+    f"{name}_{when}": f"{what}, {when}"
+    for name, what in {**FELT, "portal": "the portal's home", "hub": "the hub's API"}.items()
+    for when in ("alone", "watched")
+}
+
+
+async def _in_turn(hub: RunningHub, base: str, rounds: int, count: int, tokens: dict[str, str]) -> list[figures.Figure]:
     """All rounds."""
-    figures: dict[str, list[float]] = {}
+    found: dict[str, list[float]] = {}
     memory, taken, lost = [], 0, 0
     async with contextlib.AsyncExitStack() as stack:
         session = aiohttp.ClientSession(headers={"Authorization": f"token {tokens['marie']}"})
@@ -296,35 +306,36 @@ async def measure(hub: RunningHub, base: str, count: int, tokens: dict[str, str]
 
         async def round_(name: str) -> None:
             for what, values in (await owner.measure()).items():
-                figures.setdefault(f"{what}_{name}", []).extend(values)
-            figures.setdefault(f"felt_{name}", []).extend(await felt(browser, side))
+                found.setdefault(f"{what}_{name}", []).extend(values)
+            found.setdefault(f"felt_{name}", []).extend(await felt(browser, side))
             for what, address in (("portal", hub.portal), ("hub", f"{hub.url}/hub/api/users/marie")):
-                figures.setdefault(f"{what}_{name}", []).extend(await _asked(address, tokens["marie"]))
+                found.setdefault(f"{what}_{name}", []).extend(await _asked(address, tokens["marie"]))
 
         browser, side = await stack.enter_async_context(browsing(base))
         await owner.measure()
         await felt(browser, side)
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             await round_("alone")
             memory.append(gateway_memory(hub))
-            async with observers(count, base, kernel, tokens["rosalind"]) as said:
+            async with watching(count, base, kernel, tokens["rosalind"]) as said:
                 await round_("watched")
                 memory.append(gateway_memory(hub))
             taken, lost = taken + said["taken"], lost + said["lost"]
-    median = {name: statistics.median(values) for name, values in figures.items()}
-    p95 = {name: statistics.quantiles(values, n=20)[-1] for name, values in figures.items()}
-    return {
-        "observers": count,
-        "median_ms": {name: round(value, 1) for name, value in median.items()},
-        "p95_ms": {name: round(value, 1) for name, value in p95.items()},
-        "ratios": {
-            what: round(median[f"{what}_watched"] / median[f"{what}_alone"], 2)
-            for what in ("line", "click", "piece", "felt")
-        },
-        "gateway_MB": [round(one, 1) for one in memory],
-        "observers_took_MB": round(taken / 1e6, 1),
-        "observers_lost": lost,
-    }
+    if lost or not taken:
+        raise SystemExit(f"{lost} observers were sent away, all together took {taken} bytes")
+    return [
+        *(figures.median(f"{NAMES[name]}, median", "ms", values) for name, values in found.items()),
+        *(figures.p95(f"{NAMES[name]}, p95", "ms", values) for name, values in found.items()),
+        *(
+            figures.ratio(
+                f"{what}, with {count} who watch over none", found[f"{name}_watched"], found[f"{name}_alone"], most=2
+            )
+            for name, what in FELT.items()
+        ),
+        figures.Figure("memory of the gateway, at first", memory[0], "MB", 1),
+        figures.Figure("memory of the gateway, most", max(memory), "MB", len(memory)),
+        figures.Figure("taken by those who watch", taken / 1e6, "MB", count),
+    ]
 
 
 MOVING = """
@@ -383,7 +394,7 @@ def _shared(hub: RunningHub, tokens: dict[str, str]) -> str:
     return f"{hub.url}{known['url']}" if known["url"].startswith("/") else str(known["url"])
 
 
-def main(count: int) -> dict[str, Any]:
+def measure(rounds: int, observers: int) -> list[figures.Figure]:
     """Start everything, measure, end everything."""
     with tempfile.TemporaryDirectory(prefix="visa-b-") as name:
         folder = Path(name)
@@ -391,11 +402,13 @@ def main(count: int) -> dict[str, Any]:
         seen = {"title": "Seen", "sessions": ["notebook", "desktop"], "local": local}
         with started(RunningHub(folder, facility.write(folder / "facility", environments={"seen": seen}))) as hub:
             tokens = {who: hub.token(who) for who in ("marie", "rosalind")}
-            return asyncio.run(measure(hub, _shared(hub, tokens), count, tokens))
+            return asyncio.run(_in_turn(hub, _shared(hub, tokens), rounds, observers, tokens))
 
+
+BENCHMARK = figures.Benchmark("benchmarks.observers", __doc__, measure, rounds=4, observers=60)
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--observe"]:
         asyncio.run(observe(int(sys.argv[2]), *sys.argv[3:6]))
     else:
-        print(json.dumps(main(int(sys.argv[1]) if len(sys.argv) > 1 else 60), indent=1))
+        BENCHMARK.main()

@@ -1,16 +1,18 @@
-"""What the questions of many gateways cost the hub: ``python benchmarks/people.py [gateways] [seconds]``.
+"""What the questions of many gateways cost the hub.
+
+``python -m benchmarks.people [ROUNDS] [--gateways N] [--seconds S]``.
 
 A real hub with one real instance; its gateway's token is used by as many questions as there would be gateways, and
-the store holds as many running instances as that. Then one change, which all of them are told.
+the store holds as many running instances as that. Then a change a round, which all of them are told.
 """
 
 from __future__ import annotations
 
 import asyncio
 import resource
-import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,11 @@ import aiohttp
 import psutil
 from sqlalchemy.orm import Session
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from tests.hub.sharing.members import Instance  # noqa: E402
-from tests.services.hub import Backend, RunningHub  # noqa: E402
-from visa.store.tables import ChangeRow, InstanceRow  # noqa: E402
+from benchmarks import figures
+from tests.hub.sharing.members import Instance
+from tests.services.hub import Backend, RunningHub
+from tests.session import rig
+from visa.store.tables import ChangeRow, InstanceRow
 
 
 def token_of(instance: Instance) -> str:
@@ -72,20 +73,25 @@ class Gateways:
 
 
 def used(process: psutil.Process) -> float:
+    """Seconds of CPU until now."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
-async def measure(hub: RunningHub, instance: Instance, count: int, seconds: float) -> None:
+async def _share(process: psutil.Process, seconds: float) -> float:
+    """Percent of a core that it takes for so long."""
+    before = used(process)
+    await asyncio.sleep(seconds)
+    return 100 * (used(process) - before) / seconds
+
+
+async def _figures(
+    hub: RunningHub, instance: Instance, rounds: int, count: int, seconds: float
+) -> AsyncIterator[figures.Figure]:
     assert hub.process is not None
     process = psutil.Process(hub.process.pid)
-
-    async def over(seconds: float) -> float:
-        before = used(process)
-        await asyncio.sleep(seconds)
-        return 100 * (used(process) - before) / seconds
-
-    print(f"hub without questions: {await over(20):.1f} % of a core, {process.memory_info().rss / 1e6:.0f} MB")
+    yield figures.Figure("hub without questions", await _share(process, seconds / 3), "% of a core", 1)
+    yield figures.Figure("its memory", process.memory_info().rss / 1e6, "MB", 1)
     url = f"http://127.0.0.1:{hub.hub_port}/hub/api/visa/gateways/marie/{instance.name}/people"
     gateways = Gateways(url, token_of(instance))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True)) as client:
@@ -94,35 +100,48 @@ async def measure(hub: RunningHub, instance: Instance, count: int, seconds: floa
             tasks.append(asyncio.create_task(gateways.one(client)))
             await asyncio.sleep(20 / count)
         gateways.answers = 0
-        share = await over(seconds)
-        print(
-            f"{count} questions held, {gateways.answers / seconds:.1f} answers/s: {share:.1f} % of a core, "
-            f"{process.memory_info().rss / 1e6:.0f} MB"
-        )
-        gateways.told.clear()
-        before, began = used(process), time.monotonic()
-        instance.share()
-        while len(gateways.told) < count and time.monotonic() - began < 60:
-            await asyncio.sleep(0.1)
-        told = sorted(gateways.told)
-        cpu, last = used(process) - before, told[-1] - began
-        print(f"one change for all: {len(told)} told, the last after {last:.1f} s, {cpu:.1f} s of CPU")
+        yield figures.Figure(f"hub with {count} questions held", await _share(process, seconds), "% of a core", count)
+        yield figures.Figure("its memory then", process.memory_info().rss / 1e6, "MB", 1)
+        last, cpu = [], []
+        for _ in range(rounds):
+            taken = await _told(gateways, instance, count, process)
+            last.append(taken[0])
+            cpu.append(taken[1])
         for task in tasks:
             task.cancel()
+    yield figures.median(f"one change until the last of {count} is told, median", "s", last)
+    yield figures.median("the hub's CPU for it, median", "s", cpu)
 
 
-def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 60
+async def _told(gateways: Gateways, instance: Instance, count: int, process: psutil.Process) -> tuple[float, float]:
+    """Make a change, and wait until all are told: seconds, and those of the hub's CPU."""
+    gateways.told.clear()
+    before, began = used(process), time.monotonic()
+    instance.share()
+    while len(gateways.told) < count:
+        if time.monotonic() - began > 60:
+            raise SystemExit(f"only {len(gateways.told)} of {count} were told within a minute")
+        await asyncio.sleep(0.1)
+    return max(gateways.told) - began, used(process) - before
+
+
+def measure(rounds: int, gateways: int, seconds: float) -> list[figures.Figure]:
+    """Start a hub and ask it."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
-    backend = Backend(ROOT / ".cache/environments/scattering")
+    backend = Backend(rig.ENVIRONMENT)
+
+    async def all_of(hub: RunningHub, instance: Instance) -> list[figures.Figure]:
+        return [one async for one in _figures(hub, instance, rounds, gateways, seconds)]
+
     with tempfile.TemporaryDirectory() as folder, backend.running(Path(folder), look_every=3600) as hub:
         instance = Instance(hub, "bench")
         instance.start()
-        fill(hub, instance, count)
-        asyncio.run(measure(hub, instance, count, seconds))
+        fill(hub, instance, gateways)
+        return asyncio.run(all_of(hub, instance))
 
+
+BENCHMARK = figures.Benchmark("benchmarks.people", __doc__, measure, rounds=1, gateways=1000, seconds=60.0)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-import statistics
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from benchmarks import figures
 from benchmarks.stock import StockHub, install
-from tests.conftest import REPOSITORY
 from tests.services import facility
 from tests.services.hub import RunningHub
+from tests.session import rig
 
 WAIT = 60.0
 
@@ -41,15 +41,13 @@ def once(hub: RunningHub, token: str, name: str, options: dict[str, Any]) -> flo
     return taken
 
 
-def main() -> None:
-    """Measure and print."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+def measure(rounds: int) -> Iterator[figures.Figure]:
+    """Start on both in turn."""
     install()
-    prefix = REPOSITORY / ".cache" / "environments" / "scattering"
     options = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "large"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ours = RunningHub(folder / "visa", facility.write(folder / "facility", prefix))
+        ours = RunningHub(folder / "visa", facility.write(folder / "facility", rig.ENVIRONMENT))
         stock = StockHub(folder / "stock")
         taken: dict[str, list[float]] = {"VISA": [], "stock": []}
         try:
@@ -65,11 +63,11 @@ def main() -> None:
             ours.end()
             stock.end()
     for what, values in taken.items():
-        low, middle, high = min(values), statistics.median(values), max(values)
-        print(f"{what:<6} median {middle:.2f} s, from {low:.2f} to {high:.2f} s ({len(values)} starts)")
-    ratio = statistics.median(taken["VISA"]) / statistics.median(taken["stock"])
-    print(f"ratio of medians {ratio:.2f} (wanted: at most 0.6)")
+        yield figures.median(f"request to usable notebook, {what}, median", "s", values)
+    yield figures.ratio("request to usable notebook, VISA over stock", taken["VISA"], taken["stock"], most=0.6)
 
+
+BENCHMARK = figures.Benchmark("benchmarks.start", __doc__, measure, rounds=10)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

@@ -1,4 +1,6 @@
-"""``python -m benchmarks.desktop [ROUNDS]``: everything of the two sides in turn, in each round.
+"""VISA's desktop against the stock proxy's, everything of the two sides in turn, in each round.
+
+``python -m benchmarks.desktop [ROUNDS]``.
 
 A click's time is from the browser's event to the end of noVNC's drawing; frames are those of the screen in which it
 drew; CPU and memory are of all processes but the browser and the program that is shown; bandwidth is what the
@@ -8,20 +10,18 @@ websockets carry. The other viewers are scripted ones in one process, the owner 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import shutil
-import statistics
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.async_api import async_playwright
 
+from benchmarks import figures
 from benchmarks.desktop import viewers
 from benchmarks.desktop.seen import Seen
 from benchmarks.desktop.sides import SIDES, Side
@@ -32,7 +32,7 @@ SIZES = ((1280, 720), (1920, 1080))
 CLICKS, SECONDS, STUCK = 40, 4.0, 15.0
 VIEWERS = (1, 4, 16)
 PROGRAM = Path(__file__).with_name("program.py")
-Figures = dict[str, dict[str, list[float]]]
+Found = dict[str, dict[str, list[float]]]
 
 
 async def _said(command: list[str], environ: dict[str, str] | None) -> asyncio.subprocess.Process:
@@ -80,14 +80,14 @@ async def watched_by(side: Side, others: int) -> AsyncIterator[None]:
         await process.wait()
 
 
-async def of_size(seen: list[Seen], size: tuple[int, int], rounds: int, figures: Figures) -> None:
+async def of_size(seen: list[Seen], size: tuple[int, int], rounds: int, found: Found) -> None:
     """Clicks and moving pictures."""
     name = f"{size[1]}p"
     for one in seen:
         await one.resize(*size)
     for _ in range(rounds):
         for one in seen:
-            put = figures[one.side.name]
+            put = found[one.side.name]
             async with shown(one.side, "click", size):
                 put[f"click {name}, ms"] += await one.clicks(CLICKS)
             for kind in ("animate", "scroll"):
@@ -99,7 +99,7 @@ async def of_size(seen: list[Seen], size: tuple[int, int], rounds: int, figures:
             put[f"memory {name}, MB"].append(one.side.memory())
 
 
-async def of_viewers(seen: list[Seen], rounds: int, figures: Figures) -> None:
+async def of_viewers(seen: list[Seen], rounds: int, found: Found) -> None:
     """The owner's clicks while others look."""
     size = SIZES[0]
     for one in seen:
@@ -108,10 +108,10 @@ async def of_viewers(seen: list[Seen], rounds: int, figures: Figures) -> None:
         for one in seen:
             for count in VIEWERS:
                 async with shown(one.side, "click", size), watched_by(one.side, count - 1):
-                    figures[one.side.name][f"click, {count} viewers, ms"] += await one.clicks(CLICKS // 2)
+                    found[one.side.name][f"click, {count} viewers, ms"] += await one.clicks(CLICKS // 2)
 
 
-async def of_stuck(seen: list[Seen], figures: Figures) -> None:
+async def of_stuck(seen: list[Seen], found: Found) -> None:
     """MB that a viewer who does not read costs."""
     for one in seen:
         side = one.side
@@ -122,32 +122,27 @@ async def of_stuck(seen: list[Seen], figures: Figures) -> None:
                 most = max(most, side.between.memory_info().rss)
                 await asyncio.sleep(0.1)
             await stuck
-            figures[side.name][f"a viewer that does not read for {STUCK:.0f} s, MB"] = [(most - before) / 1e6]
+            found[side.name][f"a viewer that does not read for {STUCK:.0f} s, MB"] = [(most - before) / 1e6]
 
 
-def p95(values: list[float]) -> float:
-    """Of few values the largest."""
-    return sorted(values)[min(len(values) - 1, round(0.95 * len(values)))]
+def told(found: Found) -> Iterator[figures.Figure]:
+    """Give each figure of both sides, and what is wanted of ours."""
+    ours, stock = found["VISA"], found["stock"]
+    for name, values in ours.items():
+        what, _, unit = name.rpartition(", ")
+        for side, side_values in (("VISA", values), ("stock", stock[name])):
+            yield figures.median(f"{what}, {side}, median", unit, side_values)
+            if name.startswith("click"):
+                yield figures.p95(f"{what}, {side}, p95", unit, side_values)
+        if name.startswith("click") and "viewers" not in name:
+            yield figures.ratio(f"{what}, VISA over stock", values, stock[name], most=1)
+    alone, all_ = (ours[f"click, {count} viewers, ms"] for count in (VIEWERS[0], VIEWERS[-1]))
+    yield figures.ratio(f"an owner's click with {VIEWERS[-1]} viewers over alone", all_, alone, most=1.5)
 
 
-def printed(figures: Figures) -> None:
-    """A line for each, both sides."""
-    ours, stock = figures["VISA"], figures["stock"]
-    for name in ours:
-        line = f"{name:<45}"
-        for values in (ours[name], stock[name]):
-            line += f"{statistics.median(values):>9.1f}"
-            line += f" (p95 {p95(values):6.1f})" if name.startswith("click") else " " * 13
-        print(line)
-    grown = [statistics.median(ours[f"click, {count} viewers, ms"]) for count in VIEWERS]
-    print(f"an owner's median with {VIEWERS[-1]} viewers over that alone: {grown[-1] / grown[0]:.2f} (at most 1.5)")
-
-
-async def main(rounds: int) -> None:
-    """Measure and print."""
+async def _in_turn(rounds: int) -> Found:
     program = shutil.which("chromium") or shutil.which("chromium-browser")
-    figures: Figures = {"VISA": defaultdict(list), "stock": defaultdict(list)}
-    print("load before:", os.getloadavg())
+    found: Found = {"VISA": defaultdict(list), "stock": defaultdict(list)}
     async with AsyncExitStack() as stack:
         sides = [await stack.enter_async_context(side()) for side in SIDES]
         playwright = await stack.enter_async_context(async_playwright())
@@ -158,14 +153,18 @@ async def main(rounds: int) -> None:
             async with shown(one.side, "click", SIZES[0]):
                 await one.clicks(10)
         for size in SIZES:
-            await of_size(seen, size, rounds, figures)
-        await of_viewers(seen, rounds, figures)
-        await of_stuck(seen, figures)
-    print("load after:", os.getloadavg())
-    printed(figures)
-    if folder := os.environ.get("FIGURES"):
-        await asyncio.to_thread(Path(folder).write_text, json.dumps(figures))
+            await of_size(seen, size, rounds, found)
+        await of_viewers(seen, rounds, found)
+        await of_stuck(seen, found)
+    return found
 
+
+def measure(rounds: int) -> Iterator[figures.Figure]:
+    """Measure both sides in turn."""
+    yield from told(asyncio.run(_in_turn(rounds)))
+
+
+BENCHMARK = figures.Benchmark("benchmarks.desktop", __doc__, measure, rounds=5)
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
+    BENCHMARK.main()

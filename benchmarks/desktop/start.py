@@ -8,21 +8,21 @@ list answers through the proxy.
 from __future__ import annotations
 
 import asyncio
-import statistics
 import struct
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from benchmarks import figures
 from benchmarks.desktop.viewers import encodings, request, shake_hands
 from benchmarks.start import once
-from tests.conftest import REPOSITORY
 from tests.services import facility
 from tests.services.hub import RunningHub
+from tests.session import rig
 
 WAIT = 60.0
 WINDOWS = 20
@@ -83,8 +83,8 @@ def once_desktop(hub: RunningHub, token: str, name: str, options: dict[str, Any]
     return taken
 
 
-def measure(hub: RunningHub, rounds: int, options: dict[str, Any]) -> None:
-    """Both kinds in turn on one hub; print."""
+def in_turn(hub: RunningHub, rounds: int, options: dict[str, Any]) -> Iterator[figures.Figure]:
+    """Start both kinds in turn on one hub."""
     token = hub.token("marie")
     taken: dict[str, list[float]] = {"first picture": [], "windows": [], "notebook": []}
     for number in range(rounds + 1):
@@ -94,31 +94,34 @@ def measure(hub: RunningHub, rounds: int, options: dict[str, Any]) -> None:
             for name, value in zip(taken, (first, windows, notebook), strict=True):
                 taken[name].append(value)
     for name, values in taken.items():
-        low, middle, high = min(values), statistics.median(values), max(values)
-        print(f"{name:<13} median {middle:.2f} s, from {low:.2f} to {high:.2f} s ({len(values)} starts)")
-    notebook = statistics.median(taken["notebook"])
-    ratios = [statistics.median(taken[name]) / notebook for name in ("first picture", "windows")]
-    print(f"ratio of medians to the notebook's: {ratios[0]:.2f} (wanted: at most 1.0), of windows {ratios[1]:.2f}")
+        yield figures.median(f"request to {name}, median", "s", values)
+    yield figures.ratio("request to first picture over notebook", taken["first picture"], taken["notebook"], most=1)
+    yield figures.ratio("request to windows over notebook", taken["windows"], taken["notebook"])
 
 
-def main() -> None:
-    """On this machine."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    prefix = REPOSITORY / ".cache" / "environments" / "scattering"
-    environments = facility.document(prefix)["environments"]
+def on(hub: RunningHub, rounds: int, options: dict[str, Any]) -> Iterator[figures.Figure]:
+    """Start the hub, measure, end it; its log is shown where that fails."""
+    try:
+        hub.start()
+        yield from in_turn(hub, rounds, options)
+    except BaseException:
+        print(hub.tail())
+        raise
+    finally:
+        hub.end()
+
+
+def measure(rounds: int) -> Iterator[figures.Figure]:
+    """Measure on this machine."""
+    environments = facility.document(rig.ENVIRONMENT)["environments"]
     environments["scattering"]["sessions"] = ["notebook", "desktop"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        hub = RunningHub(folder / "visa", facility.write(folder / "facility", prefix, environments=environments))
-        try:
-            hub.start()
-            measure(hub, rounds, OPTIONS)
-        except BaseException:
-            print(hub.tail())
-            raise
-        finally:
-            hub.end()
+        path = facility.write(folder / "facility", rig.ENVIRONMENT, environments=environments)
+        yield from on(RunningHub(folder / "visa", path), rounds, OPTIONS)
 
+
+BENCHMARK = figures.Benchmark("benchmarks.desktop.start", __doc__, measure, rounds=10)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

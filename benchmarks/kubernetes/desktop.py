@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.desktop.start import OPTIONS, measure
+from benchmarks import figures
+from benchmarks.desktop.start import OPTIONS, on
 from benchmarks.kubernetes.hubs import Ours, install_proxy
 from tests.services import cluster, facility
 
 
-def main() -> None:
-    """Measure and print."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+def measure(rounds: int) -> Iterator[figures.Figure]:
+    """Measure in pods."""
     install_proxy()
     parts = cluster.parts()
     image = {"image": cluster.image("desktop")}
@@ -25,15 +25,10 @@ def main() -> None:
         folder = Path(name)
         kind = type("OursHere", (Ours,), {"namespace": namespace})
         hub = kind(folder / "visa", facility.write(folder / "facility", **parts))
-        try:
-            hub.start()
-            measure(hub, rounds, {**OPTIONS, "environment": "seen"})
-        except BaseException:
-            print(hub.tail())
-            raise
-        finally:
-            hub.end()
+        yield from on(hub, rounds, {**OPTIONS, "environment": "seen"})
 
+
+BENCHMARK = figures.Benchmark("benchmarks.kubernetes.desktop", __doc__, measure, rounds=10)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

@@ -1,7 +1,7 @@
 """Reading experiment data in a pod against the node's own read of the same file, interleaved.
 
-``python -m benchmarks.kubernetes.reading [GIGABYTES] [ROUNDS]``, on the node itself, with KUBECONFIG: a claim of the
-default class is mounted read-only by subPath, as an instance's data is; each round reads the whole file in the pod
+``python -m benchmarks.kubernetes.reading [ROUNDS] [--gigabytes N]``, on the node itself, with KUBECONFIG: a claim of
+the default class is mounted read-only by subPath, as an instance's data is; each round reads the whole file in the pod
 and on the node, in changing order, past the page cache (O_DIRECT) and through an emptied one. Wanted: at least 0.98
 of the node's speed.
 """
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks import figures
 from tests.services import cluster
 
 WANTED = 0.98
@@ -74,7 +74,7 @@ def place_on_node(space: cluster.Namespace) -> Path:
     return path
 
 
-def measure(space: cluster.Namespace, gigabytes: int, rounds: int) -> dict[str, dict[str, list[float]]]:
+def speeds_of(space: cluster.Namespace, gigabytes: int, rounds: int) -> dict[str, dict[str, list[float]]]:
     """MB/s of each round, by mode and by who read."""
     space.claim(CLAIM, f"{gigabytes + 1}Gi")
     file = f"{FOLDER}/big.bin"
@@ -110,17 +110,17 @@ def empty_cache() -> None:
         Path("/proc/sys/vm/drop_caches").write_text("1")
 
 
-def main(arguments: list[str]) -> None:
-    """Print the rounds and the ratio of medians."""
-    gigabytes, rounds = (*(int(given) for given in arguments), *(4, 6)[len(arguments) :])
+def measure(rounds: int, gigabytes: int) -> Iterator[figures.Figure]:
+    """Read in turn by pod and node."""
     with cluster.namespace("images-reading", filled=False) as space:
-        found = measure(space, gigabytes, rounds)
+        found = speeds_of(space, gigabytes, rounds)
     for mode, speeds in found.items():
         for way, values in speeds.items():
-            print(f"{mode:6} {way:4} MB/s: {' '.join(f'{value:.0f}' for value in values)}")
-        ratio = statistics.median(speeds["pod"]) / statistics.median(speeds["node"])
-        print(f"{mode:6} ratio of medians {ratio:.3f} (wanted: at least {WANTED})")
+            yield figures.median(f"reading, {mode}, {way}, median", "MB/s", values)
+        yield figures.ratio(f"reading, {mode}, pod over node", speeds["pod"], speeds["node"], least=WANTED)
 
+
+BENCHMARK = figures.Benchmark("benchmarks.kubernetes.reading", __doc__, measure, rounds=6, gigabytes=4)
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    BENCHMARK.main()

@@ -6,13 +6,12 @@ loaded. Usable: the kernel list of the started server answers through the proxy.
 
 from __future__ import annotations
 
-import statistics
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks import figures
 from benchmarks.kubernetes.hubs import Ours, Stock, cpu_seconds, install_proxy
 from benchmarks.start import once
 from tests.services import cluster, facility
@@ -42,9 +41,8 @@ def hubs(folder: Path) -> Iterator[tuple[RunningHub, RunningHub]]:
             stock.end()
 
 
-def main() -> None:
-    """Measure and print."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+def measure(rounds: int) -> Iterator[figures.Figure]:
+    """Start on both in turn."""
     install_proxy()
     taken: dict[str, list[float]] = {"VISA": [], "stock": []}
     busy: dict[str, list[float]] = {"VISA": [], "stock": []}
@@ -58,16 +56,14 @@ def main() -> None:
                     taken[what].append(seconds)
                     busy[what].append(cpu_seconds(hub) - before)
     for what, values in taken.items():
-        low, middle, high = min(values), statistics.median(values), max(values)
-        print(
-            f"{what:<6} median {middle:.2f} s, from {low:.2f} to {high:.2f} s ({len(values)} starts); "
-            f"hub's CPU per start and stop {statistics.fmean(busy[what]):.3f} s"
-        )
-    ratio = statistics.median(taken["VISA"]) / statistics.median(taken["stock"])
-    print(f"ratio of medians {ratio:.2f} (wanted: at most 0.6)")
-    ratio = sum(busy["VISA"]) / sum(busy["stock"])
-    print(f"ratio of the hubs' CPU {ratio:.2f} (wanted: at most 1)")
+        yield figures.median(f"request to usable notebook in a pod, {what}, median", "s", values)
+        yield figures.mean(f"CPU of the hub per start and stop, {what}, mean", "s", busy[what])
+    yield figures.ratio("request to usable notebook in a pod, VISA over stock", taken["VISA"], taken["stock"], most=0.6)
+    cpu = sum(busy["VISA"]) / sum(busy["stock"])
+    yield figures.Figure("CPU of the hubs, VISA over stock", cpu, "", len(busy["VISA"]), most=1)
 
+
+BENCHMARK = figures.Benchmark("benchmarks.kubernetes.start", __doc__, measure, rounds=20)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

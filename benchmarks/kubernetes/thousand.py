@@ -1,17 +1,16 @@
 """A thousand instances held by one hub, on hollow nodes: what pages and API cost then.
 
-``python -m benchmarks.kubernetes.thousand [INSTANCES]`` with KUBECONFIG, after ``cluster hollow 4``: pods on those
-nodes become Running without any process, so a stand-in on this machine answers for their gateways.
+``python -m benchmarks.kubernetes.thousand [ROUNDS] [--instances N]`` with KUBECONFIG, after ``cluster hollow 4``: pods
+on those nodes become Running without any process, so a stand-in on this machine answers for their gateways.
 """
 
 from __future__ import annotations
 
 import asyncio
-import statistics
-import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,12 +20,13 @@ import httpx
 import psutil
 import yaml
 
+from benchmarks import figures
 from benchmarks.kubernetes.hubs import cpu_seconds
 from tests.services import cluster, facility
 from tests.services.cluster_hub import ClusterHub
 from tests.services.hub import until
 
-PEOPLE, LOOKS, REST = 100, 200, 30.0
+PEOPLE, REST = 100, 30.0
 _CONFIG = """
 from visa.hub.kubernetes import VisaKubeSpawner
 
@@ -89,18 +89,13 @@ def hollow_facility(folder: Path) -> Path:
     return path
 
 
-def p95(values: list[float]) -> float:
-    """In milliseconds."""
-    return 1000 * statistics.quantiles(values, n=20)[18]
-
-
-def looked(client: httpx.Client, path: str) -> list[float]:
-    """Seconds of ``LOOKS`` requests."""
+def looked(client: httpx.Client, path: str, looks: int) -> list[float]:
+    """Milliseconds of ``looks`` requests."""
     taken = []
-    for _ in range(LOOKS):
+    for _ in range(looks):
         began = time.perf_counter()
         answer = client.get(path)
-        taken.append(time.perf_counter() - began)
+        taken.append(1000 * (time.perf_counter() - began))
         if answer.status_code != 200:
             raise SystemExit(f"{path}: {answer.status_code} {answer.text[:300]}")
     return taken
@@ -124,9 +119,8 @@ def fill(hub: ClusterHub, count: int) -> float:
     return time.perf_counter() - began
 
 
-def main() -> None:
-    """Fill, measure and print."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+def measure(rounds: int, instances: int) -> Iterator[figures.Figure]:
+    """Fill a hub and look at it."""
     stand_in = ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
     threading.Thread(target=stand_in.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as name, cluster.namespace("visa-thousand") as namespace:
@@ -138,31 +132,33 @@ def main() -> None:
         try:
             hub.start()
             empty = psutil.Process(hub.process.pid).memory_info().rss
-            seconds = fill(hub, count)
-            until(lambda: len(hub.store.holding()) == count, 60, "all instances")
-            report(hub, count, seconds, empty)
+            yield figures.Figure("hub without instances, memory", empty / 2**20, "MB", 1)
+            yield figures.Figure(f"start of {instances}, eight at a time", fill(hub, instances), "s", instances)
+            until(lambda: len(hub.store.holding()) == instances, 60, "all instances")
+            yield from held(hub, rounds, instances)
         finally:
             hub.end()
 
 
-def report(hub: ClusterHub, count: int, seconds: float, empty: int) -> None:
-    """What is wanted, and what it costs to hold them."""
+def held(hub: ClusterHub, rounds: int, instances: int) -> Iterator[figures.Figure]:
+    """Say what it costs to hold them, and what is wanted."""
     before = cpu_seconds(hub)
     asyncio.run(asyncio.sleep(REST))
     resting = (cpu_seconds(hub) - before) / REST
     token = hub.token("p0")
     with hub.login("p0") as browser, hub.api(token) as api, hub.rest(token) as rest:
-        pages, hubs, rests = (
-            looked(browser, "/services/visa/"),
-            looked(api, "/users/p0"),
-            looked(rest, "instances"),
-        )
+        for what, client, path in (
+            ("portal's home page", browser, "/services/visa/"),
+            ("the hub's API", api, "/users/p0"),
+            ("portal's API", rest, "instances"),
+        ):
+            yield figures.p95(f"{what} with {instances} instances, p95", "ms", looked(client, path, rounds), most=100)
     memory = psutil.Process(hub.process.pid).memory_info().rss
-    print(f"{count} instances started in {seconds:.0f} s ({1000 * seconds / count:.0f} ms each, eight at a time)")
-    print(f"portal's home page p95 {p95(pages):.0f} ms, its API {p95(rests):.0f} ms (wanted: under 100 ms)")
-    print(f"the hub's API p95 {p95(hubs):.0f} ms (wanted: under 100 ms)")
-    print(f"hub: {memory / 2**20:.0f} MB ({empty / 2**20:.0f} MB empty), {100 * resting:.1f} % of a core at rest")
+    yield figures.Figure(f"hub with {instances} instances, memory", memory / 2**20, "MB", 1)
+    yield figures.Figure(f"hub with {instances} instances, at rest", 100 * resting, "% of a core", 1)
 
+
+BENCHMARK = figures.Benchmark("benchmarks.kubernetes.thousand", __doc__, measure, rounds=200, instances=1000)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()
