@@ -1,4 +1,5 @@
-# make demo | make test | make test-keycloak | make lint | make benchmarks | make soak MINUTES=30 | make mutants | make images | make lock | make clean
+# make demo | make test | make test-keycloak | make lint | make benchmarks | make images | make lock | make clean
+# make soak MINUTES=30 | make mutants
 # PYTHON=python3.12 chooses a Python; PORT= and DIR= are the demo's; WHAT= chooses tests.
 SHELL := /bin/sh
 PYTHON ?= $(shell tools/python)

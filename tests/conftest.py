@@ -18,10 +18,11 @@ from visa import clock
 
 REPOSITORY = Path(__file__).parents[1]
 
-# The same cases in every run. To look for new ones: `--hypothesis-profile=search`.
+# The same few cases in every run; `make soak` looks for new ones, as many as there is time for.
 _HEALTH = [HealthCheck.too_slow, HealthCheck.differing_executors]
-settings.register_profile("visa", deadline=None, max_examples=100, derandomize=True, suppress_health_check=_HEALTH)
-settings.register_profile("search", settings.get_profile("visa"), max_examples=1000, derandomize=False)
+settings.register_profile("visa", deadline=None, max_examples=50, derandomize=True, suppress_health_check=_HEALTH)
+_MANY = int(os.environ.get("SOAK_EXAMPLES", "1000"))
+settings.register_profile("soak", settings.get_profile("visa"), max_examples=_MANY, derandomize=False)
 settings.load_profile("visa")
 
 # What is started once a run and shared: those who use it run in one process, the costly ones first.
