@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import struct
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,13 +13,18 @@ import pytest
 
 from tests.session.rfb import messages as m
 from tests.session.test_viewer import Desk, Viewer, running, until, viewing
-from visa.session.desktop.turns import REFINED
+from visa import clock
+from visa.session.desktop.turns import AT_LAST, REFINED
 from visa.session.rfb import names
+
+pytestmark = pytest.mark.looptime
 
 SIZE = 640, 480
 ALL, MORE = struct.pack(">BBHHHH", 3, 0, 0, 0, *SIZE), m.REQUEST
+A_WHILE = 20.0
+"""Seconds after which nobody is asked for anything any more."""
 PICTURE = m.update(m.rectangle(names.RAW, 2, 2, bytes(16)))
-PAUSES = REFINED, REFINED, 2 * REFINED
+PAUSES = [REFINED, *(REFINED * 2**doubled for doubled in range(5))]
 LENGTHS = {0: 20, 3: 10, 150: 10}
 
 
@@ -54,14 +58,14 @@ class Forgetful:
             return
         body = await reader.readexactly(LENGTHS[kind] - 1)
         if kind == 3:
-            self.requests.append((time.monotonic(), bytes([kind]) + body))
+            self.requests.append((clock.elapsed(), bytes([kind]) + body))
             if not self._begun:
                 self._begun = True
                 self.send(self.first)
 
     def send(self, message: bytes) -> None:
         assert self._writer is not None
-        self.sent = time.monotonic()
+        self.sent = clock.elapsed()
         self._writer.write(message)
 
     async def asked(self, count: int) -> None:
@@ -71,14 +75,16 @@ class Forgetful:
                 await asyncio.sleep(0.005)
 
 
-@pytest.fixture
-async def forgetful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Forgetful, Desk]]:
-    monkeypatch.setattr("visa.session.desktop.turns.AT_LAST", PAUSES[-1])
+@contextlib.asynccontextmanager
+async def forgetful(tmp_path: Path) -> AsyncIterator[tuple[Forgetful, Desk]]:
+    """Behind a gateway."""
     x = Forgetful()
     server = await asyncio.start_unix_server(x, str(tmp_path / "desktop.sock"))
-    async with running(tmp_path) as desk:
-        yield x, desk
-    server.close()
+    try:
+        async with running(tmp_path) as desk:
+            yield x, desk
+    finally:
+        server.close()
 
 
 async def watches(viewer: Viewer) -> None:
@@ -98,62 +104,58 @@ async def is_pushed(viewer: Viewer) -> None:
 
 async def reminders(x: Forgetful, own: int) -> None:
     """After a picture, and ``own`` requests until now."""
-    await x.asked(own + len(PAUSES))
-    await asyncio.sleep(2 * PAUSES[-1] + 0.3)
+    await asyncio.sleep(A_WHILE)
     times, messages = zip(*x.requests[own:], strict=True)
     assert messages == (MORE,) * len(PAUSES), "in the end there is nothing better"
-    for at, after in zip(times, itertools.accumulate(PAUSES), strict=True):
-        assert at - x.sent >= after
+    assert PAUSES[-1] == AT_LAST
+    assert [at - x.sent for at in times] == pytest.approx([*itertools.accumulate(PAUSES)], abs=0.01)
 
 
-async def test_it_is_reminded_of_an_observer_who_waits_less_and_less_often(forgetful: tuple[Forgetful, Desk]) -> None:
-    x, desk = forgetful
-    async with viewing(desk, "oscar") as viewer:
+async def test_it_is_reminded_of_an_observer_who_waits_less_and_less_often(tmp_path: Path) -> None:
+    async with forgetful(tmp_path) as (x, desk), viewing(desk, "oscar") as viewer:
         await watches(viewer)
         await x.asked(2)
         await reminders(x, 2)
         x.send(PICTURE)
         await viewer.update()
         await viewer.send(MORE)
-        await x.asked(6)
-        await reminders(x, 6)
+        await x.asked(3 + len(PAUSES))
+        await reminders(x, 3 + len(PAUSES))
 
 
-async def test_it_is_reminded_of_an_owner_who_is_pushed(forgetful: tuple[Forgetful, Desk]) -> None:
-    x, desk = forgetful
-    async with viewing(desk) as viewer:
+async def test_it_is_reminded_of_an_owner_who_is_pushed(tmp_path: Path) -> None:
+    async with forgetful(tmp_path) as (x, desk), viewing(desk) as viewer:
         await is_pushed(viewer)
         await reminders(x, 1)
         x.send(PICTURE)
-        await reminders(x, 4)
+        await reminders(x, 1 + len(PAUSES))
 
 
-async def test_nothing_is_asked_for_in_the_name_of_who_asks_herself(forgetful: tuple[Forgetful, Desk]) -> None:
+async def test_nothing_is_asked_for_in_the_name_of_who_asks_herself(tmp_path: Path) -> None:
     """A client that may act and is not pushed: it may not be ready for more."""
-    x, desk = forgetful
-    async with viewing(desk) as viewer:
+    async with forgetful(tmp_path) as (x, desk), viewing(desk) as viewer:
         await watches(viewer)
         await x.asked(2)
-        await asyncio.sleep(sum(PAUSES))
+        await asyncio.sleep(A_WHILE)
+        x.send(PICTURE)
+        await viewer.update()
         assert len(x.requests) == 2
 
 
-async def test_who_does_not_take_her_picture_is_not_on_the_lookout_for_the_others(
-    forgetful: tuple[Forgetful, Desk],
-) -> None:
-    x, desk = forgetful
-    side = 4096
-    x.first = m.update(m.rectangle(names.RAW, side, side, b""))
-    turns = desk.gateway.turns
-    async with viewing(desk, "oscar") as deaf:
-        deaf.socket._conn.protocol.transport.pause_reading()  # type: ignore[union-attr]
-        await deaf.send(m.encodings(names.RAW), ALL, MORE)  # more before she has the first
-        await x.asked(2)
-        await until(lambda: turns._lookout is not None, "she is on the lookout")
-        hers = turns._lookout
-        x.send(bytes(4 * side * side))
-        x.first = PICTURE
-        async with viewing(desk, "oscar") as other:
-            await watches(other)
-            await until(lambda: turns._lookout not in (None, hers), "another is")
-        deaf.socket._conn.protocol.transport.abort()  # type: ignore[union-attr]
+async def test_who_does_not_take_her_picture_is_not_on_the_lookout_for_the_others(tmp_path: Path) -> None:
+    async with forgetful(tmp_path) as (x, desk):
+        side = 4096
+        x.first = m.update(m.rectangle(names.RAW, side, side, b""))
+        turns = desk.gateway.turns
+        async with viewing(desk, "oscar") as deaf:
+            deaf.socket._conn.protocol.transport.pause_reading()  # type: ignore[union-attr]
+            await deaf.send(m.encodings(names.RAW), ALL, MORE)  # more before she has the first
+            await x.asked(2)
+            await until(lambda: turns._lookout is not None, "she is on the lookout")
+            hers = turns._lookout
+            x.send(bytes(4 * side * side))
+            x.first = PICTURE
+            async with viewing(desk, "oscar") as other:
+                await watches(other)
+                await until(lambda: turns._lookout not in (None, hers), "another is")
+            deaf.socket._conn.protocol.transport.abort()  # type: ignore[union-attr]

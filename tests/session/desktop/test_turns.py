@@ -4,41 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import math
 import random
-import signal
 import struct
-import subprocess
-import time
 from collections.abc import AsyncIterator, Callable
-from functools import partial
-from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
-import aiohttp
+import looptime
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.session import rig
-from tests.session.desktop import xvnc
 from tests.session.rfb import messages as m
-from tests.session.test_viewer import WHOLE, Desk, Viewer, viewing
-from visa.session.desktop.turns import AT_MOST, BETWEEN, LOOKOUT, REFINED, Look, Turns
+from visa import clock
+from visa.session.desktop.turns import AT_LAST, AT_MOST, BETWEEN, LOOKOUT, REFINED, Look, Turns
 from visa.session.rfb import names
 from visa.session.rfb.names import Agreed, Allowed
 from visa.session.rfb.viewer import FromViewer
 
-WIDTH, HEIGHT = 1280, 800
-MORE, PIECE = (struct.pack(">BBHHHH", 3, 1, 0, 0, *size) for size in ((WIDTH, HEIGHT), (64, 64)))
-CORNER = 4 * (780 * WIDTH + 20)
-COLOURS = {"red": b"\0\0\xff", "green": b"\0\xff\0", "blue": b"\xff\0\0", "black": b"\0\0\0"}
-"""Of X11, as little-endian pixels."""
-AT_LAST = 2 * REFINED
+pytestmark = pytest.mark.looptime
 
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those who look give up soon."""
-    monkeypatch.setattr("visa.session.desktop.turns.AT_LAST", AT_LAST)
+DAY = 86_400.0
+PIECE = struct.pack(">BBHHHH", 3, 1, 0, 0, 64, 64)
+DRAWING = 0.004
+"""Seconds that drawing takes at most."""
 
 
 class Screen:
@@ -46,15 +35,16 @@ class Screen:
     who asks for better while another is on the lookout gets it with every second request."""
 
     def __init__(self) -> None:
-        self.state, self.asked = 0, 0
+        self.state = 0
+        self.asked: list[float] = []
         self.waiting: dict[Looker, None] = {}
 
     def ask(self, one: Looker, whole: bool) -> None:
-        self.asked += 1
+        self.asked.append(clock.elapsed())
         self.waiting[one] = None
         loop = asyncio.get_running_loop()
         if whole or one.sees < self.state:
-            loop.call_later(one.hasty.uniform(0, 0.004), self.draw, one)
+            loop.call_later(one.hasty.uniform(0, DRAWING), self.draw, one)
         elif one.rough and one.luck():
             loop.call_at(max(loop.time(), one.drawn + REFINED / 2), self.draw, one)
 
@@ -96,7 +86,7 @@ class Looker:
     def take(self, state: int) -> None:
         self.rough = state != self.sees
         self.seen.append(state)
-        self.drawn = asyncio.get_running_loop().time()
+        self.drawn = clock.elapsed()
         self.look.drawn()
         self.came.set()
         self.turns.pictured(self.look)
@@ -115,49 +105,85 @@ class Looker:
             await asyncio.sleep(self.hasty.uniform(0, self.slow))
 
 
-async def until(there: Callable[[], bool], what: str) -> None:
-    """However slow this machine is."""
-    end = time.monotonic() + 20
+async def within(seconds: float, there: Callable[[], bool], what: str) -> None:
+    """Of the loop's time."""
+    end = clock.elapsed() + seconds
     while not there():
-        assert time.monotonic() < end, what
-        await asyncio.sleep(0.005)
+        assert clock.elapsed() < end, what
+        await asyncio.sleep(0.01)
 
 
 async def still(screen: Screen) -> None:
-    """Nobody asks any more."""
-    asked = -1
-    while asked != screen.asked:
-        asked = screen.asked
-        for _ in range(10):  # a machine that pauses skips one of them
-            await asyncio.sleep((2 * AT_LAST + AT_MOST) / 10)
+    """Nobody asks any more, ever."""
+    await asyncio.sleep(60)
+    asked = len(screen.asked)
+    await asyncio.sleep(DAY)
+    assert len(screen.asked) == asked
 
 
 @contextlib.asynccontextmanager
 async def running(looking: list[Looker]) -> AsyncIterator[dict[Looker, asyncio.Task[None]]]:
     tasks = {one: asyncio.create_task(one.run()) for one in looking}
-    yield tasks
-    for task in tasks.values():
-        task.cancel()
+    try:
+        yield tasks
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-@pytest.mark.parametrize("seed", range(2))
+def round_of(looking: list[Looker]) -> float:
+    """Seconds in which each of them has a turn, however slow the others' browsers are."""
+    return len(looking) * (BETWEEN + AT_MOST + DRAWING) + max(one.slow for one in looking)
+
+
+def all_see(screen: Screen, looking: list[Looker]) -> bool:
+    return {one.sees for one in looking} == {screen.state}
+
+
+async def all_see_the_last_change(looking: list[Looker], screen: Screen, pauses: list[float]) -> None:
+    """As it is, and one waits for the next: it is drawn for one at once."""
+    async with running(looking):
+        for pause in pauses:
+            await asyncio.sleep(pause)
+            screen.change()
+        await within(2 * round_of(looking), lambda: all_see(screen, looking), "all see it")
+        await still(screen)
+        assert all_see(screen, looking)
+        assert not [one for one in looking if one.rough], "none has a rough one"
+        assert len(screen.waiting) == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("slow", [0, 0.02, 0.3])
 async def test_all_see_the_last_change_as_it_is_and_one_waits_for_the_next(slow: float, seed: int) -> None:
     screen, turns, chance = Screen(), Turns(), random.Random(seed)
     looking = [Looker(screen, turns, slow if number % 2 else 0, seed + number) for number in range(8)]
-    async with running(looking), asyncio.timeout(60):
-        for _ in range(30):
-            await asyncio.sleep(chance.choice([0, 0.001, 0.02, 0.1]))
-            screen.change()
-        await until(lambda: {(one.sees, one.rough) for one in looking} == {(30, False)}, "all see it, none a rough one")
-        await still(screen)
-        assert len(screen.waiting) == 1, "the next change is drawn for one at once"
+    await all_see_the_last_change(looking, screen, [chance.choice([0, 0.001, 0.02, 0.1]) for _ in range(30)])
+
+
+@settings(max_examples=max(settings().max_examples // 10, 5))
+@given(
+    slow=st.lists(st.sampled_from([0, 0.02, 0.3, 2.0]), min_size=1, max_size=12),
+    pauses=st.lists(st.floats(0, 5), min_size=1, max_size=12),
+    seed=st.integers(0, 2**16),
+)
+def test_whoever_looks_and_whenever_it_changes_all_see_the_last_change(
+    slow: list[float], pauses: list[float], seed: int
+) -> None:
+    async def look() -> None:
+        screen, turns = Screen(), Turns()
+        looking = [Looker(screen, turns, one, seed + number) for number, one in enumerate(slow)]
+        await all_see_the_last_change(looking, screen, pauses)
+
+    with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
+        runner.run(look())
 
 
 async def test_a_change_is_drawn_once_for_each_and_once_more_to_be_better() -> None:
     screen, turns = Screen(), Turns()
     looking = [Looker(screen, turns, 0, number) for number in range(8)]
-    async with running(looking), asyncio.timeout(60):
+    async with running(looking):
         for _ in range(3):
             await still(screen)
             screen.change()
@@ -165,36 +191,40 @@ async def test_a_change_is_drawn_once_for_each_and_once_more_to_be_better() -> N
     assert [one.seen[1:] for one in looking] == [[0, 0, 1, 1, 2, 2, 3, 3]] * 8
 
 
-async def seconds_of(turns: Turns, look: Look, wait: float = 20) -> float | None:
-    """Of a turn that is there within ``wait``; raise `TimeoutError`."""
-    async with asyncio.timeout(wait), turns.turn(look) as seconds:
-        return seconds
+async def turn_of(turns: Turns, look: Look) -> tuple[float | None, float]:
+    """How long the next turn may last, and how long it is until then, in seconds; raise `TimeoutError` when never."""
+    begin = clock.elapsed()
+    async with asyncio.timeout(DAY), turns.turn(look) as seconds:
+        return seconds, clock.elapsed() - begin
+
+
+def after(wait: float) -> object:
+    """A turn of one in the queue."""
+    return AT_MOST, pytest.approx(wait, abs=1e-5)
 
 
 async def test_who_may_have_missed_something_has_a_short_turn_while_another_is_on_the_lookout() -> None:
-    turns, now = Turns(), time.monotonic()
+    turns, now = Turns(), clock.elapsed()
     early, late = Look(now - 3, now - 2.9), Look(now - 1, now - 0.9)
     async with turns.turn(Look(now - 2.1, now - 2)) as seconds:
         assert seconds is None, "nothing is known to have changed"
-        assert await seconds_of(turns, early) == AT_MOST, "the other's picture is a later one"
+        assert await turn_of(turns, early) == after(0), "the other's picture is a later one"
         with pytest.raises(TimeoutError):
-            await seconds_of(turns, late, 0.3)
+            await turn_of(turns, late)
         late.drawn()
-        assert await seconds_of(turns, late) == AT_MOST, "there may be a better one by now"
-        for pause in (REFINED, AT_LAST):
-            asked = time.monotonic()
-            assert asked > late.better
+        assert await turn_of(turns, late) == after(REFINED), "there may be a better one by now"
+        for doubled in range(5):
             late.asks()
-            assert await seconds_of(turns, late) == AT_MOST, "Xvnc may have been late"
-            assert time.monotonic() >= asked + pause
+            assert await turn_of(turns, late) == after(REFINED * 2**doubled), "Xvnc may have been late"
+        assert REFINED * 2**doubled == AT_LAST
         late.asks()
         with pytest.raises(TimeoutError):
-            await seconds_of(turns, late, 2 * AT_LAST + 0.3)
-    lookout = Look(now - 0.8, now - 0.7)
+            await turn_of(turns, late)
+    lookout = Look(clock.elapsed() - 0.8, clock.elapsed() - 0.7)
     async with turns.turn(lookout):
         turns.pictured(lookout)
-        assert await seconds_of(turns, late) == AT_MOST, "something changed"
-    assert await seconds_of(turns, lookout) is None, "she saw it"
+        assert await turn_of(turns, late) == after(0), "something changed"
+    assert await turn_of(turns, lookout) == (None, pytest.approx(0, abs=1e-5)), "she saw it"
 
 
 async def test_a_lookout_who_leaves_is_followed_by_another() -> None:
@@ -205,30 +235,46 @@ async def test_a_lookout_who_leaves_is_followed_by_another() -> None:
             (lookout,) = screen.waiting
             tasks.pop(lookout).cancel()
             del screen.waiting[lookout]
-            await until(lambda: len(screen.waiting) == 1, "another is on the lookout")
+            await within(2 * LOOKOUT, lambda: len(screen.waiting) == 1, "another is on the lookout")
             screen.change()
-            await until(lambda: {one.sees for one in tasks} == {screen.state}, "all who are left see it")
+            await within(round_of([*tasks]), lambda: all_see(screen, [*tasks]), "all who are left see it")
 
 
 async def test_who_looks_alone_does_not_wait_as_those_in_the_queue_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("visa.session.desktop.turns.BETWEEN", 60)
+    monkeypatch.setattr("visa.session.desktop.turns.BETWEEN", DAY)
     screen, turns = Screen(), Turns()
     looker = Looker(screen, turns, 0, 1)
     async with running([looker]):
-        began = time.monotonic()
         while len(looker.seen) < 31:
             await asyncio.sleep(0.001)
             screen.change()
-        assert 29 * LOOKOUT < time.monotonic() - began < 60
+    gaps = [later - earlier for earlier, later in zip(screen.asked, screen.asked[1:], strict=False)]
+    assert gaps == [pytest.approx(LOOKOUT, abs=1e-5)] * 29
 
 
 async def test_turns_are_not_closer_than_pictures() -> None:
-    turns, loop = Turns(), asyncio.get_running_loop()
-    begin = loop.time()
+    turns, begin = Turns(), clock.elapsed()
     for number in range(21):
         async with turns.turn(Look(whole=number % 2 == 0)):
-            pass
-    assert loop.time() - begin >= 20 * BETWEEN
+            assert clock.elapsed() - begin == pytest.approx(number * BETWEEN, abs=1e-4)
+
+
+async def test_who_never_takes_her_picture_keeps_nobody_waiting_for_longer_than_her_turn() -> None:
+    turns, begins, loop = Turns(), list[float](), asyncio.get_running_loop()
+
+    async def holds() -> None:
+        while True:
+            async with turns.turn(Look(whole=True)) as seconds:
+                await asyncio.sleep(seconds or math.inf)
+
+    holding = asyncio.create_task(holds())
+    for _ in range(10):
+        async with turns.turn(Look(whole=True)):
+            begins.append(loop.time())
+    holding.cancel()
+    assert max(later - earlier for earlier, later in itertools.pairwise(begins)) == pytest.approx(
+        AT_MOST + BETWEEN, abs=1e-4
+    )
 
 
 def test_her_requests_become_one_of_the_whole_desktop_and_none_is_pushed() -> None:
@@ -245,183 +291,3 @@ def test_her_requests_become_one_of_the_whole_desktop_and_none_is_pushed() -> No
     viewer.feed(struct.pack(">BBHHHH", 3, 0, 5, 5, 1, 1) + PIECE)
     assert viewer.wants_whole()
     assert viewer.asked() == struct.pack(">BBHHHH", 3, 0, 0, 0, 1280, 800), "who asked for all gets all"
-
-
-@pytest.fixture
-async def seen(tmp_path: Path) -> AsyncIterator[tuple[Desk, xvnc.Desktop]]:
-    """A gateway in a process of its own before an X server; ``oscar`` is an observer."""
-    fake = rig.FakeHub()
-    fake.share("oscar", "observer")
-    fake.let_in("oscar's", "oscar")
-    with xvnc.running(tmp_path) as desktop:
-        async with fake.served() as api, aiohttp.ClientSession() as client:
-            with rig.gateway(desktop.run, api) as gateway:
-                await _let_in(client, gateway.url)
-                place = {"url": gateway.url, "socket": f"{gateway.url}desktop/websocket"}
-                yield cast("Desk", SimpleNamespace(hub=fake, client=client, **place)), desktop
-
-
-async def _let_in(client: aiohttp.ClientSession, url: str) -> None:
-    """The gateway has heard of her."""
-    headers = {"Authorization": "token oscar's"}
-    for _ in range(300):
-        async with client.get(f"{url}desktop/state", headers=headers) as answer:
-            if answer.status == 200:
-                return
-        await asyncio.sleep(0.1)
-    raise TimeoutError("oscar is not let in")
-
-
-class Picture:
-    """An observer's client that draws what comes and asks as noVNC does: again after each update."""
-
-    def __init__(self, viewer: Viewer) -> None:
-        self.viewer, self.pixels, self.drawn = viewer, bytearray(4 * WIDTH * HEIGHT), 0
-
-    async def take(self) -> None:
-        """One update, and the next is asked for."""
-        for (x, y, width, height, encoding), body in await self.viewer.update():
-            if encoding != names.RAW:
-                continue
-            self.drawn += width * height
-            for row in range(height):
-                at = 4 * ((y + row) * WIDTH + x)
-                self.pixels[at : at + 4 * width] = body[4 * row * width : 4 * (row + 1) * width]
-        await self.viewer.send(MORE)
-
-    async def whole(self) -> None:
-        """All of it, which was asked for just now."""
-        self.drawn = 0
-        async with asyncio.timeout(20):
-            while self.drawn < WIDTH * HEIGHT:
-                await self.take()
-
-    def shows(self, colour: str) -> bool:
-        """Where no window is."""
-        return self.pixels[CORNER : CORNER + 3] == COLOURS[colour]
-
-    async def until(self, colour: str) -> None:
-        """It does."""
-        async with asyncio.timeout(20):
-            while not self.shows(colour):
-                await self.take()
-
-
-@contextlib.asynccontextmanager
-async def watching(desk: Desk, count: int, *encodings: int) -> AsyncIterator[list[Picture]]:
-    """Observers who have their first picture, which the gateway has to get for them whatever else is going on."""
-    async with contextlib.AsyncExitStack() as stack:
-        found = []
-        for _ in range(count):
-            viewer = await stack.enter_async_context(viewing(desk, "oscar"))
-            await viewer.send(m.encodings(names.RAW, names.EXTENDED_DESKTOP_SIZE, *encodings), WHOLE)
-            found.append(Picture(viewer))
-            await found[-1].whole()
-        yield found
-
-
-async def test_a_change_comes_to_all_who_look_and_nobody_keeps_the_others_waiting(
-    seen: tuple[Desk, xvnc.Desktop],
-) -> None:
-    desk, desktop = seen
-    async with watching(desk, 5) as looking, watching(desk, 2) as deaf, watching(desk, 2) as odd:
-        for one in deaf:
-            one.viewer.socket._conn.protocol.transport.pause_reading()  # type: ignore[union-attr]
-            await one.viewer.send(WHOLE)
-        for one in odd:  # a corner that never changes
-            await one.viewer.send(struct.pack(">BBHHHH", 3, 1, 1279, 799, 1, 1))
-        for colour in (*COLOURS, *COLOURS, *COLOURS):
-            for one in deaf:
-                await one.viewer.send(WHOLE)
-            await asyncio.to_thread(desktop.ask, "xsetroot", "-solid", colour)
-            for one in looking:
-                await one.until(colour)
-        for one in deaf:
-            one.viewer.socket._conn.protocol.transport.abort()  # type: ignore[union-attr]
-
-
-async def test_who_answers_no_fence_keeps_nobody_waiting(seen: tuple[Desk, xvnc.Desktop]) -> None:
-    """Nor is she sent one: the gateway answers, or Xvnc would hold her pictures back."""
-    desk, desktop = seen
-    async with watching(desk, 1, names.FENCE, names.CONTINUOUS_UPDATES) as silent, watching(desk, 2) as looking:
-        for colour in (*COLOURS, *COLOURS):
-            await asyncio.to_thread(desktop.ask, "xsetroot", "-solid", colour)
-            for one in (*looking, *silent):
-                await one.until(colour)
-
-
-async def test_on_a_still_desktop_who_comes_sees_it_and_so_does_who_asks_for_all_again(
-    seen: tuple[Desk, xvnc.Desktop],
-) -> None:
-    desk, _ = seen
-    async with watching(desk, 4) as looking:  # nothing moves: one is on the lookout, the others have no turn
-        async with watching(desk, 1):
-            pass
-        for one in looking:
-            await one.viewer.send(WHOLE)
-            await one.whole()
-
-
-async def test_who_asks_for_all_again_and_again_keeps_nobody_from_a_change(seen: tuple[Desk, xvnc.Desktop]) -> None:
-    desk, desktop = seen
-    async with watching(desk, 2) as looking, watching(desk, 2) as greedy:
-
-        async def devour(one: Picture) -> None:
-            await one.viewer.send(m.encodings(names.RAW))  # else Xvnc answers with the size alone, each time
-            while True:
-                await one.viewer.send(WHOLE)
-                await one.take()
-
-        tasks = [asyncio.create_task(devour(one)) for one in greedy]
-        for colour in COLOURS:
-            await asyncio.to_thread(desktop.ask, "xsetroot", "-solid", colour)
-            for one in looking:
-                await one.until(colour)
-            for one in greedy:
-                await until(partial(one.shows, colour), colour)
-        for task in tasks:
-            task.cancel()
-
-
-async def test_who_was_slow_sees_what_changed_though_nothing_moves_any_more(seen: tuple[Desk, xvnc.Desktop]) -> None:
-    desk, desktop = seen
-    async with watching(desk, 3) as looking, watching(desk, 1) as slow:
-        await asyncio.to_thread(desktop.ask, "xsetroot", "-solid", "red")
-        for one in looking:
-            await one.until("red")
-        await asyncio.sleep(1)
-        await slow[0].until("red")
-
-
-async def test_who_may_act_does_not_wait_for_who_looks(seen: tuple[Desk, xvnc.Desktop]) -> None:
-    desk, desktop = seen
-    async with watching(desk, 3), viewing(desk) as viewer:
-        await viewer.send(m.encodings(names.RAW), WHOLE)
-        marie = Picture(viewer)
-        await marie.whole()
-        await asyncio.to_thread(desktop.ask, "xsetroot", "-solid", "red")
-        await marie.until("red")
-
-
-async def test_a_slow_x_server_loses_nobodys_picture(seen: tuple[Desk, xvnc.Desktop]) -> None:
-    """It is stopped for longer than a turn lasts, again and again, while all wait for what it has already."""
-    desk, desktop = seen
-    async with watching(desk, 4) as looking:
-        for colour in COLOURS:
-            await asyncio.to_thread(desktop.ask, "xsetroot", "-solid", colour)
-            slow = asyncio.create_task(_halting(desktop.server))
-            await asyncio.gather(*(one.until(colour) for one in looking))
-            slow.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await slow
-
-
-async def _halting(server: subprocess.Popen[bytes]) -> None:
-    try:
-        while True:
-            server.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(3 * AT_MOST)
-            server.send_signal(signal.SIGCONT)
-            await asyncio.sleep(0.002)
-    finally:
-        server.send_signal(signal.SIGCONT)

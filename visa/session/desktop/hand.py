@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import time
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -19,6 +18,7 @@ from tornado.httpclient import HTTPClientError
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError
 
+from visa import clock
 from visa.session import run, upstream
 from visa.session.desktop.greeting import shake_hands
 from visa.session.rfb.names import Violation
@@ -102,8 +102,8 @@ class Hand:
         """Once Selkies has greeted it; one at a time."""
         async with self._door:
             while True:
-                await asyncio.sleep(max(0.0, self._next - time.monotonic()))
-                self._next = time.monotonic() + GAP
+                await asyncio.sleep(max(0.0, self._next - clock.elapsed()))
+                self._next = clock.elapsed() + GAP
                 end = await run.websocket(f"{self._folder}/{run.SELKIES}", ADDRESS + query, LARGEST_PICTURE)
                 if await end.read_message() is not None:
                     return end

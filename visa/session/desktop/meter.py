@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import time
+import struct
 
-_PAYLOAD = 8
+from visa import clock
+
+_PAYLOAD = struct.Struct(">d")
 
 
 class Meter:
@@ -12,7 +14,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._bytes = self._frames = 0
-        self._at = time.monotonic()
+        self._at = clock.elapsed()
         self._asked: bytes | None = None
         self.bytes_per_s = self.frames_per_s = 0.0
         self.round_trip_ms: float | None = None
@@ -26,20 +28,20 @@ class Meter:
 
     def tick(self) -> bytes | None:
         """An interval ends; the payload of a ping to send, None while one is under way."""
-        now = time.monotonic()
+        now = clock.elapsed()
         passed = max(now - self._at, 1e-3)
         self.bytes_per_s = self._bytes / passed
         self.frames_per_s = (self._latest - self._frames) / passed
         self._bytes, self._frames, self._at = 0, self._latest, now
         if self._asked is not None:
             return None
-        self._asked = time.monotonic_ns().to_bytes(_PAYLOAD, "big")
+        self._asked = _PAYLOAD.pack(now)
         return self._asked
 
     def pong(self, payload: bytes) -> None:
         """The answer; any other than the one asked for is of no interest."""
         if payload == self._asked:
-            self.round_trip_ms = (time.monotonic_ns() - int.from_bytes(payload, "big")) / 1e6
+            self.round_trip_ms = 1000 * (clock.elapsed() - _PAYLOAD.unpack(payload)[0])
             self._asked = None
 
     @property

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-import time
 import zlib
 from dataclasses import dataclass
 
 from tornado.iostream import IOStream, StreamClosedError
 
+from visa import clock
 from visa.instances.access import Role
 from visa.session import run, upstream
 from visa.session.desktop.greeting import shake_hands
@@ -191,7 +191,7 @@ class Kept:
     async def picture(self, path: str) -> bytes:
         """Not older than `FRESH`; raise `NoPicture`."""
         async with self._one:
-            if self._last is None or time.monotonic() - self._last.at > FRESH:
+            if self._last is None or clock.elapsed() - self._last.at > FRESH:
                 self._last = None
-                self._last = Picture(await take(path), time.monotonic())
+                self._last = Picture(await take(path), clock.elapsed())
             return self._last.png

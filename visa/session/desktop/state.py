@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-import time
 from dataclasses import asdict
 from typing import Any
 
+from visa import clock
 from visa.session import headers, run
 from visa.session.desktop.rights import needed, rights_of
 from visa.session.gateway import Gateway
@@ -63,9 +63,9 @@ def ready(folder: str, video: bool) -> bool:
 
 async def wait(folder: str, video: bool, seconds: float) -> bool:
     """Until it takes connections, or ended, or ``seconds`` are over."""
-    end = time.monotonic() + seconds
+    end = clock.elapsed() + seconds
     while not ready(folder, video):
-        if time.monotonic() > end or ended(folder) is not None:
+        if clock.elapsed() > end or ended(folder) is not None:
             return False
         await asyncio.sleep(_LOOK)
     return True

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+
+from visa import clock
 
 LOOKOUT, BETWEEN = 1 / 120, 1 / 40
 """Seconds between two turns of the lookout's, and of the others': one who looks alone has all the pictures that Xvnc
@@ -23,11 +24,13 @@ REFINED, AT_LAST = 0.2, 3.2
 """Seconds after a picture in which TigerVNC begins to send better ones of those parts that it had made quickly. It says
 nothing of how many there are, is late when the machine is busy, and sometimes takes a request and answers nothing: so
 who got none asks again after twice the time, up to so many seconds."""
+_EARLY = 1e-6
+"""Seconds by which a timer may come before its time."""
 
 
 @dataclass(eq=False)
 class Look:
-    """How far one has seen: her last picture is from between ``asked`` and ``came``, in seconds of the monotonic clock.
+    """How far one has seen: her last picture is from between ``asked`` and ``came``, in seconds of the loop's clock.
 
     ``whole``: she wants all of it, changed or not. ``better``: from when on Xvnc may have a better one of the same.
     """
@@ -41,23 +44,28 @@ class Look:
 
     def asks(self) -> None:
         """For what she has not seen of all, now."""
-        self.asked, self.whole = time.monotonic(), False
-        self._refines = self.better <= self.asked
+        self.asked, self.whole = clock.elapsed(), False
+        self._refines = self.due
         if self._refines:
             self.again()
 
     def again(self) -> None:
         """For better ones of the same; there may be none, or not yet."""
-        self.better = time.monotonic() + self._pause if self._pause <= AT_LAST else math.inf
+        self.better = clock.elapsed() + self._pause if self._pause <= AT_LAST else math.inf
         self._pause *= 2
 
     def drawn(self) -> None:
         """Pixels came. Better ones come in pieces, each when it is asked for."""
-        self.better, self._pause = time.monotonic() + (0 if self._refines else REFINED), REFINED
+        self.better, self._pause = clock.elapsed() + (0 if self._refines else REFINED), REFINED
 
     def sized(self) -> None:
         """The desktop's size came: Xvnc draws nothing with it, and forgets what was asked for."""
         self.asked = -math.inf
+
+    @property
+    def due(self) -> bool:
+        """Whether Xvnc may have a better one by now."""
+        return self.better <= clock.elapsed() + _EARLY
 
     @property
     def forgotten(self) -> bool:
@@ -89,13 +97,13 @@ class Turns:
                 self._lookout = self._last = look
                 self._changed = max(self._changed, look.came)
                 try:
-                    await asyncio.sleep(look.asked + LOOKOUT - time.monotonic())
+                    await asyncio.sleep(look.asked + LOOKOUT - clock.elapsed())
                     yield None
                 finally:
                     self._lookout = None
                     self.tell()
                 return
-            if behind or look.better <= time.monotonic():
+            if behind or look.due:
                 async with self._queue:
                     await self._pace()
                     yield AT_MOST
@@ -108,7 +116,7 @@ class Turns:
 
     def pictured(self, look: Look) -> None:
         """A picture begins to come for her; to who is on the lookout it comes because something changed."""
-        look.came = time.monotonic()
+        look.came = clock.elapsed()
         if look is self._lookout:
             self._changed = look.came
             self.tell()
@@ -120,11 +128,11 @@ class Turns:
 
     async def _wait(self, until: float) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if until == math.inf else until - time.monotonic()):
+            async with asyncio.timeout(None if until == math.inf else until - clock.elapsed()):
                 await self._news.wait()
 
     async def _pace(self) -> None:
-        now = time.monotonic()
+        now = clock.elapsed()
         begin = max(now, self._next)
         self._next = begin + BETWEEN
         await asyncio.sleep(begin - now)

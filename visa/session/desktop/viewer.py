@@ -11,10 +11,10 @@ import asyncio
 import contextlib
 import logging
 import math
-import time
 
 from tornado.iostream import IOStream, StreamClosedError
 
+from visa import clock
 from visa.session import run, upstream
 from visa.session.desktop.greeting import shake_hands
 from visa.session.desktop.seat import BEGINNING, ENDED, FORBIDDEN, KIND, LATER, Seated, allowed
@@ -215,13 +215,13 @@ class Viewer(Seated):
     def _remind(self) -> None:
         """Xvnc sends better pictures of the same by itself, but forgets to when it is busy. Any request reminds it."""
         if self._reminder is None and self._look.better < math.inf:
-            seconds = self._look.better - time.monotonic()
+            seconds = self._look.better - clock.elapsed()
             self._reminder = asyncio.get_running_loop().call_later(seconds, self._reminds)
 
     def _reminds(self) -> None:
         self._reminder = None
         viewer, stream = self._from_viewer, self._stream
-        if self._look.better <= time.monotonic():
+        if self._look.due:
             if viewer is None or stream is None or not self._awaits(viewer):
                 return  # she asks when her turn comes
             self._look.again()

@@ -14,6 +14,7 @@ from tornado.httpclient import HTTPClientError
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError
 
+from visa import clock
 from visa.session import upstream
 from visa.session.notebook import kernel
 from visa.session.notebook.desks import Desk
@@ -111,20 +112,19 @@ class Audience:
             end.close(1001)
 
     async def _gather(self, end: WebSocketClientConnection) -> None:
-        clock = asyncio.get_running_loop().time
         frames, due = bytearray(), 0.0
         reading = asyncio.ensure_future(end.read_message())
         while True:
-            done, _ = await asyncio.wait([reading], timeout=max(0, due - clock()) if frames else None)
+            done, _ = await asyncio.wait([reading], timeout=max(0, due - clock.elapsed()) if frames else None)
             if done:
                 message = reading.result()
                 if message is None:
                     self._hand_out(bytes(frames), self._seats.values())
                     return
-                due = due if frames else clock() + GATHERED
+                due = due if frames else clock.elapsed() + GATHERED
                 frames += self._to_all(message)
                 reading = asyncio.ensure_future(end.read_message())
-            if frames and (len(frames) >= LARGEST or clock() >= due):
+            if frames and (len(frames) >= LARGEST or clock.elapsed() >= due):
                 written = self._hand_out(bytes(frames), self._seats.values())
                 frames = bytearray()
                 if written:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from urllib.parse import quote, urlencode
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 
+from visa import clock
 from visa.instances.access import coded
 from visa.instances.members import opened
 from visa.session import run, upstream
@@ -56,8 +56,8 @@ class Places:
 
     async def _fresh(self, key: str, ask: Callable[[], Awaitable[Any]]) -> Any:
         known = self._known.get(key)
-        if known is None or time.monotonic() - known[0] > FRESH:
-            known = self._known[key] = (time.monotonic(), asyncio.create_task(self._in_time(ask)))
+        if known is None or clock.elapsed() - known[0] > FRESH:
+            known = self._known[key] = (clock.elapsed(), asyncio.create_task(self._in_time(ask)))
             self._known.move_to_end(key)
             while len(self._known) > _KEPT:
                 self._known.popitem(last=False)
