@@ -36,7 +36,7 @@ def launch(place: Path, **more: str) -> tuple[int, str]:
         **more,
     }
     done = subprocess.run(
-        ["/bin/sh", str(rig.FILES / "launch")], env=environ, capture_output=True, text=True, timeout=20, check=False
+        ["/bin/sh", str(rig.FILES / "launch")], env=environ, capture_output=True, text=True, timeout=60, check=False
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -92,7 +92,7 @@ def test_a_full_home_is_told_and_jupyter_starts(place: Path) -> None:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr

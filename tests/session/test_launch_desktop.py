@@ -20,7 +20,6 @@ SESSION = """#!/bin/sh
 grep SigIgn /proc/self/status >"$HOME/signals"
 echo "session on $DISPLAY" >"$HOME/began"
 while [ ! -e "$HOME/leave" ]; do sleep 0.05; done
-if [ -e "$HOME/last" ]; then . "$HOME/last"; fi
 """
 JUPYTER = """#!/bin/sh
 grep SigIgn /proc/self/status >"$HOME/jupyter-signals"
@@ -54,7 +53,7 @@ class Launched:
 
     def until(self, what: str, name: str) -> None:
         """Wait for a file."""
-        rig.wait_until((self.place / name).exists, 20, what, self.process)
+        rig.wait_until((self.place / name).exists, 60, what, self.process)
 
     def ask(self, kind: str) -> None:
         """As the gateway does."""
@@ -77,7 +76,7 @@ class Launched:
     def end(self) -> int:
         """As the cluster or the supervisor does."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 @pytest.fixture
@@ -157,7 +156,10 @@ def test_a_killed_x_server_is_told_and_takes_its_session_along(desktop: Launched
 
 def test_a_killed_x_server_is_told_though_its_session_says_first_that_it_ended(desktop: Launched) -> None:
     (server,) = desktop.servers()
-    desktop.home("last").write_text(f"(sleep 0.2; kill -KILL {server}) &\n")
+    # The launcher has heard of the session and waits a second for the server: it ends then, and has time to say so.
+    waits = f'#!/bin/sh\nif [ "$1" = 1 ]; then kill -KILL {server}; set -- 30; fi\nexec {shutil.which("sleep")} "$@"\n'
+    (desktop.place / "bin/sleep").write_text(waits)
+    (desktop.place / "bin/sleep").chmod(0o755)
     desktop.home("leave").touch()
     assert desktop.word() == "killed"
     assert not desktop.servers()
@@ -168,9 +170,9 @@ def test_the_notebook_starts_when_it_is_asked_for_and_may_end(desktop: Launched)
     desktop.until("jupyter", "home/jupyter-began")
     desktop.home("end-jupyter").touch()
     desktop.home("jupyter-began").unlink()
-    rig.wait_until(lambda: not _running(desktop.place / "bin/jupyter"), 10, "jupyter's end", desktop.process)
+    rig.wait_until(lambda: not _running(desktop.place / "bin/jupyter"), 60, "jupyter's end", desktop.process)
     desktop.home("end-jupyter").unlink()
-    rig.wait_until(lambda: _asked(desktop), 10, "jupyter again", desktop.process)
+    rig.wait_until(lambda: _asked(desktop), 60, "jupyter again", desktop.process)
     assert desktop.servers()
 
 
@@ -178,7 +180,7 @@ def test_terminate_ends_everything(desktop: Launched) -> None:
     desktop.ask("notebook")
     desktop.until("jupyter", "home/jupyter-began")
     desktop.end()
-    rig.wait_until(lambda: not desktop.servers(), 10, "the X server's end")
+    rig.wait_until(lambda: not desktop.servers(), 60, "the X server's end")
     assert not _running(desktop.place / "bin/jupyter")
 
 
@@ -191,7 +193,7 @@ def test_a_notebook_instance_ends_with_jupyter_and_has_a_desktop_when_asked(plac
         launched.until("the session", "home/began")
         launched.home("end-jupyter").touch()
         assert launched.process.wait(20) == 7
-        rig.wait_until(lambda: not launched.servers(), 10, "the X server's end")
+        rig.wait_until(lambda: not launched.servers(), 60, "the X server's end")
     finally:
         if launched.process.poll() is None:
             launched.end()

@@ -82,7 +82,7 @@ def environment() -> Iterator[Environment]:
     command = [python, "-I", "-S", str(rig.FILES / "files.py")]
     process = subprocess.Popen(command, env=variables, start_new_session=True)
     try:
-        rig.wait_until(lambda: rig.answers(one.socket), 20, "files.py listens", process)
+        rig.wait_until(lambda: rig.answers(one.socket), 60, "files.py listens", process)
         yield one
     finally:
         rig.end(process)
