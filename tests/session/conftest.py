@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 
 import pytest
 from playwright.async_api import expect
@@ -45,20 +44,3 @@ async def site(jupyter: rig.Jupyter) -> AsyncIterator[Site]:
     """A gateway in this process in front of ``jupyter``."""
     async with running(jupyter.run) as one:
         yield one
-
-
-@dataclass
-class Alone:
-    """A gateway process whose hub is a fake one."""
-
-    gateway: rig.Gateway
-    hub: rig.FakeHub
-
-
-@pytest.fixture
-async def alone(jupyter: rig.Jupyter) -> AsyncIterator[Alone]:
-    """A gateway process in front of ``jupyter``, for tests of what a process is and costs."""
-    fake = rig.FakeHub()
-    async with fake.served() as api:
-        with rig.gateway(jupyter.run, api) as one:
-            yield Alone(one, fake)

@@ -87,7 +87,7 @@ async def test_the_owner_sees_who_is_here_and_who_asks(lab: Lab) -> None:
     await expect(bar.get_by_role("button", name="Only you")).to_be_visible()
     word.say(here=[MARIE, PIERRE, IRENE], requests=[ASKS])
     toast = page.locator(".jp-toastContainer", has_text="Lise Meitner asks to watch: “the peak at 0.3”")
-    await expect(toast).to_be_visible(timeout=20_000)  # the first: JupyterLab still loads what shows them
+    await expect(toast).to_be_visible()
     await bar.get_by_role("button", name="3 here").click()
     people = page.locator("#visa-here")
     await expect(people).to_contain_text("Pierre Curie")

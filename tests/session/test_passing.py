@@ -17,7 +17,6 @@ import aiohttp
 import pytest
 
 from tests.session import rig
-from tests.session.conftest import Alone
 from tests.session.site import Site, running
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -122,22 +121,20 @@ def _make(path: Path, size: int) -> bytes:
         return hashlib.file_digest(file, hashlib.blake2b).digest()
 
 
-async def test_a_gigabyte_down_costs_no_memory_and_is_whole(alone: Alone, jupyter: rig.Jupyter) -> None:
-    big = jupyter.home / "big.bin"
+async def test_a_gigabyte_down_costs_no_memory_and_is_whole(jupyter: rig.Jupyter) -> None:
+    big, fake = jupyter.home / "big.bin", rig.FakeHub()
     size = 2**30
     expected = await asyncio.to_thread(_make, big, size)
-    got, most = hashlib.blake2b(), 0.0
+    got, taken, most = hashlib.blake2b(), 0, 0.0
     try:
-        async with (
-            aiohttp.ClientSession(headers=rig.MARIE) as client,
-            client.get(alone.gateway.url + "files/big.bin") as answer,
-        ):
-            assert answer.headers["Content-Length"] == str(size)
-            taken = 0
-            async for chunk in answer.content.iter_any():
-                got.update(chunk)
-                if taken // 2**26 != (taken := taken + len(chunk)) // 2**26:
-                    most = max(most, alone.gateway.memory())
+        async with fake.served() as api, aiohttp.ClientSession(headers=rig.MARIE) as client:
+            with rig.gateway(jupyter.run, api) as gateway:
+                async with client.get(gateway.url + "files/big.bin") as answer:
+                    assert answer.headers["Content-Length"] == str(size)
+                    async for chunk in answer.content.iter_any():
+                        got.update(chunk)
+                        if taken // 2**26 != (taken := taken + len(chunk)) // 2**26:
+                            most = max(most, gateway.memory())
     finally:
         big.unlink()
     assert got.digest() == expected

@@ -245,7 +245,7 @@ async def looking(hub: ReportedTo, run: Path) -> AsyncIterator[Path]:
 async def test_each_change_is_told_once(hub: ReportedTo, run: Path) -> None:
     async with looking(hub, run) as file:
         file.write_text("0\n")
-        await asyncio.sleep(10)
+        await asyncio.sleep(8)
         assert hub.reports == []
         file.write_text("1\n")
         await asyncio.sleep(60)
@@ -253,7 +253,7 @@ async def test_each_change_is_told_once(hub: ReportedTo, run: Path) -> None:
     first, second = (said["notice"] for said in hub.reports)
     assert first.startswith("A program in this instance ended because the memory was full")
     assert second.startswith("3 programs in this instance ended")
-    assert hub.times == approx([12, 72])
+    assert hub.times == approx([10, 70])
 
 
 async def test_a_count_that_goes_back_is_not_told(hub: ReportedTo, run: Path) -> None:

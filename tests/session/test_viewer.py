@@ -340,17 +340,16 @@ async def test_the_meter_measures(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     async with viewing(desk) as marie:
         await marie.send(m.encodings(0))
         measured: dict[str, float | None] = {}
-        began = clock.elapsed()
+        began, enough = clock.elapsed(), 0.0
         async with asyncio.timeout(site.ENOUGH):
-            while not (measured.get("frames_per_s") and measured.get("round_trip_ms")):
+            while not (measured.get("frames_per_s") and measured.get("round_trip_ms") and enough > 4 * 1280 * 800):
                 await marie.send(WHOLE)
                 await marie.update()
                 (one,) = desk.gateway.viewers
                 measured = one.measure
+                enough = (measured["bytes_per_s"] or 0) * (clock.elapsed() - began)
                 await asyncio.sleep(0.05)
         assert 0 < (measured["round_trip_ms"] or 0) < 1000 * (clock.elapsed() - began)
-        assert (measured["bytes_per_s"] or 0) > 4 * 1280 * 800
-        assert (measured["frames_per_s"] or 0) > 0
 
 
 async def test_a_role_that_changes_or_ends_closes_the_socket_at_once(desk: Desk) -> None:
