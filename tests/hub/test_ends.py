@@ -37,7 +37,7 @@ def _nothing_left(hub: RunningHub, marie: httpx.Client) -> Iterator[None]:
     for name in marie.get("/users/marie").json()["servers"]:
         if name:
             marie.request("DELETE", f"/users/marie/servers/{name}", json={"remove": True})
-    until(lambda: not hub.store.holding() and not hub.alive(), 30, "the end of everything")
+    until(lambda: not hub.store.holding() and not hub.alive(), 60, "the end of everything")
 
 
 def rewrite(hub: RunningHub, content: str) -> None:
@@ -48,7 +48,7 @@ def rewrite(hub: RunningHub, content: str) -> None:
 
     before = reloads()
     hub.facility.write_text(content)
-    until(lambda: reloads() > before, 10, "the reload")
+    until(lambda: reloads() > before, 60, "the reload")
 
 
 def instance(hub: RunningHub, name: str) -> Instance:
@@ -80,13 +80,13 @@ def test_a_race_for_the_quota_leaves_exactly_what_it_allows(hub: RunningHub, mar
 def test_stop_in_the_middle_of_a_start(hub: RunningHub, marie: httpx.Client) -> None:
     with ThreadPoolExecutor(1) as pool:
         started = pool.submit(marie.post, "/users/marie/servers/hasty", json=GOOD)
-        until(lambda: hub.store.holding(), 20, "the reservation")
+        until(lambda: hub.store.holding(), 60, "the reservation")
         assert marie.delete("/users/marie/servers/hasty").status_code in (202, 204)
         started.result(60)
-    until(lambda: not hub.store.holding() and not hub.alive(), 30, "its end")
+    until(lambda: not hub.store.holding() and not hub.alive(), 60, "its end")
     ended = instance(hub, "hasty")
     assert (ended.state, ended.reason) == ("stopped", None)
-    until(lambda: not marie.get("/users/marie/servers/hasty").json()["pending"], 10)
+    until(lambda: not marie.get("/users/marie/servers/hasty").json()["pending"], 60)
     start(marie, "hasty")
     assert instance(hub, "hasty").state == "running"
     said = [e.decision.action for e in hub.store.audit() if e.decision.instance_id == ended.id]
@@ -104,7 +104,7 @@ def test_who_leaves_an_experiment_loses_the_instance_on_it(hub: RunningHub, mari
     without["proposals"][0]["principal"] = "lise"
     try:
         catalogue.write_text(yaml.safe_dump(without))
-        until(lambda: instance(hub, "mine").state == "stopped", 20, "the end")
+        until(lambda: instance(hub, "mine").state == "stopped", 60, "the end")
     finally:
         catalogue.write_text(before)
     assert "exp-1 is not one of yours any more" in (instance(hub, "mine").reason or "")
@@ -112,7 +112,7 @@ def test_who_leaves_an_experiment_loses_the_instance_on_it(hub: RunningHub, mari
     ended = instance(hub, "mine").id
     (said,) = [d for e in hub.store.audit() if (d := e.decision).instance_id == ended and d.action == "end"]
     assert said.reason == "experiment-withdrawn"
-    until(lambda: hub.alive() == {instance(hub, "open").id}, 20, "its processes' end")
+    until(lambda: hub.alive() == {instance(hub, "open").id}, 60, "its processes' end")
 
 
 def test_a_catalogue_that_is_gone_ends_nothing_and_starts_nothing(hub: RunningHub, marie: httpx.Client) -> None:
@@ -121,11 +121,11 @@ def test_a_catalogue_that_is_gone_ends_nothing_and_starts_nothing(hub: RunningHu
     before = catalogue.read_text()
     try:
         catalogue.unlink()
-        refused = until(lambda: _refused(marie), 20, "the refusal")
+        refused = until(lambda: _refused(marie), 60, "the refusal")
         assert refused.json()["reason"] in ("catalogue-unavailable", "person-not-verified"), refused.text
         looks = hub.tail(100_000).count("catalogue")
         assert looks
-        until(lambda: marie.get("/users/marie").json()["servers"]["goes-on"]["ready"], 5)
+        until(lambda: marie.get("/users/marie").json()["servers"]["goes-on"]["ready"], 60)
         assert instance(hub, "goes-on").state == "running"
     finally:
         catalogue.write_text(before)
@@ -152,7 +152,7 @@ def test_lifetimes_end(hub: RunningHub, marie: httpx.Client, limit: str, words: 
     try:
         rewrite(hub, yaml.safe_dump(changed))
         start(marie, name)
-        until(lambda: instance(hub, name).state == "stopped", 20, "the end")
+        until(lambda: instance(hub, name).state == "stopped", 60, "the end")
     finally:
         rewrite(hub, before)
     assert words in (instance(hub, name).reason or "")
@@ -174,7 +174,7 @@ def test_a_reservation_whose_server_is_gone_is_given_back(hub: RunningHub, marie
             f"INSERT INTO instances (id, name, {columns}) SELECT 'ghost', 'ghost', {columns} FROM instances"
             " WHERE name = 'real'"
         )
-    until(lambda: store.instance("ghost").state == "failed", 20, "its release")  # type: ignore[union-attr]
+    until(lambda: store.instance("ghost").state == "failed", 60, "its release")  # type: ignore[union-attr]
     assert "while the service was not looking" in str(store.instance("ghost").reason)  # type: ignore[union-attr]
     assert instance(hub, "real").state == "running"
 
@@ -204,4 +204,4 @@ def test_a_start_that_takes_too_long_is_given_up_and_says_so(tmp_path: Path, bac
         assert ended.state == "failed"
         assert "took longer than" in (ended.reason or "")
         assert made.store.holding() == ()
-        until(lambda: not made.alive(), 20, "its processes' end")
+        until(lambda: not made.alive(), 60, "its processes' end")

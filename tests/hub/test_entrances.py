@@ -165,16 +165,16 @@ def test_a_good_start_runs_and_its_end_gives_the_quota_back(shared_hub: RunningH
     answer = marie.post(path, json={"user_options": GOOD, "display_name": "A good one"})
     assert answer.status_code in (201, 202), answer.text
     try:
-        until(lambda: servers(marie)["good"]["ready"], 30)
+        until(lambda: servers(marie)["good"]["ready"], 60)
         (instance,) = [i for i in shared_hub.store.holding() if i.name == "good"]
         assert (instance.state, instance.title) == ("running", "A good one")
         assert marie.post(path, json=GOOD).status_code == 400, "it runs already"
     finally:
         marie.delete(path)
-    until(lambda: not [i for i in shared_hub.store.holding() if i.name == "good"], 30, "the quota's return")
+    until(lambda: not [i for i in shared_hub.store.holding() if i.name == "good"], 60, "the quota's return")
     assert marie.post(path).status_code in (201, 202), "stored options are admitted again"
     marie.request("DELETE", path, json={"remove": True})
-    until(lambda: not [i for i in shared_hub.store.instances_of("marie") if i.name == "good"], 30, "forgetting")
+    until(lambda: not [i for i in shared_hub.store.instances_of("marie") if i.name == "good"], 60, "forgetting")
 
 
 def test_refusals_are_in_the_audit_trail(shared_hub: RunningHub, marie: httpx.Client) -> None:

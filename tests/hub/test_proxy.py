@@ -33,7 +33,7 @@ def test_it_is_taken_over_after_a_kill_and_after_a_clean_stop(hub: RunningHub) -
     hub.start()
     first = traefik_of(hub)
     hub.kill()
-    until(lambda: httpx.get(f"{hub.url}/hub/health").status_code == 502, 10, "traefik without the hub")
+    until(lambda: httpx.get(f"{hub.url}/hub/health").status_code == 502, 60, "traefik without the hub")
     hub.start()
     assert traefik_of(hub) == first
     hub.stop()
@@ -48,7 +48,7 @@ def test_it_is_started_anew_when_it_died_with_the_hub(hub: RunningHub) -> None:
     first = traefik_of(hub)
     hub.kill()
     first.signal(9)
-    until(lambda: not first.is_alive(), 10)
+    until(lambda: not first.is_alive(), 60)
     hub.start()
     assert traefik_of(hub) != first
 

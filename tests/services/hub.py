@@ -58,7 +58,7 @@ def page_headers(browser: httpx.Client) -> dict[str, str]:
         found = re.search(r'name="visa-page" content="([0-9a-f]{64})"', browser.get("/services/visa/").text)
         return found[1] if found else ""
 
-    shown = until(token, 30, "a page of the portal, which may come up after the hub,")
+    shown = until(token, 60, "a page of the portal, which may come up after the hub,")
     return {"Origin": str(browser.base_url).rstrip("/"), "X-Visa-Request": "1", "X-Visa-Page": shown}
 
 
@@ -138,7 +138,7 @@ class RunningHub:
         if wait:
             self.wait()
 
-    def wait(self, seconds: float = 60) -> None:
+    def wait(self, seconds: float = 120) -> None:
         """Until hub and portal answer."""
         end, last = time.monotonic() + seconds, ""
         while time.monotonic() < end:
@@ -218,7 +218,7 @@ class RunningHub:
         return httpx.Client(base_url=f"{self.portal}api/v1/", headers={"Authorization": f"token {token}"}, timeout=60)
 
 
-def until(condition: Any, seconds: float = 20.0, what: str | Callable[[], str] = "it") -> Any:
+def until(condition: Any, seconds: float = 60.0, what: str | Callable[[], str] = "it") -> Any:
     """The first true value of ``condition()``; ``what`` did not happen otherwise."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -256,14 +256,14 @@ class Backend:
         return started(self.hub(folder, self.facility(folder), **settings))
 
 
-def run_in(hub: RunningHub, token: str, path: str, code: str, seconds: float = 30.0) -> str:
+def run_in(hub: RunningHub, token: str, path: str, code: str, seconds: float = 60.0) -> str:
     """Run Python in a new kernel of the instance at ``path`` (``user/name``); what it printed."""
     import websockets.sync.client as websockets
 
     base = f"{hub.url}/user/{path}/"
     headers = {"Authorization": f"token {token}"}
     with httpx.Client(headers=headers, timeout=30) as client:
-        until(lambda: client.get(f"{base}api/kernels").status_code == 200, 30, "Jupyter")
+        until(lambda: client.get(f"{base}api/kernels").status_code == 200, 60, "Jupyter")
         kernel = client.post(f"{base}api/kernels", json={"name": "python3"}).json()["id"]
         address = f"{base}api/kernels/{kernel}/channels".replace("http", "ws", 1)
         printed = ""

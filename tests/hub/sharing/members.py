@@ -104,14 +104,14 @@ class Instance:
         with self.hub.api(self.token(who)) as api:
             return api.post(f"/visa/instances/{self.id}/enter")
 
-    def in_within(self, who: str, seconds: float = 5) -> None:
-        """She enters, and is answered soon."""
+    def in_within(self, who: str, seconds: float = 60) -> None:
+        """She enters, and is answered."""
         answer = self.enter(who)
         assert answer.status_code == 204, answer.text
         until(lambda: self.get(who).status_code == 200, seconds, f"{who} is in")
 
-    def out_within(self, who: str, seconds: float = 5) -> None:
-        """She is refused soon."""
+    def out_within(self, who: str, seconds: float = 60) -> None:
+        """She is refused."""
         until(lambda: self.get(who).status_code in (401, 403), seconds, f"{who} is out")
 
     @contextmanager
@@ -123,7 +123,7 @@ class Instance:
             made = httpx.post(f"{self.url}api/kernels", headers=headers, json={}, timeout=30)
             return str(made.json()["id"]) if made.status_code == 201 else None
 
-        kernel = until(begun, 5, f"{who} may act")
+        kernel = until(begun, 60, f"{who} may act")
         address = f"{self.url}api/kernels/{kernel}/channels".replace("http", "ws", 1)
         with websockets.connect(address, additional_headers=headers) as socket:
             yield socket
@@ -134,7 +134,7 @@ class Instance:
         return [d for d in entries if (d.instance_id, d.action, d.actor) == (self.id, action, who)]
 
 
-def closed_within(socket: websockets.ClientConnection, seconds: float = 5) -> int | None:
+def closed_within(socket: websockets.ClientConnection, seconds: float = 60) -> int | None:
     """The code with which it is closed; whatever comes before is let pass."""
     end = time.monotonic() + seconds
     try:
