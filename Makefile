@@ -8,6 +8,7 @@ DIR ?= .demo
 WHAT ?= tests
 MINUTES ?= 30
 CLUSTER_WHAT ?= tests/cluster tests/helm tests/images tests/cli
+IMAGES := hub gateway proxy notebook scattering desktop desktop-selkies postgresql
 KEYCLOAK ?= ../shared/keycloak/keycloak
 LOAD ?= ../shared/cluster/cluster load
 VENV := .venv
@@ -30,7 +31,8 @@ demo: system
 
 # All that a cluster needs of this repository, built and handed to it; safe to repeat.
 cluster-images:
-	images/build -l "$(LOAD)" hub gateway proxy notebook scattering desktop desktop-selkies postgresql
+	images/build $(IMAGES)
+	tools/cluster-load "$(LOAD)" $(IMAGES:%=localhost/visa/%:dev)
 
 # On the Kubernetes that KUBECONFIG points to, with kubectl and helm on PATH.
 cluster-demo: hub
@@ -48,7 +50,7 @@ test-keycloak: system system-test hub-dev environment
 
 # On the Kubernetes of KUBECONFIG, with the release of `make cluster-demo` in it.
 cluster-test: system system-test hub-dev
-	KEYCLOAK=$(KEYCLOAK) $(LANE) pods --pytest -n $(WORKERS) --dist loadgroup -m cluster $(CLUSTER_WHAT)
+	KEYCLOAK=$(KEYCLOAK) $(LANE) pods --pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m cluster $(CLUSTER_WHAT)
 
 selkies: $(UV)
 	@tools/kept selkies .cache/selkies tools/selkies $(UV) "$(PYTHON)" || true

@@ -49,7 +49,7 @@ def test_every_start_ends_ready_or_refused_and_sessions_go_on(release: Release) 
         threads = [threading.Thread(target=begin, args=start) for start in starts]
         for thread in threads:
             thread.start()
-        time.sleep(2.5)
+        until(lambda: len(_pods(release)) > 3, 60, "starts under way")
         release.namespace.run("delete", "pod", hub["metadata"]["name"], "--grace-period=0", "--force")
         for thread in threads:
             thread.join(120)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -28,11 +27,13 @@ print(json.dumps(told))
 
 @pytest.fixture(scope="module")
 def pods(release: Release) -> Iterator[tuple[str, str]]:
-    """Marie's and Lise's instances, older than the policies need to reach them."""
+    """Marie's and Lise's instances, once the policies have reached them."""
     for username in ("marie", "lise"):
         release.remove(username)
     found = release.start("marie", "net"), release.start("lise", "net")
-    time.sleep(3)
+    api = kubectl("-n", "default", "get", "service", "kubernetes", "-o", "jsonpath={.spec.clusterIP}")
+    for pod in found:
+        until(lambda pod=pod: not _if_open(reached(release, pod, f"{api}:443")), 30, "the policies")  # type: ignore[misc]
     yield found
     for username in ("marie", "lise"):
         release.remove(username)

@@ -275,7 +275,7 @@ def test_a_placeholder_is_as_large_as_its_flavour() -> None:
     placeholder = one(rendered(minimal(**EVERYTHING)), "StatefulSet", "visa-user-placeholder")
     assert placeholder["spec"]["replicas"] == 2
     spec = placeholder["spec"]["template"]["spec"]
-    assert spec["containers"][0]["resources"] == {"requests": {"cpu": "50m", "memory": "200Mi"}}
+    assert spec["containers"][0]["resources"] == {"requests": {"cpu": "20m", "memory": "200Mi"}}
     assert spec["priorityClassName"] == "visa-visa-user-placeholder"
 
 

@@ -145,7 +145,7 @@ def parts(environment_image: str = "scattering") -> dict[str, Any]:
     }
     # The nodes of tests are small.
     flavours = {
-        name: {**entry, "kubernetes": {"reserved": {"cpu": "50m", "memory": "200Mi"}}}
+        name: {**entry, "kubernetes": {"reserved": {"cpu": "20m", "memory": "200Mi"}}}
         for name, entry in known["flavours"].items()
     }
     homes = {"kubernetes": {"claim": "homes"}}
