@@ -99,7 +99,7 @@ def logins(hub: settings.HubSettings, provider: oidc.Provider) -> Logins:
     ("changed", "words"),
     [
         ({"roles": 7}, "roles"),
-        ({"roles": ["scientist", 1]}, "roles"),
+        ({"roles": ["scientist", True]}, "roles"),
         ({"groups": {"a": 1}}, "groups"),
         ({"uid_number": True}, "uid_number"),
         ({"uid_number": -1}, "uid_number"),

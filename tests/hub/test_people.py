@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.services import facility
 from visa.catalogue.base import CataloguePerson, Instrument
 from visa.facility.model import BUILT_IN_ROLES, People
-from visa.hub.people import BadClaims, colour, initials, may_log_in, person_of, roles_of, username_of
+from visa.hub.claims import BadClaims
+from visa.hub.people import colour, initials, may_log_in, person_of, roles_of, username_of
 from visa.identifiers import InstrumentId, Username
 from visa.instances.model import Person
 
@@ -56,27 +57,27 @@ def test_an_instruments_scientist_is_one_by_the_catalogue() -> None:
 
 def test_a_mapped_role_comes_by_its_mapping_only() -> None:
     people = People.model_validate({"roles": PEOPLE["roles"]})
-    assert roles_of(["administrator"], people) == frozenset(), "the bare value is not enough any more"
-    assert roles_of(["admins"], people) == {"administrator"}
-    assert roles_of(["it_support", "unknown"], people) == {"it_support"}
+    assert roles_of(["administrator"], [], people) == frozenset(), "the bare value is not enough any more"
+    assert roles_of(["admins"], [], people) == {"administrator"}
+    assert roles_of(["it_support", "unknown"], [], people) == {"it_support"}
     assert person({"groups": ["root"]}).roles == {"administrator"}, "groups map too"
 
 
 @pytest.mark.parametrize("claim", ["uid", "gid"])
-@pytest.mark.parametrize("value", [True, False, -1, 1.0, "1.0", "", "-5", "0x10", "١", [1], {}, "9" * 11])
+@pytest.mark.parametrize("value", [True, False, -1, 1.0, "1.0", "-5", "0x10", "١", [1], {}, "9" * 11])
 def test_numbers_that_are_none_are_refused(claim: str, value: object) -> None:
     with pytest.raises(BadClaims, match=f"claim '{claim}'"):
         person({claim: value}, KNOWN)
 
 
-@pytest.mark.parametrize("value", [5, "5", {"a": 1}, [True], [-1], ["x"], [None]])
+@pytest.mark.parametrize("value", [5, "5", {"a": 1}, [True], [-1], ["x"], [1.5]])
 def test_gids_that_are_no_numbers_are_refused(value: object) -> None:
     with pytest.raises(BadClaims, match="gid"):
         person({"gids": value}, KNOWN)
 
 
 @pytest.mark.parametrize("claim", ["roles", "groups"])
-@pytest.mark.parametrize("value", [5, True, {"a": 1}, [1], ["a", None], [["a"]]])
+@pytest.mark.parametrize("value", [5, True, {"a": 1}, [True], ["a", 1.5], [["a"]]])
 def test_lists_that_are_none_are_refused(claim: str, value: object) -> None:
     with pytest.raises(BadClaims, match=f"claim '{claim}'"):
         person({claim: value})

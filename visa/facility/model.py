@@ -35,6 +35,16 @@ def _place(path: Path) -> Path:
     return path
 
 
+def _claim(name: str) -> str:
+    if any(not part.strip() for part in name.split(".")):
+        raise ValueError("has an empty part; give a claim's name, or a path as realm_access.roles")
+    return name
+
+
+Claim = Annotated[Text, AfterValidator(_claim), Field(json_schema_extra={"pattern": r"^[^.]+(\.[^.]+)*$"})]
+"""A claim of the identity provider: its name, or the path to it with dots."""
+
+
 Place = Annotated[Path, AfterValidator(_place), WithJsonSchema({"type": "string", "minLength": 1})]
 """A file or folder of this machine, absolute or relative to facility.yaml."""
 
@@ -130,23 +140,35 @@ CatalogueSource = Annotated[FileCatalogue | SqlCatalogue, Field(discriminator="t
 class People(Section):
     """How claims of the identity provider become a person."""
 
-    username_claim: Text = Field(default="preferred_username", description="Claim with the user name.")
-    name_claim: Text = Field(default="name", description="Claim with the name people read.")
-    email_claim: Text = Field(default="email", description="Claim with the mail address.")
-    uid_claim: Text | None = Field(
+    username_claim: Claim = Field(
+        default="preferred_username",
+        description="Claim with the user name. Of this and each other claim: its name, or the path to it.",
+        examples=["voperson_id"],
+    )
+    name_claim: Claim = Field(default="name", description="Claim with the name people read.")
+    email_claim: Claim = Field(default="email", description="Claim with the mail address.")
+    uid_claim: Claim | None = Field(
         default=None, description="Claim with the numeric uid; else the catalogue's.", examples=["uidNumber"]
     )
-    gid_claim: Text | None = Field(
+    gid_claim: Claim | None = Field(
         default=None, description="Claim with the numeric gid; else the catalogue's.", examples=["gidNumber"]
     )
-    gids_claim: Text | None = Field(
+    gids_claim: Claim | None = Field(
         default=None, description="Claim with a list of supplementary gids.", examples=["gids"]
     )
-    groups_claim: Text = Field(default="groups", description="Claim with a list of group names.")
-    roles_claim: Text = Field(default="roles", description="Claim with a list of values that `roles` maps.")
+    groups_claim: Claim = Field(default="groups", description="Claim with a list of group names.")
+    roles_claim: Claim = Field(
+        default="roles",
+        description="Claim with a list of roles, and of values that `roles` maps.",
+        examples=["realm_access.roles"],
+    )
+    entitlement_claims: tuple[Claim, ...] = Field(
+        default=("eduperson_entitlement", "entitlements"),
+        description="Claims with entitlements of an AAI (AARC-G002, AARC-G069), read together.",
+    )
     roles: dict[RoleName, tuple[str, ...]] = Field(
         default={},
-        description="Role to the values of `roles_claim` or `groups_claim` that give it.",
+        description="Role to the values of `roles_claim`, `groups_claim` or `entitlement_claims` that give it.",
         examples=[{"administrator": ["visa-admins"], "student": ["phd", "trainee"]}],
     )
     allow: tuple[str, ...] = Field(

@@ -14,7 +14,7 @@ from traitlets import Unicode, default
 
 from visa.catalogue.base import CataloguePerson, CatalogueUnavailable
 from visa.hub import entrances, membership, settings
-from visa.hub.people import BadClaims
+from visa.hub.claims import BadClaims
 from visa.identifiers import InvalidIdentifier, Username
 
 

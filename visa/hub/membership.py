@@ -11,6 +11,7 @@ from typing import Any
 from visa import clock
 from visa.catalogue.base import CataloguePerson, CatalogueUnavailable, Instrument
 from visa.hub import people, settings
+from visa.hub.claims import Claims
 from visa.instances.model import Person
 from visa.store.store import Decision
 
@@ -21,22 +22,25 @@ log = logging.getLogger(__name__)
 class Resolved:
     """``complete``: the catalogue was asked too; else roles that only it knows are missing.
 
+    ``notes``: what was odd in her claims, each in a sentence.
     ``withdrawals``: how often her account had been withdrawn when this was begun.
     """
 
     person: Person
     complete: bool
     withdrawals: int
+    notes: tuple[str, ...]
 
 
-async def resolve(claims: Mapping[str, Any]) -> Resolved:
-    """The person behind ``claims``, with what the catalogue adds; raise `visa.hub.people.BadClaims`.
+async def resolve(given: Mapping[str, Any]) -> Resolved:
+    """The person behind claims, with what the catalogue adds; raise `visa.hub.people.BadClaims`.
 
     A catalogue that does not answer adds nothing: no role is guessed.
     """
     hub = settings.get()
     facility = hub.facility.current
-    username = people.username_of(claims, facility.people)
+    username = people.username_of(given, facility.people)
+    claims = Claims(given)
     before = hub.withdrawals[username]
     known: CataloguePerson | None = None
     instruments: tuple[Instrument, ...] = ()
@@ -45,8 +49,20 @@ async def resolve(claims: Mapping[str, Any]) -> Resolved:
         instruments = (await hub.catalogue.instruments()).value
     except CatalogueUnavailable as error:
         log.warning("%s is taken from her claims alone: %s", username, error)
-        return Resolved(await _as_before(people.person_of(claims, None, (), facility, clock.now())), False, before)
-    return Resolved(people.person_of(claims, known, instruments, facility, clock.now()), True, before)
+        person = await _as_before(people.person_of(claims, None, (), facility, clock.now()))
+        return Resolved(person, False, before, _said(username, claims.notes))
+    person = people.person_of(claims, known, instruments, facility, clock.now())
+    return Resolved(person, True, before, _said(username, claims.notes))
+
+
+def _said(username: str, notes: list[str]) -> tuple[str, ...]:
+    """Log each once: people are asked about every few minutes."""
+    said = settings.get().said
+    for note in notes:
+        if (username, note) not in said:
+            log.warning("Login of %s: %s", username, note)
+            said.add((username, note))
+    return tuple(notes)
 
 
 async def _as_before(person: Person) -> Person:

@@ -14,7 +14,8 @@ from traitlets import Unicode, default
 
 from visa import clock
 from visa.hub import entrances, membership, provider, settings
-from visa.hub.people import BadClaims, may_log_in, username_of
+from visa.hub.claims import BadClaims
+from visa.hub.people import may_log_in, username_of
 from visa.hub.provider import NotAllowed, ProviderUnavailable, told_apart
 
 _DOES_NOT_ANSWER = "The identity provider does not answer, so nobody can log in. Try again in a few minutes."
@@ -234,7 +235,8 @@ class VisaAuthenticator(GenericOAuthenticator):  # type: ignore[misc]
                 raise CatalogueSilent
             sentence = f"Your account has none of the roles that may use {facility.facility.name}."
             why = "none of the roles or groups that may log in"
-            raise LoginRefused(username, why, f"{sentence} Ask {facility.facility.contact}.")
+            noted = " ".join(f"The {note}." for note in resolved.notes)
+            raise LoginRefused(username, why, f"{sentence} Ask {facility.facility.contact}. {noted}".strip())
         if not await membership.keep(resolved):
             raise LoginRefused(username, "withdrawn while the catalogue was asked", "Your account was not confirmed.")
         return {**auth_model, **membership.auth_model(resolved.person, auth_model["auth_state"])}

@@ -15,17 +15,15 @@ from typing import Any
 from visa.catalogue.base import CataloguePerson, Instrument
 from visa.facility.model import Facility, People
 from visa.facility.rules import BUILT_IN_ROLES
+from visa.hub.claims import BadClaims, Claims
+from visa.hub.entitlements import parse
 from visa.identifiers import InvalidIdentifier, Username
 from visa.instances.model import Person
 
 
-class BadClaims(ValueError):
-    """The claims do not make a person. The message says which claim and what is wrong."""
-
-
 def username_of(claims: Mapping[str, Any], people: People) -> Username:
     """The user name as the hub will use it, unchanged: two names never become one."""
-    value = claims.get(people.username_claim)
+    value = Claims(claims).value(people.username_claim)
     if not isinstance(value, str) or not value:
         raise BadClaims(f"claim '{people.username_claim}' holds no user name")
     try:
@@ -35,27 +33,32 @@ def username_of(claims: Mapping[str, Any], people: People) -> Username:
 
 
 def person_of(
-    claims: Mapping[str, Any],
+    given: Mapping[str, Any] | Claims,
     known: CataloguePerson | None,
     instruments: Iterable[Instrument],
     facility: Facility,
     now: datetime,
 ) -> Person:
-    """The person; raise `BadClaims`."""
+    """The person; raise `BadClaims`. What was odd stands in the notes of ``given`` when that is `Claims`."""
     people = facility.people
-    username = username_of(claims, people)
-    groups = _texts(claims, people.groups_claim) | (known.groups if known else frozenset())
-    values = _texts(claims, people.roles_claim) | groups | (known.roles if known else frozenset())
-    roles = roles_of(values, people)
+    claims = given if isinstance(given, Claims) else Claims(given)
+    username = username_of(claims.given, people)
+    groups = claims.texts(people.groups_claim) | (known.groups if known else frozenset())
+    told = claims.texts(people.roles_claim) | (known.roles if known else frozenset())
+    entitlements = frozenset[str]().union(*(claims.texts(claim) for claim in people.entitlement_claims))
+    for key in ("roles_claim", "groups_claim", "uid_claim", "gid_claim", "gids_claim"):
+        if key in people.model_fields_set and (claim := getattr(people, key)):
+            claims.absent(claim, key)
+    roles = roles_of(told, groups | entitlements, people)
     if any(username in instrument.scientists for instrument in instruments):
         roles |= {"instrument_scientist"}
-    name = claims.get(people.name_claim)
-    gids = _numbers(claims, people.gids_claim) or (known.gids if known else ())
+    name = claims.value(people.name_claim)
+    gids = claims.numbers(people.gids_claim) or (known.gids if known else ())
     return Person(
         username=username,
         name=_name(name) or (known.name if known else username),
-        uid=_number(claims, people.uid_claim, known.uid if known else None),
-        gid=_number(claims, people.gid_claim, known.gid if known else None),
+        uid=claims.number(people.uid_claim, known.uid if known else None),
+        gid=claims.number(people.gid_claim, known.gid if known else None),
         gids=gids,
         groups=groups,
         roles=roles,
@@ -65,15 +68,22 @@ def person_of(
     )
 
 
-def roles_of(values: Iterable[str], people: People) -> frozenset[str]:
-    """Roles that ``values`` of the role or group claims give: those mapped, and built-in ones of that very name.
+def roles_of(told: Iterable[str], others: Iterable[str], people: People) -> frozenset[str]:
+    """Roles that people have: those that facility.yaml maps from any value, and built-in ones that are ``told``.
 
-    A built-in role that facility.yaml maps is given by its mapping only.
+    ``told``: values of `roles_claim` and the catalogue's roles; ``others``: groups and entitlements, which anybody
+    who may name a group chooses, so that they give mapped roles only. A built-in role that facility.yaml maps is
+    given by its mapping only. Entitlements are compared as AARC-G069 says, other values as they are.
     """
-    given = frozenset(values)
-    mapped = {str(role) for role, by in people.roles.items() if given & frozenset(by)}
-    direct = {value for value in given if value in BUILT_IN_ROLES and value not in people.roles}
-    return frozenset(mapped | direct)
+    direct = {value for value in told if value in BUILT_IN_ROLES and value not in people.roles}
+    held = frozenset((*told, *others))
+    entitled = [one for one in map(parse, held) if one is not None]
+
+    def gives(wanted: str) -> bool:
+        asked = parse(wanted)
+        return wanted in held or (asked is not None and any(one.gives(asked) for one in entitled))
+
+    return frozenset(direct | {str(role) for role, by in people.roles.items() if any(map(gives, by))})
 
 
 def may_log_in(person: Person, people: People) -> bool:
@@ -99,47 +109,8 @@ def _name(value: object) -> str:
     return " ".join("".join(c for c in value if c.isprintable()).split())[:200] if isinstance(value, str) else ""
 
 
-def _email(claims: Mapping[str, Any], people: People) -> str | None:
+def _email(claims: Claims, people: People) -> str | None:
     """Links are bound to it, so one that the provider itself does not vouch for is none."""
-    email = claims.get(people.email_claim)
-    unverified = claims.get("email_verified") in (False, "false", "False")
+    email = claims.value(people.email_claim)
+    unverified = claims.value("email_verified") in (False, "false", "False")
     return email if isinstance(email, str) and not unverified else None
-
-
-def _texts(claims: Mapping[str, Any], claim: str) -> frozenset[str]:
-    value = claims.get(claim)
-    if value is None:
-        return frozenset()
-    if isinstance(value, str):
-        value = [value]
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise BadClaims(f"claim '{claim}' is not a list of texts")
-    return frozenset(value)
-
-
-def _number(claims: Mapping[str, Any], claim: str | None, otherwise: int | None) -> int | None:
-    value = claims.get(claim) if claim else None
-    if value is None:
-        return otherwise
-    number = _whole(value)
-    if number is None:
-        raise BadClaims(f"claim '{claim}' is not a whole number")
-    return number
-
-
-def _numbers(claims: Mapping[str, Any], claim: str | None) -> tuple[int, ...]:
-    values = claims.get(claim) if claim else None
-    if values is None:
-        return ()
-    numbers = [_whole(value) for value in values] if isinstance(values, list) else [None]
-    found = tuple(number for number in numbers if number is not None)
-    if len(found) != len(numbers):
-        raise BadClaims(f"claim '{claim}' is not a list of whole numbers")
-    return found
-
-
-def _whole(value: object) -> int | None:
-    """A whole number from 0, or None; some providers give numbers as text."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 10:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -27,8 +27,9 @@ class HubSettings:
     """``holder`` names this run of the hub: reservations of another one are given back.
 
     ``look_every``: seconds between two looks of the reconciler. ``unanswered``: people about whom the
-    identity provider gave no answer when it was last asked; they start nothing. ``withdrawals``: how often each
-    account was withdrawn in this run; accounts are written under the lock ``accounts``.
+    identity provider gave no answer when it was last asked; they start nothing.
+    ``said``: what was logged about whose claims. ``withdrawals``: how often each account was withdrawn in this run;
+    accounts are written under the lock ``accounts``.
     """
 
     facility: FacilitySource
@@ -37,6 +38,7 @@ class HubSettings:
     look_every: float = 60.0
     holder: str = field(default_factory=lambda: secrets.token_hex(8))
     unanswered: set[str] = field(default_factory=set)
+    said: set[tuple[str, str]] = field(default_factory=set)
     withdrawals: Counter[str] = field(default_factory=Counter)
     accounts: asyncio.Lock = field(default_factory=asyncio.Lock)
     gateways: Gateways = field(default_factory=Gateways)
