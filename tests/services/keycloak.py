@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +35,11 @@ class Keycloak:
     def _admin(self) -> httpx.Client:
         base, realm = self.issuer.rsplit("/realms/", 1)
         form = {"grant_type": "password", "client_id": "admin-cli", "username": "admin", "password": "admin"}
-        token = httpx.post(f"{base}/realms/master/protocol/openid-connect/token", data=form).json()["access_token"]
+        token = httpx.post(f"{base}/realms/master/protocol/openid-connect/token", data=form, timeout=60).json()[
+            "access_token"
+        ]
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=f"{base}/admin/realms/{realm}", headers=headers)
+        return httpx.Client(base_url=f"{base}/admin/realms/{realm}", headers=headers, timeout=60)
 
     def change(self, username: str, **values: Any) -> None:
         with self._admin() as admin:
@@ -48,6 +52,24 @@ class Keycloak:
             body = [admin.get(f"/roles/{role}").raise_for_status().json()]
             path = f"/users/{person['id']}/role-mappings/realm"
             admin.request("POST" if given else "DELETE", path, json=body).raise_for_status()
+
+    @contextmanager
+    def client(self, name: str, mappers: list[dict[str, Any]]) -> Iterator[None]:
+        """A public client for passwords, with mappers of claims, for the length of a block."""
+        body = {
+            "clientId": name,
+            "publicClient": True,
+            "standardFlowEnabled": False,
+            "directAccessGrantsEnabled": True,
+            "protocolMappers": mappers,
+        }
+        with self._admin() as admin:
+            made = admin.post("/clients", json=body).raise_for_status().headers["location"]
+        try:
+            yield
+        finally:
+            with self._admin() as admin:
+                admin.delete(made).raise_for_status()
 
     def end_sessions(self, username: str) -> None:
         with self._admin() as admin:
