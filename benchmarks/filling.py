@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from tests.services import facility
 from visa.catalogue.base import Catalogue
 from visa.catalogue.opening import open_catalogue
+from visa.clock import now
 from visa.facility.watch import FacilitySource
-from visa.store.store import Store, now
+from visa.store.store import Store
 from visa.store.tables import InstanceRow, QuotaHoldRow, QuotaUseRow
 
 QUOTAS = [

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from tests.services import facility
 from tests.services.browser import log_in
 from tests.services.hub import RunningHub, started
-from visa.store.store import now
+from visa.clock import now
 from visa.store.tables import InstanceRow
 
 HOSTILE = '<img src=x onerror="document.title=1"> {{ 7*7 }} ' + "שלום עולם " + "Verylongwordwithoutanyspace" * 8

@@ -14,7 +14,7 @@ import pytest
 from tests.portal.people import Callers, instance_of
 from tests.portal.test_api import check
 from tests.services.hub import RunningHub, until
-from visa.store.store import now
+from visa.clock import now
 
 pytestmark = pytest.mark.timeout(240)
 

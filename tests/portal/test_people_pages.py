@@ -19,7 +19,7 @@ from tests.portal.test_pages import HOSTILE, looks_right
 from tests.services import facility
 from tests.services.browser import log_in
 from tests.services.hub import RunningHub, started
-from visa.store.store import now
+from visa.clock import now
 from visa.store.tables import (
     HelpRow,
     InstanceRow,

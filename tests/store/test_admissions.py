@@ -12,10 +12,11 @@ import pytest
 from tests.services import facility
 from visa.catalogue.base import Answer, Catalogue, CatalogueUnavailable, Experiment
 from visa.catalogue.opening import open_catalogue
+from visa.clock import now
 from visa.facility.watch import FacilitySource
 from visa.instances.model import InstanceSpec, QuotaScope, Reason, Refusal
 from visa.store.admissions import HTTP_STATUS, Admissions
-from visa.store.store import Store, now
+from visa.store.store import Store
 
 OPTIONS = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
 

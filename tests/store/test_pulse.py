@@ -10,12 +10,13 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from tests.services.facility import person
+from visa.clock import now
 from visa.instances.access import Role
 from visa.instances.members import Approvers, Sharing
 from visa.store.people import People
 from visa.store.pulse import heartbeat, pulse
 from visa.store.sharing.records import Here
-from visa.store.store import Store, now
+from visa.store.store import Store
 from visa.store.tables import (
     AccessRequestRow,
     ChangeRow,

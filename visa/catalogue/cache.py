@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Generic, TypeVar
 
+from visa import clock
 from visa.catalogue.base import Answer, CatalogueUnavailable
 
 K = TypeVar("K", bound=Hashable)
@@ -36,14 +36,14 @@ class Outage:
     fault: str | None = None
 
     def failed(self, fault: str) -> None:
-        self.until, self.fault = time.monotonic() + self.pause, fault
+        self.until, self.fault = clock.elapsed() + self.pause, fault
 
     def answered(self) -> None:
         self.until, self.fault = 0.0, None
 
     @property
     def pausing(self) -> bool:
-        return time.monotonic() < self.until
+        return clock.elapsed() < self.until
 
 
 class Cache(Generic[K, V]):
@@ -61,14 +61,14 @@ class Cache(Generic[K, V]):
         """The answer for ``key``, no older than ``age`` unless the source is down."""
         limit = self._age if age is None else age
         kept = self._kept.get(key)
-        if kept is None or time.monotonic() - kept.asked > limit:
+        if kept is None or clock.elapsed() - kept.asked > limit:
             if not self._outage.pausing:
                 await self._refresh(key)
             kept = self._kept.get(key)
         if kept is None:
             raise CatalogueUnavailable(f"The catalogue does not answer: {self._outage.fault}")
         self._kept.move_to_end(key)
-        stale = self._outage.fault is not None and time.monotonic() - kept.asked > min(limit, 1.0)
+        stale = self._outage.fault is not None and clock.elapsed() - kept.asked > min(limit, 1.0)
         return Answer(kept.value, kept.as_of, stale)
 
     async def _refresh(self, key: K) -> None:
@@ -82,14 +82,14 @@ class Cache(Generic[K, V]):
         await asyncio.shield(task)
 
     async def _load(self, key: K) -> None:
-        asked = time.monotonic()
+        asked = clock.elapsed()
         try:
             value = await self._ask(key)
         except SourceDown as error:
             self._outage.failed(str(error))
             return
         self._outage.answered()
-        self._kept[key] = _Kept(value, asked, datetime.now(UTC))
+        self._kept[key] = _Kept(value, asked, clock.now())
         self._kept.move_to_end(key)
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from tornado import web
 
 from visa.catalogue.base import Experiment, Search
+from visa.clock import now
 from visa.portal import views
 from visa.portal.handlers import Guard
 from visa.portal.models import ExperimentQuery, InstanceOut
@@ -16,7 +17,6 @@ from visa.portal.origin import navigated
 from visa.portal.problems import Problem
 from visa.portal.service import Caller
 from visa.portal.sharing.notices import NoticeService
-from visa.store.store import now
 
 log = logging.getLogger(__name__)
 

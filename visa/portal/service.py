@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from visa.catalogue.base import Answer, CatalogueHealth, CatalogueUnavailable, Experiment, Found, Search
+from visa.clock import now
 from visa.facility.model import Environment, Facility
 from visa.facility.watch import FacilitySource
 from visa.identifiers import EnvironmentId, instance_id
@@ -25,7 +26,7 @@ from visa.portal import models
 from visa.portal.hub import HubClient
 from visa.portal.problems import Problem, not_found, refused
 from visa.store.admissions import Admissions
-from visa.store.store import Instance, Store, now
+from visa.store.store import Instance, Store
 
 _QUICK = 1.5
 """Seconds that a start may take before it is answered as under way."""

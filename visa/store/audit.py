@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
+from visa.clock import now
 from visa.store.tables import AuditRow
 
 _LONGEST_NAME = 128  # of people; a service's may be longer
@@ -35,11 +36,6 @@ class AuditEntry:
     id: int
     at: datetime
     decision: Decision
-
-
-def now() -> datetime:
-    """The present, aware, UTC."""
-    return datetime.now(UTC)
 
 
 def write(session: Session, decision: Decision) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from visa.store.store import Store, now
+from visa.clock import now
+from visa.store.store import Store
 from visa.store.tables import (
     AccessRequestRow,
     AuditRow,

@@ -19,10 +19,11 @@ from sqlalchemy import Engine, Table, create_engine, delete, event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
+from visa.clock import now
 from visa.identifiers import Username, instance_id
 from visa.instances.model import InstanceSpec, Person, QuotaScope, Refusal, StartRequest, Use
 from visa.store import audit, holds, schema
-from visa.store.audit import AuditEntry, Decision, now
+from visa.store.audit import AuditEntry, Decision
 from visa.store.sharing import ends
 from visa.store.tables import AuditRow, InstanceRow, PersonRow
 from visa.store.upserts import upsert

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from tests.store.sharing.rig import FACTS, HOUR, LISES, MARIES, NOW, PEOPLE, done, facts, start, trail, why
+from visa.clock import now
 from visa.instances.access import Role
 from visa.instances.members import Approvers, Presence, Sharing
 from visa.instances.model import Reason
 from visa.instances.support import Cover
-from visa.store.audit import now
 from visa.store.people import People
 from visa.store.sharing.records import AccessRequest, Here, InvitationKind, RequestState
 from visa.store.tables import InstanceRow

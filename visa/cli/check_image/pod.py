@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import secrets
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from visa.cli.check_image.running import (
     is_about_the_shell,
     script,
 )
+from visa.clock import elapsed
 
 _PULL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _NOT_MADE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
@@ -144,9 +144,9 @@ def _message(error: ApiException) -> str:
 
 async def _until_ended(pods: client.CoreV1Api, namespace: str, name: str, image: str) -> None:
     """Wait; raise what keeps it from running."""
-    end = time.monotonic() + 2 * PATIENCE
+    end = elapsed() + 2 * PATIENCE
     wrong = ""
-    while time.monotonic() < end:
+    while elapsed() < end:
         pod = await pods.read_namespaced_pod(name, namespace)
         if pod.status.phase in _ENDED:
             return

@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 from visa.cli.demo.trouble import DemoTrouble
+from visa.clock import elapsed
 
 _PR_SET_PDEATHSIG = 1
 _BOOT = 90.0  # seconds that the hub may take to answer
@@ -56,8 +57,8 @@ class Hub:
 
     def wait_until_it_answers(self) -> None:
         """Raise `DemoTrouble` when it ends instead, or takes too long."""
-        end = time.monotonic() + _BOOT
-        while time.monotonic() < end:
+        end = elapsed() + _BOOT
+        while elapsed() < end:
             if self._process is not None and self._process.poll() is not None:
                 raise DemoTrouble(f"The hub does not start: {self.last_words()} (all of it in {self.log}).")
             try:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from visa.clock import elapsed
 from visa.processes import Process, all_pids, arguments
 
 _PROGRAMS = ("traefik", "pasta")
@@ -45,8 +46,8 @@ def _account(pid: int) -> int | None:
 def end_all(folder: Path, patience: float = 15.0) -> None:
     """Ask each, wait, then insist; what was started meanwhile too."""
     for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
-        end, asked = time.monotonic() + seconds, set[Process]()
-        while (left := set(of(folder))) and time.monotonic() < end:
+        end, asked = elapsed() + seconds, set[Process]()
+        while (left := set(of(folder))) and elapsed() < end:
             for process in left - asked:
                 process.signal(number)
             asked |= left

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from visa.cli.demo.trouble import DemoTrouble
+from visa.clock import elapsed
 from visa.processes import Process
 
 _PATIENCE = 25.0  # seconds that the keeper of a killed demo may need to end everything
@@ -30,14 +31,14 @@ def only_one(folder: Path, url: str) -> Iterator[int]:
 
 
 def _take(descriptor: int, folder: Path) -> None:
-    end = time.monotonic() + _PATIENCE
+    end = elapsed() + _PATIENCE
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             holder, url = _holder(descriptor)
-            if holder is None or holder.is_alive() or time.monotonic() > end:
+            if holder is None or holder.is_alive() or elapsed() > end:
                 where = f"{url}, process {holder.pid}" if holder else "it is just starting"
                 raise DemoTrouble(
                     f"A demo runs in {folder} already ({where}); end it with Ctrl-C, or give another --dir and --port."

@@ -22,6 +22,7 @@ from visa.cli.demo.hub import Hub, last_line
 from visa.cli.demo.leftovers import end_all
 from visa.cli.demo.terminal import Ending, say
 from visa.cli.demo.trouble import DemoTrouble
+from visa.clock import elapsed
 from visa.facility.load import load
 from visa.facility.problems import FacilityProblems
 
@@ -144,7 +145,7 @@ class Demo:
         crashes: list[float] = []
         while True:
             code = self.hub.wait()
-            crashes = [at for at in crashes if time.monotonic() - at < 60] + [time.monotonic()]
+            crashes = [at for at in crashes if elapsed() - at < 60] + [elapsed()]
             if len(crashes) >= _CRASHES:
                 raise DemoTrouble(
                     f"The hub ended {_CRASHES} times within a minute, last with: {self.hub.last_words()} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from visa.clock import now
 from visa.instances import joining
 from visa.instances.access import Role
 from visa.portal.service import Caller, PortalService
@@ -13,7 +14,6 @@ from visa.portal.sharing.standing import Standings
 from visa.portal.sharing.support import SupportService
 from visa.store.people import People
 from visa.store.sharing.records import Asked, Entered, Listed
-from visa.store.store import now
 
 
 class NoticeService:

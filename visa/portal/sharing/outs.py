@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from visa.clock import now
 from visa.instances.access import Role
 from visa.instances.members import Membership, Sharing
 from visa.portal.sharing import models
 from visa.store.sharing.records import AccessRequest, HelpRequest, Invitation, Invited, Made, MemberView, Visit
-from visa.store.store import now
 
 
 def role(word: Role | None) -> Any:

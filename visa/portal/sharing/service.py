@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from visa.clock import now
 from visa.instances import joining
 from visa.instances.access import Role
 from visa.instances.members import GUESTS, Membership, sharing
@@ -17,7 +18,6 @@ from visa.portal.sharing import models, outs
 from visa.portal.sharing.standing import Standing, Standings, granted
 from visa.store.people import People
 from visa.store.sharing.records import KEEP, InvitationKind
-from visa.store.store import now
 
 T = TypeVar("T")
 

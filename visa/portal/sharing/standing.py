@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from visa.catalogue.base import CatalogueUnavailable, Experiment
+from visa.clock import now
 from visa.instances import joining
 from visa.instances.access import Role
 from visa.instances.admission import entitled
@@ -21,7 +22,7 @@ from visa.store import facts
 from visa.store.people import People
 from visa.store.sharing.acts import FactsNeeded
 from visa.store.sharing.records import MemberView
-from visa.store.store import Instance, now
+from visa.store.store import Instance
 
 T = TypeVar("T")
 

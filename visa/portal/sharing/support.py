@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 
 from visa.catalogue.base import CatalogueUnavailable, Experiment, Instrument, Search
+from visa.clock import now
 from visa.instances import joining
 from visa.instances.admission import belongs
 from visa.instances.members import Membership
@@ -17,7 +18,6 @@ from visa.portal.sharing import models, outs
 from visa.portal.sharing.standing import Standings, granted
 from visa.store.people import People
 from visa.store.sharing.records import AccessRequest, Listed
-from visa.store.store import now
 
 MOST_BEAMTIMES = 50
 MOST_IN_BEAMTIME = 50
