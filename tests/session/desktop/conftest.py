@@ -8,18 +8,29 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 import pytest
 
-from tests.session import rig
+from tests.session import rig, site
+
+
+class Served(Protocol):
+    """A gateway, in a process of its own or in the tests'."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
 
 
 @dataclass
 class Desk:
     """The gateway, its hub, and the run folder as the environment sees it."""
 
-    gateway: rig.Gateway
+    gateway: Served
     hub: rig.FakeHub
     run: Path
     client: aiohttp.ClientSession
@@ -30,18 +41,25 @@ class Desk:
         return self.gateway.url + "desktop/"
 
 
-MakeDesk = Callable[..., AbstractAsyncContextManager[Desk]]
+@dataclass
+class Apart(Desk):
+    """With a gateway in a process of its own."""
+
+    gateway: rig.Gateway
+
+
+MakeDesk = Callable[..., AbstractAsyncContextManager[Apart]]
 
 
 @contextlib.asynccontextmanager
-async def desk(run: Path | None = None, **variables: str) -> AsyncIterator[Desk]:
+async def desk(run: Path | None = None, **variables: str) -> AsyncIterator[Apart]:
     """Nothing is in the run folder yet, unless one is given."""
     with tempfile.TemporaryDirectory(prefix="visa-d-") as folder:
         run = run or Path(folder)
         fake = rig.FakeHub()
         async with fake.served() as api, aiohttp.ClientSession(headers=rig.MARIE) as client:
             with rig.gateway(run, api, **{"VISA_SESSIONS": "notebook desktop", **variables}) as one:
-                yield Desk(one, fake, run, client)
+                yield Apart(one, fake, run, client)
 
 
 @pytest.fixture
@@ -52,6 +70,10 @@ def make_desk() -> MakeDesk:
 
 @pytest.fixture
 async def marie_desk() -> AsyncIterator[Desk]:
-    """With the usual variables."""
-    async with desk() as one:
-        yield one
+    """In this process, with the usual variables."""
+    with tempfile.TemporaryDirectory(prefix="visa-d-") as folder:
+        async with (
+            site.running(Path(folder), VISA_SESSIONS="notebook desktop") as one,
+            aiohttp.ClientSession(headers=rig.MARIE) as client,
+        ):
+            yield Desk(one, one.hub, Path(folder), client)

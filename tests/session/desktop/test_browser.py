@@ -6,35 +6,29 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.services.browser import ARGUMENTS
 from tests.session import rig
 from tests.session.desktop import xvnc
-from tests.session.desktop.conftest import Desk, MakeDesk
+from tests.session.desktop.browsing import browsing, chromium, marie_desk
+from tests.session.desktop.conftest import Apart, Desk, MakeDesk
 from tests.session.desktop.relay import Relay
 from tests.session.people_page import ASKS, IRENE, MARIE, PIERRE, PORTAL, Word
 
+__all__ = ["browsing", "chromium", "marie_desk"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 PICTURES = os.environ.get("VISA_PICTURES", "")
 """A folder for screenshots to look at."""
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    """A headless Chromium."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(args=ARGUMENTS, executable_path=program)
-        yield browser
-        await browser.close()
 
 
 @dataclass
@@ -43,7 +37,7 @@ class Seen:
 
     page: Page
     context: BrowserContext
-    desk: Desk
+    desk: Apart
     x: xvnc.Desktop
     faults: list[str]
 
@@ -69,8 +63,8 @@ async def opened(context: BrowserContext, desk: Desk, faults: list[str] | None =
     return page
 
 
-@pytest.fixture
-async def seen(chromium: Browser, marie_desk: Desk) -> AsyncIterator[Seen]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def seen(chromium: Browser, marie_desk: Apart) -> AsyncIterator[Seen]:
     """A desktop that is shown in 1440 by 900."""
     with xvnc.running(marie_desk.run) as x:
         context = await context_of(chromium, marie_desk, viewport={"width": 1440, "height": 900})

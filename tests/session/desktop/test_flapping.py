@@ -13,14 +13,15 @@ from playwright.async_api import Browser, CDPSession, Page, expect
 
 from tests.session import rig
 from tests.session.desktop import xvnc
-from tests.session.desktop.conftest import Desk
+from tests.session.desktop.browsing import browsing, chromium, marie_desk
+from tests.session.desktop.conftest import Apart
 from tests.session.desktop.relay import Relay
-from tests.session.desktop.test_browser import chromium, context_of
+from tests.session.desktop.test_browser import context_of
 from tests.session.rfb import messages as m
 
-__all__ = ["chromium"]
+__all__ = ["browsing", "chromium", "marie_desk"]
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
 
 CUTS_OF_A_PAGE, CUTS_OF_A_CLIENT = 24, 400
 STEPS = [b"", b"RFB 003.0", b"RFB 003.008\n", b"RFB 003.008\n\1", b"RFB 003.008\n\1\0"]
@@ -39,14 +40,14 @@ class Weight:
     viewers: int
 
     @classmethod
-    async def of(cls, desk: Desk) -> Weight:
+    async def of(cls, desk: Apart) -> Weight:
         process = psutil.Process(desk.gateway.process.pid)
         async with desk.client.get(f"{desk.url}state") as answer:
             viewers = len((await answer.json())["people"])
         return cls(process.num_fds(), process.num_threads(), process.memory_info().rss / 1e6, viewers)
 
 
-async def settled(desk: Desk, viewers: int, descriptors: int) -> Weight:
+async def settled(desk: Apart, viewers: int, descriptors: int) -> Weight:
     """Once no more than these are there."""
     weight = await Weight.of(desk)
     for _ in range(100):
@@ -57,7 +58,7 @@ async def settled(desk: Desk, viewers: int, descriptors: int) -> Weight:
     return weight
 
 
-async def test_four_hundred_cuts_of_a_client_leave_nothing_behind(marie_desk: Desk) -> None:
+async def test_four_hundred_cuts_of_a_client_leave_nothing_behind(marie_desk: Apart) -> None:
     with xvnc.running(marie_desk.run) as x:
         async with Relay(marie_desk.gateway.port).running() as network:
             address = f"ws://127.0.0.1:{network.port}{rig.SERVER}desktop/websocket"
@@ -72,7 +73,7 @@ async def test_four_hundred_cuts_of_a_client_leave_nothing_behind(marie_desk: De
         assert x.server.poll() is None
 
 
-async def _cuts(desk: Desk, network: Relay, address: str, count: int) -> None:
+async def _cuts(desk: Apart, network: Relay, address: str, count: int) -> None:
     """Some at once, each at another moment."""
 
     async def one(turn: int) -> None:
@@ -112,7 +113,7 @@ BACK = """(number) => {
 """There is a picture again. A browser says when its network is back, which spares the page's pause."""
 
 
-async def test_a_page_comes_back_after_every_cut_and_grows_no_heavier(chromium: Browser, marie_desk: Desk) -> None:
+async def test_a_page_comes_back_after_every_cut_and_grows_no_heavier(chromium: Browser, marie_desk: Apart) -> None:
     with xvnc.running(marie_desk.run) as x:
         x.start("xterm", "-e", "sh", "-c", "while sleep 0.05; do date; done")
         async with Relay(marie_desk.gateway.port).running() as network:

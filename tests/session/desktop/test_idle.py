@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from tests.session.desktop import xvnc
+from tests.session.desktop.browsing import browsing, chromium
 from tests.session.desktop.conftest import MakeDesk
-from tests.session.desktop.test_browser import chromium, context_of, until
+from tests.session.desktop.test_browser import context_of, until
 from tests.session.desktop.test_flapping import NEWEST
 
-__all__ = ["chromium"]
+__all__ = ["browsing", "chromium"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_a_page_on_a_moving_clock_is_idle_and_one_key_press_is_not(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from playwright.async_api import Browser, Page
 
 from tests.session.desktop import xvnc
+from tests.session.desktop.browsing import browsing, chromium, marie_desk
 from tests.session.desktop.conftest import Desk
-from tests.session.desktop.test_browser import chromium, colour, context_of, let_in, opened
+from tests.session.desktop.test_browser import colour, context_of, let_in, opened
 
-__all__ = ["chromium"]
+__all__ = ["browsing", "chromium", "marie_desk"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RED = [255, 0, 0]
 GOOD = 1

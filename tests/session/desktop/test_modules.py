@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, Page
 
-from tests.services.browser import ARGUMENTS
 from tests.session import rig
-from tests.session.desktop.conftest import Desk
+from tests.session.desktop.browsing import browsing
+from tests.session.desktop.conftest import desk
 from visa.session.desktop import assets
 
+__all__ = ["browsing"]
 
-@pytest.fixture
-async def page(marie_desk: Desk) -> AsyncIterator[Page]:
-    """The desktop's page, where tests may import its modules."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(args=ARGUMENTS, executable_path=program)
-        context = await browser.new_context(bypass_csp=True)
-        cookie = await rig.session_cookie(marie_desk.gateway)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def page(browsing: Browser) -> AsyncIterator[Page]:
+    """The desktop's page, where tests may import its modules: they are functions of what they are given."""
+    async with desk() as one:
+        context = await browsing.new_context(bypass_csp=True)
+        cookie = await rig.session_cookie(one.gateway)
         place = {"domain": "127.0.0.1", "path": rig.SERVER}
         await context.add_cookies([{"name": "visa-session", "value": cookie, **place}])  # type: ignore[arg-type]
-        one = await context.new_page()
-        await one.goto(marie_desk.url)
-        yield one
-        await browser.close()
+        opened = await context.new_page()
+        await opened.goto(one.url)
+        yield opened
+        await context.close()
 
 
 async def call(page: Page, module: str, script: str, *given: Any) -> Any:

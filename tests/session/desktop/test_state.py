@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.session.desktop.conftest import Desk, MakeDesk
+from visa import clock
 from visa.session import run
 from visa.session.desktop import state
+
+LOOK = 0.051
+"""Seconds between two looks into the run folder."""
 
 
 def listen(run: Path) -> socket.socket:
@@ -46,17 +50,28 @@ async def test_it_says_how_the_desktop_is(marie_desk: Desk) -> None:
 
 async def test_waiting_ends_with_the_desktop_or_with_its_end(marie_desk: Desk) -> None:
     asked = asyncio.create_task(ask(marie_desk, "?wait=1"))
-    await asyncio.sleep(0.4)
+    for _ in range(3):
+        assert (await ask(marie_desk))["ready"] is False, "others are answered meanwhile"
     assert not asked.done()
-    began = time.monotonic()
     with listen(marie_desk.run):
         assert (await asked)["ready"] is True
-    assert time.monotonic() - began < 2
     (marie_desk.run / "desktop.sock").unlink()
     (marie_desk.run / "desktop-ended").write_text("no-session")
-    began = time.monotonic()
     assert (await ask(marie_desk, "?wait=1"))["ended"] == "no-session"
-    assert time.monotonic() - began < 5
+
+
+@pytest.mark.looptime
+async def test_waiting_ends_when_it_listens_when_it_ended_and_in_the_end(tmp_path: Path) -> None:
+    assert not await state.wait(str(tmp_path), False, 20)
+    assert clock.elapsed() == pytest.approx(20, abs=LOOK)
+    with contextlib.ExitStack() as stack:
+        asyncio.get_running_loop().call_at(27, lambda: stack.enter_context(listen(tmp_path)))
+        assert await state.wait(str(tmp_path), False, 20)
+        assert clock.elapsed() == pytest.approx(27, abs=LOOK)
+    (tmp_path / "desktop.sock").unlink()
+    (tmp_path / "desktop-ended").write_text("no-session")
+    assert not await state.wait(str(tmp_path), False, 20)
+    assert clock.elapsed() == pytest.approx(27, abs=LOOK), "at once"
 
 
 async def test_a_link_to_another_socket_is_no_desktop(marie_desk: Desk) -> None:

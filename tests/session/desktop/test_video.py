@@ -7,17 +7,19 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from tests.session import rig
 from tests.session.desktop import launched, xvnc
+from tests.session.desktop.browsing import browsing, chromium
 from tests.session.desktop.conftest import MakeDesk
 from tests.session.desktop.launched import called, processes
-from tests.session.desktop.test_browser import PICTURES, Seen, chromium, colour, context_of, opened, terminal, until
+from tests.session.desktop.test_browser import PICTURES, Seen, colour, context_of, opened, terminal, until
 
-__all__ = ["chromium"]
-pytestmark = launched.NEEDED
+__all__ = ["browsing", "chromium"]
+pytestmark = [launched.NEEDED, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def x() -> Iterator[xvnc.Desktop]:
         yield one
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def seen(chromium: Browser, make_desk: MakeDesk, x: xvnc.Desktop) -> AsyncIterator[Seen]:
     """A desktop that is shown in 1440 by 900."""
     async with make_desk(run=x.run, VISA_DESKTOP_SERVER="selkies") as desk:
