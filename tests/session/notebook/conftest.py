@@ -158,7 +158,7 @@ async def three_in(place: Place) -> AsyncIterator[Three]:
             yield one
 
 
-async def until(ask: Any, wanted: Any, seconds: float = 20) -> None:
+async def until(ask: Any, wanted: Any, seconds: float = 60) -> None:
     """Until ``ask()`` is ``wanted``."""
     end = time.monotonic() + seconds
     while (found := await ask()) != wanted:

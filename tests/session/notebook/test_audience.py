@@ -214,6 +214,7 @@ class Watcher:
         self.told.set_result(code)
 
 
+@pytest.mark.looptime
 @pytest.mark.parametrize(("listens", "code"), [(True, 4000), (False, 1011)])
 async def test_an_end_of_the_connection_is_told_to_all_and_who_comes_again_opens_another(
     listens: bool, code: int
@@ -228,19 +229,20 @@ async def test_an_end_of_the_connection_is_told_to_all_and_who_comes_again_opens
         for one in watchers:
             one.let_in.set()
             audience.came(one)
-        assert await asyncio.wait_for(asyncio.gather(*(one.told for one in watchers)), 5) == [code, code]
+        assert await asyncio.wait_for(asyncio.gather(*(one.told for one in watchers)), 30) == [code, code]
 
 
+@pytest.mark.looptime
 async def test_a_connection_that_nobody_waits_for_any_more_is_closed() -> None:
     desk, end = Desk(), End()
     desk.came(object())
     audience, watcher = Audience(desk), Watcher(end)
     audience.came(watcher)
-    await asyncio.wait_for(watcher.asked.wait(), 5)
+    await asyncio.wait_for(watcher.asked.wait(), 30)
     audience.went(watcher)
     await asyncio.sleep(0)
     watcher.let_in.set()
-    await asyncio.wait_for(end.over.wait(), 5)
+    await asyncio.wait_for(end.over.wait(), 30)
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 2**16 - 1, 2**16])
