@@ -115,6 +115,29 @@ def test_who_leaves_an_experiment_loses_the_instance_on_it(hub: RunningHub, mari
     until(lambda: hub.alive() == {instance(hub, "open").id}, 60, "its processes' end")
 
 
+@pytest.mark.backend
+def test_a_row_that_does_not_read_ends_nothing_and_a_withdrawal_in_one_that_reads_does(
+    hub: RunningHub, marie: httpx.Client
+) -> None:
+    start(marie, "spoiled")
+    start(marie, "withdrawn", experiments=["exp-2"])
+    catalogue = hub.facility.with_name("catalogue.yaml")
+    before = catalogue.read_text()
+    bad: dict[str, Any] = yaml.safe_load(before)
+    bad["experiments"][0]["team"] = ["rosalind", "o'neil"]
+    bad["experiments"][1]["team"] = ["rosalind"]
+    bad["proposals"][0]["principal"] = "lise"
+    try:
+        catalogue.write_text(yaml.safe_dump(bad))
+        until(lambda: instance(hub, "withdrawn").state == "stopped", 60, "the end of the one whose row reads")
+        assert instance(hub, "spoiled").state == "running", "after the same two looks"
+        bad["experiments"][0]["team"] = ["rosalind"]
+        catalogue.write_text(yaml.safe_dump(bad))
+        until(lambda: instance(hub, "spoiled").state == "stopped", 60, "the end once the row reads")
+    finally:
+        catalogue.write_text(before)
+
+
 def test_a_catalogue_that_is_gone_ends_nothing_and_starts_nothing(hub: RunningHub, marie: httpx.Client) -> None:
     start(marie, "goes-on")
     catalogue = hub.facility.with_name("catalogue.yaml")

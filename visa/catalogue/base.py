@@ -6,7 +6,7 @@ which (`Answer.stale`). Admission never grants on a stale answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -40,6 +40,16 @@ class Instrument:
     name: str
     description: str = ""
     scientists: frozenset[Username] = frozenset()
+    whole: bool = True  # False: a scientist's name was left out
+
+
+class Part(StrEnum):
+    """What decides who may work on an experiment, and may be unreadable in the source."""
+
+    TEAM = "team"
+    PRINCIPAL = "principal"
+    SCIENTISTS = "instrument scientists"
+    RELEASE = "release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,7 @@ class Experiment:
     """One experiment: belongs to one proposal and one instrument, has a team and dates.
 
     ``release`` is the day from which the data is open to everyone who can log in (None: never).
+    ``unread`` are the parts in which something was left out: what is there grants, what is missing proves nothing.
     """
 
     id: ExperimentId
@@ -62,6 +73,7 @@ class Experiment:
     instrument_scientists: frozenset[Username] = frozenset()
     release: date | None = None
     doi: str | None = None
+    unread: frozenset[Part] = frozenset()
 
     @property
     def year(self) -> int:
@@ -104,11 +116,30 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T]):
-    """``value`` as of ``as_of``; ``stale`` when the source could not be asked now."""
+    """``value`` as of ``as_of``; ``stale`` when the source could not be asked now.
+
+    ``unreadable``: ids that the source has, or may have, in rows that cannot be read. They are not in ``value``.
+    """
 
     value: T
     as_of: datetime
     stale: bool = False
+    unreadable: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a source that answers says about experiments: of each all, a part, or nothing that can be read."""
+
+    experiments: Mapping[str, Experiment]
+    unreadable: frozenset[str] = frozenset()
+
+    def is_clear(self, identifier: str) -> bool:
+        """Whether the source said all about it, be it that there is no such experiment. Only this ends anything."""
+        experiment = self.experiments.get(identifier)
+        if experiment is None:
+            return identifier not in self.unreadable
+        return not experiment.unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +158,17 @@ class CatalogueUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CatalogueHealth:
-    """For operators: is the source up, since when not, and the last fault in words."""
+    """For operators: is the source up, since when not, the last fault in words, and what was left out."""
 
     up: bool
     as_of: datetime | None
     fault: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()  # the first of them; ``counts`` has the number of all
+
+
+class RowUnreadable(CatalogueUnavailable):
+    """The source answers, but the row that was asked for cannot be read: nothing is known, nothing was withdrawn."""
 
 
 class Catalogue(Protocol):
@@ -145,7 +181,7 @@ class Catalogue(Protocol):
     async def instruments(self) -> Answer[tuple[Instrument, ...]]: ...
 
     async def experiments(self, ids: Sequence[str]) -> Answer[dict[str, Experiment]]:
-        """The experiments of these ids that exist; unknown and unsafe ids are simply absent."""
+        """The experiments of these ids that can be read. Unknown and unsafe ids are absent; see `Answer.unreadable`."""
         ...
 
     async def search(self, username: str, search: Search, today: date) -> Answer[Found]: ...

@@ -1,18 +1,18 @@
 """Plain records of a source (YAML, CSV, SQL rows) to catalogue values, with every fault named.
 
-A record is a mapping of column to value. Faults are collected by a callback, so that a file can report
-all of them and a database can skip one bad row and go on.
+A record is a mapping of column to value. What cannot be used is left out alone and told to a callback: a name, not
+the team; a column, not the row; a row, not the source.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any, TypeVar
 
-from visa.catalogue.base import CataloguePerson, Experiment, Instrument
+from visa.catalogue.base import CataloguePerson, Experiment, Instrument, Part
 from visa.catalogue.index import clean
 from visa.identifiers import (
     ExperimentId,
@@ -40,34 +40,34 @@ class Proposal:
     id: ProposalId
     title: str
     principal: Username | None
+    whole: bool = True  # False: who leads it could not be read
 
 
-@dataclass(slots=True)
-class Snapshot:
-    """Everything that a source knows, by id."""
+def shown(record: Record, column: str, instead: str, fault: Fault, *, longest: int = 300) -> str:
+    """A text for people; ``instead`` when it is missing, so that nothing is hidden for want of a name."""
+    value = clean(as_text(record.get(column)), longest)
+    if value:
+        if "\ufffd" in value:
+            fault(column, "is not UTF-8 text, what cannot be read is marked; save it as UTF-8")
+        return value
+    fault(column, f"is missing, {instead!r} is shown instead; give some text")
+    return instead
 
-    people: dict[str, CataloguePerson] = field(default_factory=dict)
-    instruments: dict[str, Instrument] = field(default_factory=dict)
-    proposals: dict[str, Proposal] = field(default_factory=dict)
-    experiments: dict[str, Experiment] = field(default_factory=dict)
 
-
-def text(record: Record, column: str, fault: Fault, *, longest: int = 300) -> str:
-    """A text that must be there."""
-    value = clean(record.get(column) or "", longest)
-    if not value:
-        fault(column, "is missing; give some text")
-        raise BadRecord
-    return value
+def as_text(value: object) -> str:
+    """A column as text: bytes that are not UTF-8 are marked, NULL is empty."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "replace")
+    return "" if value is None else str(value)
 
 
 def identifier(kind: type[AnyIdentifier], record: Record, column: str, fault: Fault) -> AnyIdentifier:
     """An identifier that must be there and be safe."""
     value = record.get(column)
     try:
-        return kind("" if value is None or isinstance(value, bool) else str(value))
+        return kind("" if isinstance(value, bool) else as_text(value).strip())
     except InvalidIdentifier as error:
-        fault(column, f"{error}")
+        fault(column, f"{error}; give another")
         raise BadRecord from None
 
 
@@ -76,66 +76,74 @@ def names(value: object) -> list[str]:
     if value is None:
         return []
     if isinstance(value, list | tuple | set):
-        return [str(item).strip() for item in value]
-    return [part for part in re.split(r"[,;\s]+", str(value)) if part]
+        return [as_text(item).strip() for item in value]
+    return [part for part in re.split(r"[,;\s]+", as_text(value)) if part]
 
 
-def usernames(record: Record, column: str, fault: Fault) -> frozenset[Username]:
-    """User names; an unsafe one is a fault."""
-    found = set()
+def usernames(record: Record, column: str, fault: Fault) -> tuple[frozenset[Username], bool]:
+    """The user names in ``column`` that can be used, and whether these are all."""
+    found, whole = set(), True
     for name in names(record.get(column)):
         try:
             found.add(Username(name))
         except InvalidIdentifier as error:
-            fault(column, f"{error}")
-            raise BadRecord from None
-    return frozenset(found)
+            fault(column, f"{error}; this name is left out")
+            whole = False
+    return frozenset(found), whole
 
 
 def number(record: Record, column: str, fault: Fault) -> int | None:
-    """A whole number that is not negative, or None."""
+    """A whole number that is not negative; None when there is none or it cannot be used."""
     value = record.get(column)
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not re.fullmatch(r"\d{1,10}", str(value).strip()):
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,10}", as_text(value).strip()):
         fault(column, f"{value!r} is not a number; give a whole number such as 20001")
-        raise BadRecord
-    return int(str(value))
-
-
-def day(record: Record, column: str, fault: Fault, *, required: bool) -> date | None:
-    """A date: 2026-11-24, 24.11.2026, or what YAML or the database made of it."""
-    value = record.get(column)
-    if isinstance(value, datetime):
-        return value.date()
-    if isinstance(value, date):
-        return value
-    content = str(value or "").strip()
-    if not content and not required:
         return None
-    for pattern in ("%Y-%m-%d", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"):
-        try:
-            return datetime.strptime(content, pattern).date()
-        except ValueError:
-            continue
-    fault(column, f"{content!r} is not a date; give one as 2026-11-24")
-    raise BadRecord
+    return int(as_text(value))
+
+
+def day(record: Record, column: str, fault: Fault, zone: tzinfo) -> tuple[date | None, bool]:
+    """A day in ``zone``, and whether the column could be read; (None, True) when there is none.
+
+    Takes 2026-11-24, 20261124, 24.11.2026, a moment with or without its zone, what YAML or a database made of one,
+    and NULL or 0000-00-00 for none.
+    """
+    value = record.get(column)
+    content = as_text(value).strip()
+    if not content or re.fullmatch(r"0000-?00-?00([T ].*)?", content) or content.upper() == "NULL":
+        return None, True
+    try:
+        return _day(value, content, zone), True
+    except (ValueError, OverflowError):
+        fault(column, f"{content[:40]!r} is not a date; give one as 2026-11-24")
+        return None, False
+
+
+def _day(value: object, content: str, zone: tzinfo) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if isinstance(value, datetime):
+        moment = value
+    elif re.fullmatch(r"\d{1,2}\.\d{1,2}\.\d{4}", content):
+        moment = datetime.strptime(content, "%d.%m.%Y")
+    else:
+        moment = datetime.fromisoformat(content)
+    return moment.date() if moment.tzinfo is None else moment.astimezone(zone).date()
 
 
 def person(record: Record, fault: Fault) -> CataloguePerson:
     """A person from ``username, name, email, affiliation, uid, gid, gids, groups, roles``."""
-    gids = []
-    for value in names(record.get("gids")):
-        gid = number({"gids": value}, "gids", fault)
-        gids += [gid] if gid is not None else []
+    username = identifier(Username, record, "username", fault)
+    gids = [number({"gids": value}, "gids", fault) for value in names(record.get("gids"))]
     return CataloguePerson(
-        username=identifier(Username, record, "username", fault),
-        name=text(record, "name", fault),
-        email=clean(record.get("email") or "") or None,
-        affiliation=clean(record.get("affiliation") or "") or None,
+        username=username,
+        name=shown(record, "name", username, fault),
+        email=clean(as_text(record.get("email"))) or None,
+        affiliation=clean(as_text(record.get("affiliation"))) or None,
         uid=number(record, "uid", fault),
         gid=number(record, "gid", fault),
-        gids=tuple(gids),
+        gids=tuple(gid for gid in gids if gid is not None),
         groups=frozenset(names(record.get("groups"))),
         roles=frozenset(names(record.get("roles"))),
     )
@@ -143,56 +151,100 @@ def person(record: Record, fault: Fault) -> CataloguePerson:
 
 def instrument(record: Record, fault: Fault) -> Instrument:
     """An instrument from ``id, name, description, scientists``."""
+    own = identifier(InstrumentId, record, "id", fault)
+    scientists, whole = usernames(record, "scientists", fault)
     return Instrument(
-        id=identifier(InstrumentId, record, "id", fault),
-        name=text(record, "name", fault),
-        description=clean(record.get("description") or "", 2000),
-        scientists=usernames(record, "scientists", fault),
+        id=own,
+        name=shown(record, "name", own, fault),
+        description=clean(as_text(record.get("description")), 2000),
+        scientists=scientists,
+        whole=whole,
     )
 
 
 def proposal(record: Record, fault: Fault) -> Proposal:
     """A proposal from ``id, title, principal``."""
-    principal = identifier(Username, record, "principal", fault) if record.get("principal") else None
-    return Proposal(identifier(ProposalId, record, "id", fault), text(record, "title", fault), principal)
+    own = identifier(ProposalId, record, "id", fault)
+    title = shown(record, "title", own, fault)
+    principal, whole = None, True
+    if record.get("principal"):
+        try:
+            principal = identifier(Username, record, "principal", fault)
+        except BadRecord:
+            whole = False
+    return Proposal(own, title, principal, whole)
 
 
 def experiment(
-    record: Record, proposals: Mapping[str, Proposal], instruments: Mapping[str, Instrument], fault: Fault
+    record: Record,
+    proposals: Mapping[str, Proposal],
+    instruments: Mapping[str, Instrument],
+    fault: Fault,
+    zone: tzinfo = UTC,
 ) -> Experiment:
-    """An experiment from ``id, title, proposal, instrument, start, end, team, release, doi``."""
+    """An experiment from ``id, title, proposal, instrument, start, end, team, release, doi``; days are in ``zone``.
+
+    Raise `BadRecord` without an id, a start, or an id of proposal and instrument: data folders need them.
+    """
     own = identifier(ExperimentId, record, "id", fault)
-    of_proposal = _known(record, "proposal", proposals, fault)
-    of_instrument = _known(record, "instrument", instruments, fault)
-    start = day(record, "start", fault, required=True)
-    end = day(record, "end", fault, required=False) or start
-    if start is None or end is None or end < start:
-        fault("end", f"{end} is before the start {start}; give the last day of the experiment")
-        raise BadRecord
+    of_proposal = _of_proposal(record, proposals, fault)
+    of_instrument = _of_instrument(record, instruments, fault)
+    start, end = _span(record, fault, zone)
+    team, team_whole = usernames(record, "team", fault)
+    release, release_read = day(record, "release", fault, zone)
+    read = {
+        Part.TEAM: team_whole,
+        Part.PRINCIPAL: of_proposal.whole,
+        Part.SCIENTISTS: of_instrument.whole,
+        Part.RELEASE: release_read,
+    }
     return Experiment(
         id=own,
-        title=text(record, "title", fault),
+        title=shown(record, "title", own, fault),
         proposal=of_proposal.id,
         proposal_title=of_proposal.title,
         instrument=of_instrument.id,
         instrument_name=of_instrument.name,
         start=start,
         end=end,
-        team=usernames(record, "team", fault),
+        team=team,
         principal=of_proposal.principal,
         instrument_scientists=of_instrument.scientists,
-        release=day(record, "release", fault, required=False),
-        doi=clean(record.get("doi") or "") or None,
+        release=release,
+        doi=clean(as_text(record.get("doi"))) or None,
+        unread=frozenset(part for part, whole in read.items() if not whole),
     )
 
 
-T = TypeVar("T")
-
-
-def _known(record: Record, column: str, known: Mapping[str, T], fault: Fault) -> T:
-    value = known.get(str(record.get(column)))
-    if value is None:
-        close = ", ".join(sorted(known)[:5])
-        fault(column, f"{record.get(column)!r} is not known; give one of the {column}s ({close}, ...)")
+def _span(record: Record, fault: Fault, zone: tzinfo) -> tuple[date, date]:
+    """First and last day. A last day that cannot be used is the first."""
+    start, read = day(record, "start", fault, zone)
+    if start is None:
+        if read:
+            fault("start", "is missing; give the first day as 2026-11-24")
         raise BadRecord
-    return value
+    end, _ = day(record, "end", fault, zone)
+    if end is not None and end < start:
+        fault("end", f"{end} is before the start {start}; give the last day of the experiment")
+    return start, start if end is None else max(start, end)
+
+
+def _of_proposal(record: Record, known: Mapping[str, Proposal], fault: Fault) -> Proposal:
+    own = identifier(ProposalId, record, "proposal", fault)
+    value = known.get(own)
+    if value is None:
+        _unknown("proposal", own, known, fault)
+    return value or Proposal(own, own, None, whole=False)
+
+
+def _of_instrument(record: Record, known: Mapping[str, Instrument], fault: Fault) -> Instrument:
+    own = identifier(InstrumentId, record, "instrument", fault)
+    value = known.get(own)
+    if value is None:
+        _unknown("instrument", own, known, fault)
+    return value or Instrument(own, own, whole=False)
+
+
+def _unknown(column: str, value: str, known: Mapping[str, object], fault: Fault) -> None:
+    close = ", ".join(sorted(known)[:5])
+    fault(column, f"{value!r} is not known; give one of the {column}s ({close}, ...)")

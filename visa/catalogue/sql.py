@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
-from typing import Any
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta, tzinfo
+from typing import Any, TypeVar
 
-from sqlalchemy import bindparam, create_engine, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import bindparam, create_engine, event, text
+from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from visa.catalogue import index, records
@@ -26,14 +27,19 @@ from visa.catalogue.base import (
     Experiment,
     Found,
     Instrument,
+    RowUnreadable,
     Scope,
     Search,
 )
 from visa.catalogue.cache import Cache, Outage, SourceDown
-from visa.catalogue.records import BadRecord, Proposal, Snapshot
+from visa.catalogue.collecting import Collected, collect, key_of
+from visa.catalogue.left_out import SHOWN, LeftOut
+from visa.catalogue.records import Fault, Proposal, Record, as_text
+from visa.catalogue.shrinking import shrunk
 from visa.identifiers import ExperimentId, InvalidIdentifier
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 QUERIES = {
     "person": "SELECT username, name, email, affiliation, uid, gid, gids, groups, roles "
@@ -43,7 +49,7 @@ QUERIES = {
     "instrument_scientists": "SELECT instrument, username FROM instrument_scientists",
     "experiments": "SELECT e.id, e.title, e.proposal, p.title AS proposal_title, p.principal, e.instrument, "
     'e.start_date AS start, e.end_date AS "end", e.release_date AS release, e.doi '
-    "FROM experiments e JOIN proposals p ON p.id = e.proposal WHERE e.id IN :ids",
+    "FROM experiments e LEFT JOIN proposals p ON p.id = e.proposal WHERE e.id IN :ids",
     "team": "SELECT t.experiment, t.username, m.name FROM team t "
     "LEFT JOIN people m ON m.username = t.username WHERE t.experiment IN :ids",
     "experiments_of": "SELECT experiment AS id FROM team WHERE username = :username "
@@ -55,22 +61,40 @@ QUERIES = {
 """Name to query. Bound parameters: ``:username``, ``:ids`` (a list), ``:today``."""
 
 _CHUNK = 500  # ids per query; SQLite and some drivers limit the number of parameters
+_REMEMBERED = 20_000  # experiments, to see when a database suddenly holds much less
 _ADMISSION_AGE = 2.0  # seconds; what admission decides on is no older
+
+
+@dataclass(frozen=True, slots=True)
+class _Experiments:
+    """What the database says of some ids."""
+
+    entries: tuple[index.Entry, ...] = ()
+    unreadable: frozenset[str] = frozenset()
 
 
 class SqlCatalogue:
     """`Catalogue` on any SQLAlchemy URL. The database is only read."""
 
-    def __init__(self, url: str, queries: dict[str, str] | None = None, refresh: timedelta = timedelta(minutes=5)):
+    def __init__(
+        self,
+        url: str,
+        queries: dict[str, str] | None = None,
+        refresh: timedelta = timedelta(minutes=5),
+        zone: tzinfo = UTC,
+    ) -> None:
         unknown = set(queries or {}) - set(QUERIES)
         if unknown:
             known = ", ".join(sorted(QUERIES))
             raise ValueError(f"catalogue.queries: {', '.join(sorted(unknown))} is not known; known are {known}")
         arguments = {"connect_timeout": 5} if make_url(url).get_backend_name() == "postgresql" else {}
         self._engine = create_engine(url, pool_pre_ping=True, pool_timeout=10, connect_args=arguments)
+        _read_any_bytes(self._engine)
         self._queries = {**QUERIES, **(queries or {})}
         self._outage = Outage()
-        self._bad_rows = 0
+        self._zone, self._left_out = zone, LeftOut()
+        self._sizes: dict[str, int] = {}
+        self._had_team: OrderedDict[str, bool] = OrderedDict()
         age = refresh.total_seconds()
         shared = {"age": age, "outage": self._outage}
         self._person = Cache(self._ask_person, size=2000, **shared)  # type: ignore[arg-type]
@@ -81,7 +105,10 @@ class SqlCatalogue:
         self._open = Cache(self._ask_open, size=2, **shared)  # type: ignore[arg-type]
 
     async def person(self, username: str) -> Answer[CataloguePerson | None]:
-        return await self._person.get(username, age=_ADMISSION_AGE)
+        answer = await self._person.get(username, age=_ADMISSION_AGE)
+        if answer.value.doubtful(username):
+            raise RowUnreadable(f"The row of {username!r} in the catalogue cannot be read")
+        return Answer(answer.value.values.get(username), answer.as_of, answer.stale)
 
     async def people(self) -> Answer[tuple[CataloguePerson, ...]]:
         return await self._people.get("")
@@ -93,8 +120,8 @@ class SqlCatalogue:
         """Fresh: no older than two seconds while the source is up."""
         safe = tuple(sorted({i for i in ids if _is_safe(i)}))
         answer = await self._one.get(safe, age=_ADMISSION_AGE)
-        found = {e.experiment.id: e.experiment for e in answer.value}
-        return Answer({str(k): v for k, v in found.items()}, answer.as_of, answer.stale)
+        found = {str(e.experiment.id): e.experiment for e in answer.value.entries}
+        return Answer(found, answer.as_of, answer.stale, answer.value.unreadable)
 
     async def search(self, username: str, search: Search, today: date) -> Answer[Found]:
         answers = []
@@ -102,7 +129,7 @@ class SqlCatalogue:
             answers.append(await self._mine.get(username))
         if search.scope is not Scope.MINE:
             answers.append(await self._open.get(today))
-        entries = {e.experiment.id: e for answer in answers for e in answer.value}
+        entries = {e.experiment.id: e for answer in answers for e in answer.value.entries}
         found = await asyncio.to_thread(index.search, entries.values(), search)
         return Answer(found, min(a.as_of for a in answers), any(a.stale for a in answers))
 
@@ -111,83 +138,103 @@ class SqlCatalogue:
             answer = await self._instruments.get("", age=_ADMISSION_AGE)
         except CatalogueUnavailable as error:
             return CatalogueHealth(False, None, str(error))
-        counts = {"instruments": len(answer.value), "rows left out": self._bad_rows}
-        return CatalogueHealth(not answer.stale, answer.as_of, self._outage.fault, counts)
+        counts = {"instruments": len(answer.value), "rows left out": self._left_out.rows}
+        return CatalogueHealth(
+            not answer.stale, answer.as_of, self._outage.fault, counts, tuple(self._left_out.all[:SHOWN])
+        )
 
     async def close(self) -> None:
         await asyncio.to_thread(self._engine.dispose)
 
     # what the caches ask
 
-    async def _ask_person(self, username: str) -> CataloguePerson | None:
-        rows = await self._rows("person", username=username)
-        people = self._made(records.person, rows)
-        return people[0] if people else None
+    async def _ask_person(self, username: str) -> Collected[CataloguePerson]:
+        return self._made("people", "username", records.person, await self._rows("person", username=username))
 
     async def _ask_people(self, _: str) -> tuple[CataloguePerson, ...]:
-        return tuple(self._made(records.person, await self._rows("people")))
+        made = self._made("people", "username", records.person, await self._rows("people"))
+        return tuple(made.values.values())
 
     async def _ask_instruments(self, _: str) -> tuple[Instrument, ...]:
-        scientists: dict[str, list[str]] = defaultdict(list)
-        for row in await self._rows("instrument_scientists"):
-            scientists[str(row["instrument"])].append(str(row["username"]))
-        rows = [{**row, "scientists": scientists[str(row["id"])]} for row in await self._rows("instruments")]
-        return tuple(self._made(records.instrument, rows))
+        scientists: dict[str, list[object]] = defaultdict(list)
+        of = await self._rows("instrument_scientists")
+        for row in of:
+            scientists[key_of(row, "instrument")].append(row["username"])
+        rows = [{**row, "scientists": scientists[key_of(row, "id")]} for row in await self._rows("instruments")]
+        self._believe({"instruments": len(rows), "instrument scientists": len(of)})
+        return tuple(self._made("instruments", "id", records.instrument, rows).values.values())
 
-    async def _ask_mine(self, username: str) -> tuple[index.Entry, ...]:
+    def _believe(self, sizes: dict[str, int]) -> None:
+        """Raise `SourceDown` when the database suddenly holds much less: rights were lost, or a load is half done."""
+        less = shrunk({what: self._sizes.get(what, 0) for what in sizes}, sizes)
+        if less is not None:
+            raise SourceDown(less)
+        self._sizes.update(sizes)
+
+    async def _ask_mine(self, username: str) -> _Experiments:
         rows = await self._rows("experiments_of", username=username)
-        return await self._ask_experiments(tuple(str(row["id"]) for row in rows))
+        return await self._ask_experiments(tuple(key_of(row, "id") for row in rows))
 
-    async def _ask_open(self, today: date) -> tuple[index.Entry, ...]:
+    async def _ask_open(self, today: date) -> _Experiments:
         rows = await self._rows("open_experiments", today=today)
-        return await self._ask_experiments(tuple(str(row["id"]) for row in rows))
+        return await self._ask_experiments(tuple(key_of(row, "id") for row in rows))
 
-    async def _ask_experiments(self, ids: tuple[str, ...]) -> tuple[index.Entry, ...]:
+    async def _ask_experiments(self, ids: tuple[str, ...]) -> _Experiments:
         if not ids:
-            return ()
-        instruments = {str(i.id): i for i in (await self._instruments.get("", age=_ADMISSION_AGE)).value}
+            return _Experiments()
+        answer = await self._instruments.get("", age=_ADMISSION_AGE)
+        if answer.stale:
+            raise SourceDown(self._outage.fault or "the instruments are not known")
+        instruments = {str(i.id): i for i in answer.value}
         rows: list[dict[str, Any]] = []
-        team: dict[str, list[str]] = defaultdict(list)
+        team: dict[str, list[object]] = defaultdict(list)
         names: dict[str, str] = {}
         for start in range(0, len(ids), _CHUNK):
             chunk = list(ids[start : start + _CHUNK])
             rows += await self._rows("experiments", ids=chunk)
             for member in await self._rows("team", ids=chunk):
-                team[str(member["experiment"])].append(str(member["username"]))
-                names[str(member["username"])] = str(member.get("name") or "")
+                team[key_of(member, "experiment")].append(member["username"])
+                names[key_of(member, "username")] = as_text(member.get("name"))
+        self._believe_teams(ids, {key_of(row, "id"): bool(team.get(key_of(row, "id"))) for row in rows})
         return await asyncio.to_thread(self._entries, rows, team, names, instruments)
+
+    def _believe_teams(self, ids: Iterable[str], found: dict[str, bool]) -> None:
+        """As `_believe`, for the experiments asked for: ``found`` tells of each whether it has a team."""
+        before = [self._had_team[i] for i in ids if i in self._had_team]
+        now = [found[i] for i in ids if i in self._had_team and i in found]
+        had = {"experiments": len(before), "experiments with a team": sum(before)}
+        less = shrunk(had, {"experiments": len(now), "experiments with a team": sum(now)}, all_of_it=False)
+        if less is not None:
+            raise SourceDown(less)
+        for identifier in ids:
+            self._had_team.pop(identifier, None)
+        self._had_team.update(found)
+        while len(self._had_team) > _REMEMBERED:
+            self._had_team.popitem(last=False)
 
     def _entries(
         self,
         rows: Iterable[dict[str, Any]],
-        team: dict[str, list[str]],
+        team: dict[str, list[object]],
         names: dict[str, str],
         instruments: dict[str, Instrument],
-    ) -> tuple[index.Entry, ...]:
-        snapshot = Snapshot()
-
-        def make(record: records.Record, fault: records.Fault) -> Experiment:
+    ) -> _Experiments:
+        def make(record: Record, fault: Fault) -> Experiment:
             of = {"id": record["proposal"], "title": record["proposal_title"], "principal": record.get("principal")}
             proposal: Proposal = records.proposal(of, fault)
-            snapshot.proposals[str(proposal.id)] = proposal
-            return records.experiment(record, snapshot.proposals, instruments, fault)
+            return records.experiment(record, {str(proposal.id): proposal}, instruments, fault, self._zone)
 
-        full = [{**row, "team": team.get(str(row["id"]), [])} for row in rows]
-        return tuple(index.entry(value, names) for value in self._made(make, full))
+        full = [{**row, "team": team.get(key_of(row, "id"), [])} for row in rows]
+        made = self._made("experiments", "id", make, full)
+        entries = tuple(index.entry(value, names) for value in made.values.values())
+        return _Experiments(entries, frozenset(made.unreadable))
 
-    def _made(self, make: Any, rows: Iterable[records.Record]) -> list[Any]:
-        """The rows that can be used; the others are logged and counted for operators."""
-        made = []
-        for row in rows:
-
-            def fault(column: str, what: str, row: records.Record = row) -> None:
-                log.warning("Left out of the catalogue: %s: %s: %s", dict(row), column, what)
-
-            try:
-                made.append(make(row, fault))
-            except BadRecord:
-                self._bad_rows += 1
-        return made
+    def _made(
+        self, table: str, column: str, make: Callable[[Record, Fault], T], rows: Iterable[Record]
+    ) -> Collected[T]:
+        """The rows by id; what is left out is said to operators."""
+        named = ((f"{table} {key_of(row, column)!r}", row) for row in rows)
+        return collect(named, column, make, self._left_out)
 
     async def _rows(self, name: str, **values: Any) -> list[dict[str, Any]]:
         try:
@@ -204,6 +251,15 @@ class SqlCatalogue:
             statement = statement.bindparams(bindparam("ids", expanding=True))
         with self._engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(statement, values)]
+
+
+def _read_any_bytes(engine: Engine) -> None:
+    """Lets SQLite give text that is not UTF-8: it then spoils its own value and not the whole answer."""
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def connected(connection: Any, _record: object) -> None:
+            connection.text_factory = lambda content: content.decode("utf-8", "replace")
 
 
 def _is_safe(identifier: str) -> bool:

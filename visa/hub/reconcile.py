@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from visa import clock
-from visa.catalogue.base import CatalogueUnavailable, Experiment
+from visa.catalogue.base import CatalogueUnavailable, Experiment, Reading
 from visa.hub import settings
 from visa.hub.admitted import RESTARTED, VANISHED
 from visa.hub.sharing.looks import MemberLooks
@@ -130,7 +130,7 @@ class Reconciler:
         self,
         ready: Mapping[str, Instance],
         alive: Mapping[str, tuple[Any, Any]],
-        experiments: Mapping[str, Experiment] | None,
+        experiments: Reading | None,
     ) -> dict[str, tuple[str, str]]:
         """Instances that must end now: id to reason code and sentence."""
         over: dict[str, tuple[str, str]] = {}
@@ -143,12 +143,10 @@ class Reconciler:
                 over[identifier] = because
         return over
 
-    async def _left(
-        self, ready: Mapping[str, Instance], experiments: Mapping[str, Experiment] | None
-    ) -> dict[str, str]:
+    async def _left(self, ready: Mapping[str, Instance], experiments: Reading | None) -> dict[str, str]:
         """Instances on an experiment whose owner may not read it any more, twice in a row; with its id.
 
-        Only a fresh answer counts: a catalogue that is down ends nothing.
+        Only a fresh answer that reads counts: a catalogue that is down, or a row that is broken, ends nothing.
         """
         if experiments is None:
             return {}
@@ -161,26 +159,30 @@ class Reconciler:
         self._withdrawn = set(lost)
         return twice
 
-    async def _experiments(self, ids: list[str]) -> dict[str, Experiment] | None:
+    async def _experiments(self, ids: list[str]) -> Reading | None:
         found: dict[str, Experiment] = {}
+        unreadable: set[str] = set()
         try:
             for first in range(0, len(ids), 500):
                 answer = await self.hub.catalogue.experiments(ids[first : first + 500])
                 if answer.stale:
                     return None
                 found.update(answer.value)
+                unreadable |= answer.unreadable
         except CatalogueUnavailable as error:
             log.warning("Running instances are not compared with the catalogue: %s", error)
             return None
-        return found
+        return Reading(found, frozenset(unreadable))
 
-    def _lost(self, instance: Instance, experiments: Mapping[str, Experiment]) -> str | None:
+    def _lost(self, instance: Instance, reading: Reading) -> str | None:
         person = self.hub.store.person(instance.owner)
         if person is None:
             return None
         today = self.hub.admissions.today()
         for identifier in instance.experiments:
-            experiment = experiments.get(identifier)
+            experiment = reading.experiments.get(identifier)
+            if not reading.is_clear(identifier):
+                continue  # what cannot be read was not withdrawn
             if experiment is None or not entitled(person, experiment, today):
                 return identifier
         return None

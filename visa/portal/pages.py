@@ -106,6 +106,9 @@ class Home(Page):
             stale=not health.up,
             as_of=health.as_of,
             broken=broken[:_SHOWN_PROBLEMS],
+            left_out=health.left_out[:_SHOWN_PROBLEMS] if "administrator" in person.roles else (),
+            left_out_rows=health.counts.get("rows left out", 0),
+            catalogue_fault=health.fault if "administrator" in person.roles else None,
         )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from tests.hub.pods.making import spec
 from tests.services import facility
-from visa.catalogue.base import Experiment
+from visa.catalogue.base import Experiment, Part, Reading
 from visa.hub.sharing.looks import MemberLooks
 from visa.identifiers import Username
 from visa.instances.model import InstanceSpec, StartRequest
@@ -58,7 +58,7 @@ class Place:
 
     async def look(self, *experiments: Experiment, known: bool = True) -> set[str]:
         """Who is left."""
-        await self.looks.look({str(one.id): one for one in experiments} if known else None)
+        await self.looks.look(Reading({str(one.id): one for one in experiments}) if known else None)
         return self.members
 
 
@@ -139,3 +139,13 @@ async def test_a_stopped_instance_is_not_looked_at(place: Place) -> None:
     place.store.release(place.id)
     await place.look(TEAM)
     assert "lise" in await place.look(TEAM)
+
+
+async def test_a_row_that_does_not_read_ends_no_membership(place: Place) -> None:
+    place.let_in("rosalind", "collaborator")
+    partly = replace(TEAM, team=frozenset({Username("marie")}), unread=frozenset({Part.TEAM}))
+    for _round in range(3):
+        assert await place.look(partly) == {"rosalind"}
+    whole = replace(partly, unread=frozenset())
+    await place.look(whole)
+    assert await place.look(whole) == set(), "the source says so, twice, in a row that reads"

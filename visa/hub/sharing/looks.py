@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 
 from visa import clock
-from visa.catalogue.base import Experiment
+from visa.catalogue.base import Reading
 from visa.hub.settings import HubSettings
 from visa.instances.joining import Experiments, known, may_join
 from visa.instances.members import GUESTS, Membership, WayIn
@@ -33,7 +32,7 @@ class MemberLooks:
         self.hub = hub
         self._doubted: frozenset[_Key] = frozenset()
 
-    async def look(self, experiments: Mapping[str, Experiment] | None) -> None:
+    async def look(self, experiments: Reading | None) -> None:
         """End what does not hold. ``experiments``: of running instances, fresh; None: they are not known now."""
         found = await asyncio.to_thread(self.hub.people.members.to_check)
         doubted = await asyncio.to_thread(self._doubts, found, experiments)
@@ -45,11 +44,13 @@ class MemberLooks:
             await asyncio.to_thread(self.hub.people.members.end, identifier, username, why, clock.now())
 
     def _doubts(
-        self, found: tuple[tuple[Instance, tuple[MemberView, ...]], ...], experiments: Mapping[str, Experiment] | None
+        self, found: tuple[tuple[Instance, tuple[MemberView, ...]], ...], experiments: Reading | None
     ) -> dict[_Key, str]:
         doubted: dict[_Key, str] = {}
         for instance, members in found:
-            there = None if experiments is None else known(instance.experiments, experiments)
+            # A row that does not read says nothing, as a catalogue that does not answer.
+            clear = experiments is not None and all(map(experiments.is_clear, instance.experiments))
+            there = known(instance.experiments, experiments.experiments) if experiments and clear else None
             for one in members:
                 why = NOT_ACTIVE if not one.active else self._why_not(one.membership, there)
                 if why is not None:
