@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.facility.example import EXAMPLE, SMALL, only, problems, write
+from tests.services import facility
 from visa.catalogue.sql import QUERIES as SQL_QUERIES
 from visa.cli.demo.facility.write import FACILITY as DEMO
 from visa.facility import model
@@ -312,3 +313,9 @@ def test_every_form_has_its_remedy() -> None:
         if any(getattr(rule, "pattern", None) and not isinstance(rule, Form) for rule in field.metadata)
     }
     assert with_form == set(FORMS)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Pariss", "../etc/passwd", "", "CEST"])
+def test_a_time_zone_that_is_none_is_said(zone: str) -> None:
+    with pytest.raises(ValueError, match=r"time_zone\n.*is not a time zone"):
+        Facility.model_validate({**facility.document(), "facility": {"name": "N", "contact": "c", "time_zone": zone}})

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.services import facility
+from visa import clock
 from visa.catalogue.base import Answer, Catalogue, CatalogueUnavailable, Experiment
+from visa.catalogue.current import CurrentCatalogue
 from visa.catalogue.opening import open_catalogue
 from visa.clock import now
 from visa.facility.watch import FacilitySource
@@ -182,3 +186,32 @@ async def test_the_instruments_own_total_is_seen(admissions: Admissions) -> None
 
 def test_every_reason_has_an_http_status() -> None:
     assert set(HTTP_STATUS) == set(Reason)
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment", "expected"),
+    [
+        ("UTC", "2026-06-30T23:30:00+00:00", date(2026, 6, 30)),
+        ("Europe/Paris", "2026-06-30T21:59:59+00:00", date(2026, 6, 30)),
+        ("Europe/Paris", "2026-06-30T22:00:00+00:00", date(2026, 7, 1)),
+        ("Europe/Paris", "2026-12-31T22:59:59+00:00", date(2026, 12, 31)),
+        ("Europe/Paris", "2026-12-31T23:00:00+00:00", date(2027, 1, 1)),
+        ("America/Los_Angeles", "2026-01-02T07:59:59+00:00", date(2026, 1, 1)),
+        ("America/Los_Angeles", "2026-01-02T08:00:00+00:00", date(2026, 1, 2)),
+    ],
+)
+def test_today_is_the_facilitys_day(tmp_path: Path, zone: str, moment: str, expected: date) -> None:
+    about = {"name": "Test Facility", "contact": "help@example.org", "time_zone": zone}
+    source = FacilitySource(facility.write(tmp_path, facility=about))
+    asked = Admissions(source, lambda: CurrentCatalogue(source), Store(f"sqlite:///{tmp_path / 'visa.sqlite'}"))
+    with clock.wall(lambda: datetime.fromisoformat(moment)):
+        assert asked.today() == expected
+
+
+async def test_the_catalogues_days_are_the_facilitys(tmp_path: Path) -> None:
+    changed = [{**facility.CATALOGUE["experiments"][0], "start": "2026-02-01T23:30:00Z"}]
+    about = {"name": "Test Facility", "contact": "help@example.org", "time_zone": "Europe/Paris"}
+    path = facility.write(tmp_path, facility=about)
+    tmp_path.joinpath("catalogue.yaml").write_text(yaml.safe_dump({**facility.CATALOGUE, "experiments": changed}))
+    found = (await CurrentCatalogue(FacilitySource(path)).experiments(["exp-1"])).value
+    assert found["exp-1"].start == date(2026, 2, 2)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, tzinfo
 
 from visa.catalogue.base import (
     Answer,
@@ -21,7 +21,7 @@ from visa.catalogue.base import (
     Search,
 )
 from visa.catalogue.opening import open_catalogue
-from visa.facility.model import Facility
+from visa.facility.model import CatalogueSource, Facility
 from visa.facility.watch import FacilitySource
 
 log = logging.getLogger(__name__)
@@ -40,14 +40,15 @@ class _Open:
 class CurrentCatalogue:
     """`Catalogue`. Who holds this object never holds a source that was replaced.
 
-    An edit of facility.yaml that changes nothing of ``catalogue`` keeps the source and its caches; another
-    source is opened, and the former one is closed with its last answer. Raise ``ValueError`` as `open_catalogue`.
+    An edit of facility.yaml that changes nothing of ``catalogue`` or the time zone keeps the source and its
+    caches; another source is opened, and the former one is closed with its last answer.
+    Raise ``ValueError`` as `open_catalogue`.
     """
 
     def __init__(self, facility: FacilitySource) -> None:
         self._lock = threading.Lock()  # edits are noticed in a thread
-        self._source = facility.current.catalogue
-        self._open = _Open(open_catalogue(self._source))
+        self._source = _source(facility.current)
+        self._open = _Open(open_catalogue(*self._source))
         self._closing: set[asyncio.Task[None]] = set()
         facility.subscribe(self._follow)
 
@@ -95,12 +96,13 @@ class CurrentCatalogue:
                 self._close(used)
 
     def _follow(self, facility: Facility) -> None:
-        if facility.catalogue == self._source:
+        source = _source(facility)
+        if source == self._source:
             return
         log.info("facility.yaml names another catalogue: opening it")
-        new = _Open(open_catalogue(facility.catalogue))
+        new = _Open(open_catalogue(*source))
         with self._lock:
-            former, self._open, self._source = self._open, new, facility.catalogue
+            former, self._open, self._source = self._open, new, source
             former.replaced = True
             idle = not former.questions
         if idle and former.loop is not None and not former.loop.is_closed():
@@ -115,3 +117,7 @@ class CurrentCatalogue:
         self._closing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("A former catalogue did not close: %s", error)
+
+
+def _source(facility: Facility) -> tuple[CatalogueSource, tzinfo]:
+    return facility.catalogue, facility.facility.zone

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from datetime import timedelta
+from datetime import date, timedelta, tzinfo
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, HttpUrl, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 
+from visa import clock
 from visa.facility.desktop import Desktop
 from visa.facility.kubernetes import FlavourOnKubernetes, Homes, ImageEnvironment, Storage
 from visa.facility.section import Section, Text, one_of, subject_fault
@@ -47,6 +49,19 @@ Claim = Annotated[Text, AfterValidator(_claim), Field(json_schema_extra={"patter
 
 Place = Annotated[Path, AfterValidator(_place), WithJsonSchema({"type": "string", "minLength": 1})]
 """A file or folder of this machine, absolute or relative to facility.yaml."""
+
+
+def _time_zone(name: str) -> str:
+    known = available_timezones()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean '{close[0]}'?" if close else "give one as Europe/Paris"
+        raise ValueError(f"is not a time zone; {hint}")
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_time_zone), WithJsonSchema({"type": "string", "minLength": 1})]
+"""A name of the IANA time zone database."""
 
 QUERIES = (
     "person",
@@ -104,6 +119,20 @@ class About(Section):
         examples=[{"User guide": "https://example.org/guide"}],
     )
     colour: str = Field(default="#0b5cad", pattern=r"^#[0-9a-fA-F]{6}$", description="The accent colour, as #rrggbb.")
+    time_zone: TimeZone = Field(
+        default="UTC",
+        description="Where the facility's days begin and end: release dates, beamtime and the catalogue's dates.",
+        examples=["Europe/Paris"],
+    )
+
+    @property
+    def zone(self) -> tzinfo:
+        """``time_zone`` as Python has it, daylight saving included."""
+        return ZoneInfo(self.time_zone)
+
+    def today(self) -> date:
+        """The day it is at the facility."""
+        return clock.now().astimezone(self.zone).date()
 
 
 class FileCatalogue(Section):

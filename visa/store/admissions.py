@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 
 from visa.catalogue.base import Catalogue
@@ -45,19 +45,19 @@ class _Case:
 
 
 class Admissions:
-    """Admission with its facts. ``today`` is replaced in tests that look at release dates."""
+    """Admission with its facts. ``today`` is the facility's day; it is replaced in tests that look at release dates."""
 
     def __init__(
         self,
         facility: FacilitySource,
         catalogue: Callable[[], Catalogue],
         store: Store,
-        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        today: Callable[[], date] | None = None,
     ) -> None:
         self.facility = facility
         self.catalogue = catalogue
         self.store = store
-        self.today = today
+        self.today = today or (lambda: facility.current.facility.today())
 
     async def check(self, username: str, options: object, name: str) -> InstanceSpec | Refusal:
         """Would it be admitted now? The same decision as `reserve`, holding and writing nothing."""
