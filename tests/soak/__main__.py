@@ -80,7 +80,7 @@ def properties(seconds: float) -> Counts:
         began = time.monotonic()
         options = ("--hypothesis-profile=soak", "--hypothesis-show-statistics", "-m", "hypothesis", "tests")
         said = _pytest("properties", 3 * seconds, *options, "--timeout=0", SOAK_EXAMPLES=str(examples))
-        counts["examples"] += sum(map(int, re.findall(r"(\d+) passing examples", said)))
+        counts["examples"] += sum(map(int, re.findall(r"(\d+) passing,", said)))
         counts["rounds"] += 1
         if time.monotonic() + 2 * (time.monotonic() - began) > end:
             break
@@ -175,6 +175,7 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := set(given.parts) - set(PARTS):
         parser.error(f"no part is called {', '.join(sorted(unknown))}: they are {', '.join(PARTS)}")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets background jobs ignore it, and theirs too
     FOLDER.mkdir(parents=True, exist_ok=True)
     for log in FOLDER.glob("*.log"):
         log.unlink()
