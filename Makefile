@@ -14,8 +14,9 @@ LOAD ?= ../shared/cluster/cluster load
 VENV := .venv
 # Each hub and gateway of a test would compile all of ours again.
 unexport PYTHONDONTWRITEBYTECODE
-# More than cores: most tests wait for a hub, a browser or a pod.
-WORKERS ?= 3
+# As many as cores: with more, what browsers and hubs are waited for takes too long.
+WORKERS ?= 2
+POD_WORKERS ?= 1
 LANE = $(VENV)/bin/python tools/lane
 UV := $(VENV)/bin/uv
 ENVIRONMENT := .cache/environments/scattering
@@ -50,7 +51,7 @@ test-keycloak: system system-test hub-dev environment
 
 # On the Kubernetes of KUBECONFIG, with the release of `make cluster-demo` in it.
 cluster-test: system system-test hub-dev
-	KEYCLOAK=$(KEYCLOAK) $(LANE) pods --pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m cluster $(CLUSTER_WHAT)
+	KEYCLOAK=$(KEYCLOAK) $(LANE) pods --pytest -n $(POD_WORKERS) --dist loadgroup --no-loadscope-reorder -m cluster $(CLUSTER_WHAT)
 
 selkies: $(UV)
 	@tools/kept selkies .cache/selkies tools/selkies $(UV) "$(PYTHON)" || true

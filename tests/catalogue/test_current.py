@@ -38,7 +38,7 @@ class Counted:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Counted]:
     made: list[Counted] = []
 
-    def open_catalogue(config: Any) -> Counted:
+    def open_catalogue(config: Any, _zone: Any) -> Counted:
         if "impossible" in str(config.path):
             raise ValueError("settings contradict one another")
         made.append(Counted(config))

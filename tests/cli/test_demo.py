@@ -22,7 +22,7 @@ from visa.cli.demo.leftovers import of
 from visa.cli.demo.runner import free_ports
 from visa.processes import arguments
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 def command(folder: Path, port: int, prefix: Path, *more: str) -> list[str]:
