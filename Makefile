@@ -43,7 +43,7 @@ cluster-demo: hub
 test: system system-test
 	@[ -n "$(LANES)" ] || rm -rf .cache/lanes
 	@$(MAKE) --no-print-directory -j3 hub-dev environment selkies lint
-	@$(LANE) tests --pytest -n $(WORKERS) --dist loadgroup -m "not keycloak and not cluster and not soak" $(WHAT); \
+	@$(LANE) tests --pytest -n $(WORKERS) --dist loadfile -m "not keycloak and not cluster and not soak" $(WHAT); \
 		code=$$?; [ -n "$(LANES)" ] || $(LANE) --report; exit $$code
 
 test-keycloak: system system-test hub-dev environment
@@ -51,7 +51,7 @@ test-keycloak: system system-test hub-dev environment
 
 # On the Kubernetes of KUBECONFIG, with the release of `make cluster-demo` in it.
 cluster-test: system system-test hub-dev
-	KEYCLOAK=$(KEYCLOAK) $(LANE) pods --pytest -n $(POD_WORKERS) --dist loadgroup --no-loadscope-reorder -m cluster $(CLUSTER_WHAT)
+	KEYCLOAK=$(KEYCLOAK) $(LANE) pods --pytest -n $(POD_WORKERS) --dist loadfile --no-loadscope-reorder -m cluster $(CLUSTER_WHAT)
 
 selkies: $(UV)
 	@tools/kept selkies .cache/selkies tools/selkies $(UV) "$(PYTHON)" || true

@@ -30,6 +30,7 @@ _SHARED = ("demo", "shared_hub", "release", "hub")
 _COSTLY = ("end_to_end", "cli", "hub", "portal", "session", "cluster", "helm", "images")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist's own hook, which reads the groups, comes after
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group tests for `pytest --dist loadgroup`: by the shared part they use, else by file."""
     for item in items:
