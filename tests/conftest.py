@@ -25,29 +25,6 @@ _MANY = int(os.environ.get("SOAK_EXAMPLES", "1000"))
 settings.register_profile("soak", settings.get_profile("visa"), max_examples=_MANY, derandomize=False)
 settings.load_profile("visa")
 
-# What is started once a run and shared: those who use it run in one process, the costly ones first.
-_SHARED = ("demo", "shared_hub", "release", "hub")
-_COSTLY = ("end_to_end", "cli", "hub", "portal", "session", "cluster", "helm", "images")
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist's own hook, which reads the groups, comes after
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests for `pytest --dist loadgroup`: by the shared part they use, else by file."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(_shared(item) or str(item.path.relative_to(REPOSITORY))))
-    items.sort(key=lambda item: _order(item.path.relative_to(REPOSITORY / "tests").parts[0]))
-
-
-def _shared(item: pytest.Item) -> str | None:
-    """Name the part that this test shares with tests of other files."""
-    known = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
-    return next((name for name in _SHARED if name in known and known[name][-1].scope == "session"), None)
-
-
-def _order(folder: str) -> int:
-    return _COSTLY.index(folder) if folder in _COSTLY else len(_COSTLY)
-
 
 @pytest.fixture
 async def virtual_wall() -> AsyncIterator[datetime]:

@@ -14,6 +14,8 @@ import pytest
 from tests.services import facility, oidc
 from tests.services.hub import Browser, RunningHub, until
 
+pytestmark = pytest.mark.usefixtures("well")
+
 GOOD = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
 PEOPLE = {
     "uid_claim": "uid_number",
@@ -46,19 +48,6 @@ def configure(hub: RunningHub, provider: oidc.Provider, extra: str = "") -> None
     callback = f"{hub.url}/hub/oauth_callback"
     text = CONFIG.format(issuer=provider.issuer, client=oidc.CLIENT, secret=oidc.SECRET, callback=callback)
     hub.config.write_text(hub.config.read_text() + text + extra)
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[oidc.Provider]:
-    with oidc.running() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _well(provider: oidc.Provider) -> Iterator[None]:
-    yield
-    provider.fault = ""
-    provider.disabled.clear()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,22 +23,11 @@ from visa.hub import settings
 from visa.hub.oauth import NotConfiguredForLogin, VisaAuthenticator
 from visa.store.store import Store
 
+pytestmark = pytest.mark.usefixtures("well")
+
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
 CALLBACK = "http://127.0.0.1:8000/hub/oauth_callback"
 VERIFIER = "v" * 43
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[oidc.Provider]:
-    with oidc.running() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _well(provider: oidc.Provider) -> Iterator[None]:
-    yield
-    provider.fault = ""
-    provider.disabled.clear()
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ LANE = Path(__file__).parents[2] / "tools" / "lane"
 ONCE = """
 import pathlib, pytest
 
-@pytest.mark.xdist_group("some")
 @pytest.mark.parametrize("name", ["a@b", "c"])
 def test_chance(name):
     seen = pathlib.Path(__file__).with_name(f"seen-{name}")
@@ -52,7 +51,7 @@ def lanes(tmp_path: Path) -> Lanes:
     return Lanes(tmp_path)
 
 
-TOGETHER = ["--pytest", "-p", "xdist", "-n", "2", "--dist", "loadgroup", "."]
+TOGETHER = ["--pytest", "-p", "xdist", "-n", "2", "--dist", "loadfile", "."]
 
 
 def test_what_passes_alone_is_named_and_the_run_is_green(lanes: Lanes) -> None:
