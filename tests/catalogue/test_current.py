@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Counted:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Counted]:
     made: list[Counted] = []
 
-    def open_catalogue(config: Any, _zone: Any) -> Counted:
+    def open_catalogue(config: Any, zone: tzinfo) -> Counted:
         if "impossible" in str(config.path):
             raise ValueError("settings contradict one another")
         made.append(Counted(config))
@@ -101,3 +102,13 @@ async def test_other_edits_keep_it_open(tmp_path: Path, opened: list[Counted]) -
     assert await asyncio.to_thread(source.check)
     assert await asked(catalogue) == ["first.yaml"]
     assert [one.closed for one in opened] == [0]
+
+
+async def test_another_time_zone_opens_another(tmp_path: Path, opened: list[Counted]) -> None:
+    edit(tmp_path, "one.yaml")
+    source = FacilitySource(tmp_path / "facility.yaml")
+    CurrentCatalogue(source)
+    about = {"name": "Test Facility", "contact": "help@example.org", "time_zone": "Europe/Paris"}
+    edit(tmp_path, "one.yaml", facility=about)
+    source.check()
+    assert len(opened) == 2, "its days are other days"

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
 from tests.catalogue.test_file import write
-from tests.catalogue.test_sql import SCHEMA, database, fill  # noqa: F401 - a fixture
+from tests.catalogue.test_sql import SCHEMA, add_experiment, database, fill  # noqa: F401 - a fixture
 from tests.services.facility import CATALOGUE
 from visa.catalogue import records
-from visa.catalogue.base import Catalogue, Part, Reading, RowUnreadable
+from visa.catalogue.base import Catalogue, CatalogueUnavailable, Part, Reading, RowUnreadable
 from visa.catalogue.file import FileCatalogue
 from visa.catalogue.left_out import SHOWN, LeftOut
 from visa.catalogue.records import BadRecord
 from visa.catalogue.shrinking import shrunk
-from visa.catalogue.sql import SqlCatalogue
+from visa.catalogue.sql import QUERIES, SqlCatalogue
 from visa.identifiers import Username
 
 EXPORT = {
@@ -196,6 +196,35 @@ async def test_a_name_in_the_database_is_left_out_alone(database: str, statement
     assert "marie" in found.experiments["exp-1"].team
     assert found.is_clear("exp-4")
     assert said in await left_out(catalogue)
+    await catalogue.close()
+
+
+async def test_a_row_of_the_database_that_does_not_read_is_not_gone(database: str) -> None:  # noqa: F811
+    start = "CASE WHEN e.id = 'exp-1' THEN NULL ELSE e.start_date END AS start"
+    catalogue = SqlCatalogue(database, {"experiments": QUERIES["experiments"].replace("e.start_date AS start", start)})
+    found = await reading(catalogue, "exp-1", "exp-2", "exp-9")
+    assert set(found.experiments) == {"exp-2"}
+    assert not found.is_clear("exp-1")
+    assert found.is_clear("exp-9"), "the database answered without it"
+    assert "start: is missing" in await left_out(catalogue)
+    await catalogue.close()
+
+
+async def test_a_database_whose_teams_are_empty_at_once_is_not_believed(database: str) -> None:  # noqa: F811
+    engine = create_engine(database)
+    with engine.begin() as connection:
+        for number in range(20):
+            add_experiment(connection, {**CATALOGUE["experiments"][0], "id": f"e-{number}"})
+    engine.dispose()
+    many = [f"e-{number}" for number in range(20)]
+    catalogue = SqlCatalogue(database)
+    assert len((await reading(catalogue, *many)).experiments) == 20
+    run(database, "DELETE FROM team WHERE experiment = 'e-0'")
+    assert (await reading(catalogue, *many[:19])).experiments["e-0"].team == frozenset(), "one of many may be"
+    run(database, "DELETE FROM team")
+    with pytest.raises(CatalogueUnavailable, match="experiments with a team: there were 17, now 0"):
+        await catalogue.experiments(many[:18])
+    assert "experiments with a team" in str((await catalogue.health()).fault)
     await catalogue.close()
 
 
