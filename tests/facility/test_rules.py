@@ -34,6 +34,7 @@ def test_built_in_roles_are_known(tmp_path: Path, role: str) -> None:
         ),
         (_added("people: {allow: ['group:any', boss]}"), "people.allow.1"),
         (_added("people: {without_experiment: [boss]}"), "people.without_experiment.0"),
+        (_added("people: {embargoed_needs: [boss]}"), "people.embargoed_needs.0"),
         (_added("support: {everywhere: [boss]}"), "support.everywhere.0"),
         (_added("support: {break_glass: [boss]}"), "support.break_glass.0"),
         (_added("support: {window: {roles: [boss]}}"), "support.window.roles.0"),
@@ -148,3 +149,32 @@ def test_the_keys_of_a_section_are_found_also_where_a_name_is_a_key_elsewhere() 
     assert set(fields_at(("catalogue", "file"))) == {"type", "path"}
     assert "by" in set(fields_at(("lifetimes", 3, "extend")))
     assert not list(fields_at(("facility", "name", "x")))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "urn:geant:group:",
+        "URN:geant:example.org:group:",
+        "urn::example.org:group:a",
+        "urn:geant:example.org:group:#x",
+        "urn:geant:example.org:group:a:role=",
+    ],
+)
+def test_an_entitlement_that_cannot_be_read_is_refused(tmp_path: Path, value: str) -> None:
+    problem = only(tmp_path, _added(f"people: {{roles: {{student: ['{value}']}}}}"))
+    assert problem.field == "people.roles.student.0"
+    assert value in problem.wrong
+
+
+@pytest.mark.parametrize(
+    "value", ["urn:geant:example.org:group:a#x", "urn:mace:dir:entitlement:common-lib-terms", "a:group:b"]
+)
+def test_other_values_are_left_as_they_are(tmp_path: Path, value: str) -> None:
+    load(write(tmp_path, _added(f"people: {{roles: {{student: ['{value}']}}}}")))
+
+
+def test_an_entitlement_is_allowed_through_a_role(tmp_path: Path) -> None:
+    problem = only(tmp_path, _added("people: {allow: ['group:urn:geant:example.org:group:a']}"))
+    assert (problem.field, problem.wrong) == ("people.allow.0", "an entitlement is not a group's name")
+    assert "people.roles" in problem.right

@@ -140,6 +140,25 @@ def test_entitlements_of_both_claims_count() -> None:
     assert made.roles == {"administrator", "student"}
 
 
+def test_assurance_gives_roles_that_are_mapped_and_no_built_in_one() -> None:
+    people = {"roles": {"identified": ["https://refeds.org/assurance/IAP/high"]}}
+    high, _ = person(
+        people, eduperson_assurance=["https://refeds.org/assurance", "https://refeds.org/assurance/IAP/high"]
+    )
+    assert high.roles == {"identified"}
+    low, _ = person(people, eduperson_assurance=["https://refeds.org/assurance/IAP/low", "administrator"])
+    assert low.roles == frozenset()
+    elsewhere, _ = person(
+        {**people, "assurance_claim": "voperson.assurance"}, voperson={"assurance": people["roles"]["identified"]}
+    )
+    assert elsewhere.roles == {"identified"}
+
+
+def test_an_assurance_claim_that_is_named_and_does_not_come_is_said() -> None:
+    _, notes = person({"assurance_claim": "assurance"})
+    assert any("claim 'assurance' (people.assurance_claim) did not come" in note for note in notes)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["[", "]", "[a]", "[[]]"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "a.b"]), inner, max_size=3),

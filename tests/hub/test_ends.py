@@ -115,6 +115,23 @@ def test_who_leaves_an_experiment_loses_the_instance_on_it(hub: RunningHub, mari
     until(lambda: hub.alive() == {instance(hub, "open").id}, 60, "its processes' end")
 
 
+def test_a_role_that_embargoed_data_needs_ends_what_runs_without_it(hub: RunningHub, marie: httpx.Client) -> None:
+    start(marie, "secret")
+    start(marie, "open", experiments=["exp-4"])
+    before = hub.facility.read_text()
+    document = yaml.safe_load(before)
+    document["people"] = {"roles": {"identified": ["high"]}, "embargoed_needs": ["identified"]}
+    try:
+        rewrite(hub, yaml.safe_dump(document))
+        until(lambda: instance(hub, "secret").state == "stopped", 60, "the end")
+        answer = marie.post("/users/marie/servers/again", json=GOOD)
+    finally:
+        rewrite(hub, before)
+    assert "needs a role that you do not have" in (instance(hub, "secret").reason or "")
+    assert instance(hub, "open").state == "running"
+    assert (answer.status_code, answer.json()["reason"]) == (403, "not-assured")
+
+
 @pytest.mark.backend
 def test_a_row_that_does_not_read_ends_nothing_and_a_withdrawal_in_one_that_reads_does(
     hub: RunningHub, marie: httpx.Client

@@ -51,6 +51,23 @@ def test_a_team_member_gets_data_read_only_and_shared_space() -> None:
     assert (spec.maximum, spec.idle) == (timedelta(days=14), timedelta(days=4))
 
 
+PROVEN = {
+    "people": {"roles": {"identified": ["https://refeds.org/assurance/IAP/high"]}, "embargoed_needs": ["identified"]}
+}
+
+
+def test_data_that_is_not_released_may_need_a_role_too() -> None:
+    rules = {"facility": facility(**PROVEN)}
+    refused = ask(facts=rules)
+    assert reason(refused) is Reason.NOT_ASSURED
+    assert "role identified" in str(refused)
+    proven = person(roles=frozenset({"scientist", "identified"}))
+    assert isinstance(ask(proven, facts=rules), InstanceSpec)
+    released = {"exp-1": experiment(release=TODAY)}
+    assert isinstance(ask(known=released, facts=rules), InstanceSpec)
+    assert reason(ask(proven, known={}, facts=rules)) is Reason.NOT_ENTITLED, "a role opens nothing by itself"
+
+
 def test_an_experiment_of_others_is_refused_just_as_one_that_does_not_exist() -> None:
     others = {"exp-1": experiment(team=frozenset({Username("lise")}))}
     refused, unknown = ask(known=others), ask(known={})

@@ -100,3 +100,14 @@ def test_who_may_act_may_look(
         assert reason(who, Role.OBSERVER, *experiments, **rules) is None
     if not of_team(who, experiments) and outsiders == "none":
         assert reason(who, Role.OBSERVER, *experiments, **rules) is not None
+
+
+def test_nobody_joins_what_is_not_released_without_the_role_that_it_needs() -> None:
+    rules = facility(people={"roles": {"identified": ["high"]}, "embargoed_needs": ["identified"]})
+    for there in ([MINE], [OPEN, MINE], [None]):
+        refusal = may_join(LISE, Role.OBSERVER, there, rules, TODAY)
+        assert refusal is not None
+        assert refusal.reason is Reason.NOT_ASSURED
+    assert may_join(LISE, Role.OBSERVER, [OPEN], rules, TODAY) is None
+    proven = person("lise", roles=frozenset({"identified"}))
+    assert may_join(proven, Role.COLLABORATOR, [MINE], rules, TODAY) is None

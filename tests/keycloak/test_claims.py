@@ -27,6 +27,7 @@ HARD_CODED = {
     r"dotted\.name": ["student"],
     "eduperson_entitlement": [f"{EGI}:visa-admins:role=member#aai.egi.eu"],
     "entitlements": ["URN:mace:EGI.eu:group:vo.ill.eu:staff"],
+    "eduperson_assurance": ["https://refeds.org/assurance", "https://refeds.org/assurance/IAP/medium"],
     "groups": ["administrator", "it_support"],
     "as_text": "[instrument_control, student]",
     "uid_number": "",
@@ -86,6 +87,12 @@ def test_entitlements_and_the_name_that_an_aai_keeps(userinfo: dict[str, Any]) -
     person = person_of(userinfo, None, (), rules, NOW)
     assert person.username == NAME
     assert person.roles == {"administrator", "student"}
+
+
+def test_assurance_gives_the_role_that_embargoed_data_may_need(userinfo: dict[str, Any]) -> None:
+    mapping = {"identified": ["https://refeds.org/assurance/IAP/medium", "https://refeds.org/assurance/IAP/high"]}
+    assert roles(userinfo, roles_claim="none", roles=mapping) == {"identified"}
+    assert roles(userinfo, roles_claim="none", roles={"identified": mapping["identified"][1:]}) == frozenset()
 
 
 def test_groups_called_as_roles_give_none(userinfo: dict[str, Any]) -> None:

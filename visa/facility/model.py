@@ -195,9 +195,14 @@ class People(Section):
         default=("eduperson_entitlement", "entitlements"),
         description="Claims with entitlements of an AAI (AARC-G002, AARC-G069), read together.",
     )
+    assurance_claim: Claim = Field(
+        default="eduperson_assurance",
+        description="Claim with how sure the provider is of who somebody is; `roles` maps its values.",
+    )
     roles: dict[RoleName, tuple[str, ...]] = Field(
         default={},
-        description="Role to the values of `roles_claim`, `groups_claim` or `entitlement_claims` that give it.",
+        description="Role to the values of `roles_claim`, `groups_claim`, `entitlement_claims` or `assurance_claim` "
+        "that give it.",
         examples=[{"administrator": ["visa-admins"], "student": ["phd", "trainee"]}],
     )
     allow: tuple[str, ...] = Field(
@@ -212,6 +217,12 @@ class People(Section):
         default=(),
         description="Roles that may start an instance on no experiment at all.",
         examples=[["instrument_scientist"]],
+    )
+    embargoed_needs: Roles = Field(
+        default=(),
+        description="Roles, one of which a person needs for data that is not released, besides belonging to it. "
+        "Empty: belonging is enough.",
+        examples=[["identified"]],
     )
     outage_grace: Duration = Field(
         default=timedelta(hours=12),

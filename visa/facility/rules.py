@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from visa.facility.document import Keys
+from visa.facility.entitlements import parse
 from visa.facility.model import (
     BUILT_IN_ROLES,
     DataRoot,
@@ -49,6 +50,7 @@ def check(document: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _roles(document)
     yield from _data(document)
     yield from _claims(document)
+    yield from _entitlements(document)
     yield from _environments(document)
     yield from _quotas(document)
     yield from _lifetimes(document)
@@ -158,7 +160,7 @@ def _named_roles(document: Mapping[str, Any], people: dict[str, Any]) -> Iterato
             extend = entry.get("extend") if section == "lifetimes" else None
             auto = _list(extend.get("auto")) if isinstance(extend, dict) else []
             yield from (((*keys, "extend", "auto", i), role) for i, role in enumerate(auto))
-    for key in ("allow", "without_experiment"):
+    for key in ("allow", "without_experiment", "embargoed_needs"):
         for i, role in enumerate(_list(people.get(key))):
             if not (key == "allow" and isinstance(role, str) and role.startswith("group:")):
                 yield ("people", key, i), role
@@ -213,6 +215,24 @@ def _claims(document: Mapping[str, Any]) -> Iterator[Finding]:
         if claim in written and mode == "ro":
             right = "give what is read and what is written claims of their own (two volumes may name one export)"
             yield Finding((*keys, "kubernetes", "claim"), f"'{claim}' is written to by {written[claim]}", right)
+
+
+def _entitlements(document: Mapping[str, Any]) -> Iterator[Finding]:
+    """What is written as a group of an AAI can be read as one, and stands where entitlements are compared."""
+    people = document.get("people")
+    people = people if isinstance(people, dict) else {}
+    roles = people.get("roles")
+    for role, values in (roles if isinstance(roles, dict) else {}).items():
+        for i, value in enumerate(_list(values)):
+            if isinstance(value, str) and value[:4].lower() == "urn:" and ":group:" in value and parse(value) is None:
+                right = "write urn:NID:AUTHORITY[:…]:group:GROUP[:SUBGROUP…][:role=ROLE][#AUTHORITY] (AARC-G069)"
+                yield Finding(
+                    ("people", "roles", role, i), f"'{value[:200]}' is no entitlement that can be read", right
+                )
+    for i, value in enumerate(_list(people.get("allow"))):
+        if isinstance(value, str) and value[:10].lower() == "group:urn:":
+            right = "map the entitlement to a role under people.roles, and allow that role"
+            yield Finding(("people", "allow", i), "an entitlement is not a group's name", right)
 
 
 def _claim(entry: dict[str, Any]) -> str | None:

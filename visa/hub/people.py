@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from visa.catalogue.base import CataloguePerson, Instrument
+from visa.facility.entitlements import parse
 from visa.facility.model import Facility, People
 from visa.facility.rules import BUILT_IN_ROLES
 from visa.hub.claims import BadClaims, Claims
-from visa.hub.entitlements import parse
 from visa.identifiers import InvalidIdentifier, Username
 from visa.instances.model import Person
 
@@ -45,11 +45,11 @@ def person_of(
     username = username_of(claims.given, people)
     groups = claims.texts(people.groups_claim) | (known.groups if known else frozenset())
     told = claims.texts(people.roles_claim) | (known.roles if known else frozenset())
-    entitlements = frozenset[str]().union(*(claims.texts(claim) for claim in people.entitlement_claims))
-    for key in ("roles_claim", "groups_claim", "uid_claim", "gid_claim", "gids_claim"):
+    others = groups.union(*(claims.texts(claim) for claim in (*people.entitlement_claims, people.assurance_claim)))
+    for key in ("roles_claim", "assurance_claim", "groups_claim", "uid_claim", "gid_claim", "gids_claim"):
         if key in people.model_fields_set and (claim := getattr(people, key)):
             claims.absent(claim, key)
-    roles = roles_of(told, groups | entitlements, people)
+    roles = roles_of(told, others, people)
     if any(username in instrument.scientists for instrument in instruments):
         roles |= {"instrument_scientist"}
     name = claims.value(people.name_claim)
@@ -71,9 +71,9 @@ def person_of(
 def roles_of(told: Iterable[str], others: Iterable[str], people: People) -> frozenset[str]:
     """Roles that people have: those that facility.yaml maps from any value, and built-in ones that are ``told``.
 
-    ``told``: values of `roles_claim` and the catalogue's roles; ``others``: groups and entitlements, which anybody
-    who may name a group chooses, so that they give mapped roles only. A built-in role that facility.yaml maps is
-    given by its mapping only. Entitlements are compared as AARC-G069 says, other values as they are.
+    ``told``: values of `roles_claim` and the catalogue's roles; ``others``: groups, entitlements and assurance:
+    anybody who may name a group chooses one, so that they give mapped roles only. A built-in role that
+    facility.yaml maps is given by its mapping only. Entitlements are compared as AARC-G069 says, others as they are.
     """
     direct = {value for value in told if value in BUILT_IN_ROLES and value not in people.roles}
     held = frozenset((*told, *others))

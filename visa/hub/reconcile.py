@@ -19,7 +19,7 @@ from visa.hub.admitted import RESTARTED, VANISHED
 from visa.hub.sharing.looks import MemberLooks
 from visa.hub.sharing.watch import Watch
 from visa.identifiers import instance_id
-from visa.instances.admission import entitled
+from visa.instances.admission import assured, entitled
 from visa.instances.lifetimes import time_left
 from visa.store.store import Decision, Instance, State
 
@@ -135,8 +135,7 @@ class Reconciler:
         """Instances that must end now: id to reason code and sentence."""
         over: dict[str, tuple[str, str]] = {}
         for identifier, lost in (await self._left(ready, experiments)).items():
-            why = f"The instance was ended because experiment {lost} is not one of yours any more. {_KEPT}"
-            over[identifier] = ("experiment-withdrawn", why)
+            over[identifier] = ("experiment-withdrawn", f"The instance was ended because {lost}. {_KEPT}")
         for identifier, instance in ready.items():
             because = _lifetime_over(instance, alive[identifier][1])
             if because is not None:
@@ -144,7 +143,7 @@ class Reconciler:
         return over
 
     async def _left(self, ready: Mapping[str, Instance], experiments: Reading | None) -> dict[str, str]:
-        """Instances on an experiment whose owner may not read it any more, twice in a row; with its id.
+        """Instances on an experiment whose owner may not read it any more, twice in a row; with the reason.
 
         Only a fresh answer that reads counts: a catalogue that is down, or a row that is broken, ends nothing.
         """
@@ -178,13 +177,15 @@ class Reconciler:
         person = self.hub.store.person(instance.owner)
         if person is None:
             return None
-        today = self.hub.admissions.today()
+        today, facility = self.hub.admissions.today(), self.hub.facility.current
         for identifier in instance.experiments:
             experiment = reading.experiments.get(identifier)
             if not reading.is_clear(identifier):
                 continue  # what cannot be read was not withdrawn
             if experiment is None or not entitled(person, experiment, today):
-                return identifier
+                return f"experiment {identifier} is not one of yours any more"
+            if assured(person, [experiment], facility, today) is not None:
+                return f"experiment {identifier} is not released and needs a role that you do not have any more"
         return None
 
     async def _end(self, looked_at: Instance, user: Any, spawner: Any, code: str, why: str) -> None:

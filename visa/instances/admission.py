@@ -77,6 +77,22 @@ def entitled(person: Person, experiment: Experiment, today: date) -> bool:
     return belongs(person, experiment) or experiment.is_open(today)
 
 
+def assured(
+    person: Person, experiments: Iterable[Experiment | None], facility: Facility, today: date
+) -> Refusal | None:
+    """Why she may not read what is not released of ``experiments``: the facility wants a role of who does, too.
+
+    An experiment that the catalogue does not know (None) counts as not released.
+    """
+    needed = facility.people.embargoed_needs
+    if allowed_for(person, needed) or not any(one is None or not one.is_open(today) for one in experiments):
+        return None
+    roles = f"role {needed[0]}" if len(needed) == 1 else f"one of the roles {', '.join(needed)}"
+    sentence = f"Data that is not released needs {roles}, which {person.name} does not have."
+    remedy = f"A login with better proof of who one is may give it; else ask {facility.facility.contact}."
+    return Refusal(Reason.NOT_ASSURED, sentence, remedy, "experiments")
+
+
 def allowed_for(person: Person, roles: Iterable[RoleName]) -> bool:
     """Whether something that names ``roles`` is for her; naming none means everyone."""
     named = frozenset(roles)
@@ -127,7 +143,8 @@ def _experiments(person: Person, request: StartRequest, facts: Facts) -> Refusal
             sentence = f"Experiment '{identifier}' is not one of yours."
             remedy = "Its principal investigator or the user office can add you to the team."
             return Refusal(Reason.NOT_ENTITLED, sentence, remedy, "experiments")
-    return None
+    chosen = [facts.experiments[identifier] for identifier in request.experiments]
+    return assured(person, chosen, facts.facility, facts.today)
 
 
 def _may_go_without(person: Person, facility: Facility) -> bool:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from visa.catalogue.base import Experiment
 from visa.facility.model import Facility
 from visa.instances.access import Role
-from visa.instances.admission import belongs
+from visa.instances.admission import assured, belongs
 from visa.instances.members import GUESTS
 from visa.instances.model import Person, Reason, Refusal
 
@@ -42,6 +42,8 @@ def may_join(person: Person, role: Role, experiments: Experiments, facility: Fac
         return Refusal(Reason.ROLE_NOT_GIVEN, f"Nobody can be made {role}.", "Choose observer or collaborator.", "role")
     if not facility.sharing.members:
         return Refusal(Reason.SHARING_OFF, "Instances are not shared here.", f"Ask {contact}.")
+    if (refusal := assured(person, experiments, facility, today)) is not None:
+        return refusal
     if of_team(person, experiments):
         return None
     return _outsider(person, role, experiments, facility, today)

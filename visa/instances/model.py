@@ -77,6 +77,7 @@ class Reason(StrEnum):
     SHARING_OFF = "sharing-off"
     OUTSIDE_THE_TEAM = "outside-the-team"
     UNDER_EMBARGO = "under-embargo"
+    NOT_ASSURED = "not-assured"
     BAD_TIME = "bad-time"
     LINK_NOT_VALID = "link-not-valid"
     LINK_FOR_ANOTHER = "link-for-another"

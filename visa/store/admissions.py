@@ -141,6 +141,7 @@ HTTP_STATUS: Mapping[Reason, int] = {
     Reason.SHARING_OFF: 403,
     Reason.OUTSIDE_THE_TEAM: 403,
     Reason.UNDER_EMBARGO: 403,
+    Reason.NOT_ASSURED: 403,
     Reason.BAD_TIME: 400,
     Reason.LINK_NOT_VALID: 410,
     Reason.LINK_FOR_ANOTHER: 403,

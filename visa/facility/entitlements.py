@@ -42,8 +42,11 @@ def parse(text: str) -> Entitlement | None:
         found = G069(text)
     except Error:
         return None
+    groups = (found.group, *found.subgroups)
+    if any(group.startswith("role=") for group in groups):  # an empty role
+        return None
     return Entitlement(
         (found.namespace_id, found.delegated_namespace, *found.subnamespaces),
-        tuple(unquote(part) for part in (found.group, *found.subgroups)),
+        tuple(unquote(part) for part in groups),
         None if found.role is None else unquote(found.role),
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visa.hub.entitlements import Entitlement, parse
+from visa.facility.entitlements import Entitlement, parse
 
 EGI = "urn:mace:egi.eu:group:vo.ill.eu"
 
