@@ -22,17 +22,24 @@ SCHEMA = Path(__file__).parents[2] / "docs" / "operators" / "catalogue.sql"
 @pytest.fixture
 def database(store_url: str) -> str:
     """The documented schema with the tests' facility in it."""
-    engine = create_engine(store_url)
+    make(store_url)
+    return store_url
+
+
+def make(url: str, *more: str) -> None:
+    """Create the documented tables with the tests' facility in them, and execute ``more``."""
+    engine = create_engine(url)
     with engine.begin() as connection:
         for statement in SCHEMA.read_text().split(";"):
             if statement.strip():
                 connection.execute(text(statement))
-        fill(connection)
+        _fill(connection)
+        for statement in more:
+            connection.execute(text(statement))
     engine.dispose()
-    return store_url
 
 
-def fill(connection: Any) -> None:
+def _fill(connection: Any) -> None:
     for person in CATALOGUE["people"]:
         values = {"email": None, "affiliation": None, "groups": None, "gids": None, "roles": None, **person}
         values["gids"] = ",".join(map(str, person.get("gids", [])))
@@ -132,13 +139,7 @@ async def test_admission_sees_a_change_at_once(database: str) -> None:
 async def test_a_source_that_is_down_is_stale_then_back(tmp_path: Path) -> None:
     """A database file that vanishes and returns."""
     path = tmp_path / "c.sqlite"
-    engine = create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
-        for statement in SCHEMA.read_text().split(";"):
-            if statement.strip():
-                connection.execute(text(statement))
-        fill(connection)
-    engine.dispose()
+    make(f"sqlite:///{path}")
     catalogue = SqlCatalogue(f"sqlite:///{path}", refresh=timedelta(seconds=1))
     catalogue._outage.pause = 0.1
     assert await ids(catalogue, "marie") == ["exp-2", "exp-1"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.catalogue.test_sql import make
 from tests.facility.example import SMALL
 from tests.services import facility as good
 from visa.cli.main import main
@@ -60,13 +61,47 @@ def test_what_is_not_on_this_machine_is_a_warning(tmp_path: Path, capsys: pytest
     assert "OK" in last
 
 
-def test_mistakes_in_the_catalogues_file_are_said_too(facility: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_left_out_of_the_catalogues_file_is_said_and_no_mistake(
+    facility: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     catalogue = facility.parent / "catalogue.yaml"
     catalogue.write_text(catalogue.read_text().replace("instrument: id10", "instrument: id99"))
-    assert check(facility) == 1
-    lines = capsys.readouterr().out.splitlines()
+    assert check(facility) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
-    assert all(line.startswith(f"{catalogue}:") and "instrument" in line and "id99" in line for line in lines)
+    assert all(line.startswith(f"left out: {catalogue}:") and "instrument: 'id99'" in line for line in lines)
+    assert "OK" in last
+    assert check("--strict", facility) == 1
+
+
+def test_a_catalogues_file_that_cannot_be_read_is_a_mistake(facility: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    catalogue = facility.parent / "catalogue.yaml"
+    catalogue.write_text("people: [")
+    assert check(facility) == 1
+    assert capsys.readouterr().out.startswith(f"{catalogue}:")
+
+
+def test_a_database_is_read_when_that_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"sqlite:///{tmp_path}/catalogue.sqlite"
+    make(url, "INSERT INTO people (username, name) VALUES ('jürgen', 'Jürgen')")
+    path = tmp_path / "facility.yaml"
+    path.write_text(SMALL.replace("{type: file, path: catalogue.yaml}", f"{{type: sql, url: '{url}'}}"))
+    assert check("--catalogue", path) == 0
+    printed = capsys.readouterr().out
+    assert "left out: people" in printed
+    assert "jürgen" in printed
+    assert check("--catalogue", "--strict", path) == 1
+    assert check("--strict", path) == 0, "it was not asked"
+
+
+def test_a_database_that_does_not_answer_is_a_mistake_when_it_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "facility.yaml"
+    url = f"sqlite:///{tmp_path}/empty.sqlite"
+    path.write_text(SMALL.replace("{type: file, path: catalogue.yaml}", f"{{type: sql, url: '{url}'}}"))
+    assert check("--catalogue", path) == 1
+    assert f"{path}:2: catalogue: does not answer" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("url", ["nothing://host/name", "sqlite+nothing:///x", "postgresql://host:port:port/name"])
@@ -88,7 +123,13 @@ def test_a_database_is_not_asked(tmp_path: Path) -> None:
 
 def test_as_json(tmp_path: Path, facility: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check("--json", facility) == 0
-    assert json.loads(capsys.readouterr().out) == {"file": str(facility), "ok": True, "problems": [], "warnings": []}
+    assert json.loads(capsys.readouterr().out) == {
+        "file": str(facility),
+        "ok": True,
+        "problems": [],
+        "left_out": [],
+        "warnings": [],
+    }
     facility.write_text(SMALL.replace("cpu: 1", "cpu: lots"))
     assert check("--json", facility) == 1
     answer = json.loads(capsys.readouterr().out)

@@ -41,7 +41,7 @@ def text(value: Any) -> str:
 
 def test_as_many_as_promised(demo: tuple[Path, list[Run]]) -> None:
     folder, runs = demo
-    assert load_problems(folder / "catalogue.yaml") == []
+    assert load_problems(folder / "catalogue.yaml") == ([], [])
     snapshot = read(folder / "catalogue.yaml", LeftOut())
     counts = [len(x.values) for x in (snapshot.instruments, snapshot.people, snapshot.proposals, snapshot.experiments)]
     assert counts == [3, 6, 12, 40]

@@ -68,14 +68,14 @@ class _Content:
     as_of: datetime
 
 
-def load_problems(path: Path) -> list[str]:
-    """Every mistake in the catalogue at ``path``; empty when it is good."""
+def load_problems(path: Path) -> tuple[list[str], list[str]]:
+    """Why the catalogue at ``path`` cannot be used at all, and what would be left out of it; both empty when good."""
     left_out = LeftOut()
     try:
         read(path, left_out)
     except CatalogueProblems as error:
-        return [*error.problems, *left_out.all]
-    return left_out.all
+        return list(error.problems), left_out.all
+    return [], left_out.all
 
 
 def read(path: Path, left_out: LeftOut, zone: tzinfo = UTC) -> Snapshot:

@@ -1,19 +1,24 @@
-"""``visa check FILE``: every mistake in facility.yaml and in its catalogue file, at once."""
+"""``visa check FILE``: every mistake in facility.yaml, and all that is left out of its catalogue, at once."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from visa.facility.document import read
 from visa.facility.load import load
 from visa.facility.model import Facility, SqlCatalogue
 from visa.facility.problems import FacilityProblems, Problem
+
+if TYPE_CHECKING:
+    from visa.catalogue.base import Catalogue
 
 _LINE = re.compile(r"(?P<file>.*?):(?P<line>\d+): (?:(?P<field>[\w.]+): )?(?P<wrong>.*)", re.DOTALL)
 
@@ -22,37 +27,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of this subcommand."""
     parser.add_argument("file", type=Path, metavar="FILE", help="facility.yaml")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    parser.add_argument("--catalogue", action="store_true", help="ask the catalogue's database for all that it has")
+    parser.add_argument("--strict", action="store_true", help="end with 1 when anything is left out of the catalogue")
+
+
+@dataclass
+class Found:
+    """``problems`` keep the hub from starting, ``left_out`` does not; ``warnings`` are about this machine."""
+
+    problems: list[Problem] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when the file can be used (warnings are no mistakes), 1 when not."""
-    found: list[str] = []
-    problems: list[Problem] = []
+    """0 when the file can be used (what is left out and warnings are no mistakes), 1 when not."""
+    found = Found()
     facility = None
     try:
         facility = load(arguments.file)
     except FacilityProblems as error:
-        problems = list(error.problems)
+        found.problems = list(error.problems)
     else:
-        problems = list(_catalogue(facility, arguments.file))
-        found = list(warnings(facility))
+        _catalogue(facility, arguments.file, found, ask=arguments.catalogue)
+        found.warnings += warnings(facility)
     if arguments.json:
-        print(json.dumps(_as_json(arguments.file, problems, found), indent=1))
+        print(json.dumps({"file": str(arguments.file), "ok": not found.problems, **asdict(found)}, indent=1))
     else:
-        for line in (*problems, *(f"warning: {text}" for text in found)):
-            print(line)
-        if facility and not problems:
+        _say(found)
+        if facility and not found.problems:
             print(f"{arguments.file}: OK ({_summary(facility)})")
-    return 1 if problems else 0
+    return 1 if found.problems or (arguments.strict and found.left_out) else 0
 
 
-def _as_json(file: Path, problems: list[Problem], found: list[str]) -> dict[str, Any]:
-    return {
-        "file": str(file),
-        "ok": not problems,
-        "problems": [asdict(problem) for problem in problems],
-        "warnings": found,
-    }
+def _say(found: Found) -> None:
+    for problem in found.problems:
+        print(problem)
+    for one in found.left_out:
+        print(f"left out: {one}")
+    for text in found.warnings:
+        print(f"warning: {text}")
 
 
 def _summary(facility: Facility) -> str:
@@ -66,23 +80,50 @@ def _summary(facility: Facility) -> str:
     return ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
 
 
-def _catalogue(facility: Facility, file: Path) -> Iterator[Problem]:
-    """Mistakes in the catalogue's own files, or in what would open its database (which is not asked)."""
+def _catalogue(facility: Facility, file: Path, found: Found, *, ask: bool) -> None:
+    """Mistakes in the catalogue's own files, or in what would open its database, which is asked only when wanted."""
     source = facility.catalogue
-    if isinstance(source, SqlCatalogue):
-        from sqlalchemy.exc import ArgumentError
+    if not isinstance(source, SqlCatalogue):
+        if source.path.exists():
+            from visa.catalogue.file import load_problems
 
-        from visa.catalogue.opening import open_catalogue
+            fatal, left_out = load_problems(source.path)
+            found.problems += [_from_text(text, source.path) for text in fatal]
+            found.left_out += left_out
+        return
+    from sqlalchemy.exc import ArgumentError
 
-        try:
-            open_catalogue(source)
-        except (ArgumentError, ImportError, ValueError):  # their messages may hold the password
-            wrong, right = "cannot be opened here", "give an SQLAlchemy URL, and install its driver"
-            yield read(file).problem(("catalogue", "url"), wrong, right)
-    elif source.path.exists():
-        from visa.catalogue.file import load_problems
+    from visa.catalogue.opening import open_catalogue
 
-        yield from (_from_text(text, source.path) for text in load_problems(source.path))
+    try:
+        catalogue = open_catalogue(source, facility.facility.zone)
+    except (ArgumentError, ImportError, ValueError):  # their messages may hold the password
+        wrong, right = "cannot be opened here", "give an SQLAlchemy URL, and install its driver"
+        found.problems.append(read(file).problem(("catalogue", "url"), wrong, right))
+        return
+    if ask:
+        asyncio.run(_ask(catalogue, facility.facility.today(), file, found))
+
+
+async def _ask(catalogue: Catalogue, today: date, file: Path, found: Found) -> None:
+    """Read what the service would read for each person, and say what it would leave out."""
+    from visa.catalogue.base import CatalogueUnavailable, Scope, Search
+
+    try:
+        await catalogue.instruments()
+        people = (await catalogue.people()).value
+        for person in people:
+            await catalogue.search(person.username, Search(scope=Scope.MINE), today)
+        await catalogue.search("", Search(scope=Scope.OPEN), today)
+        health = await catalogue.health()
+    except CatalogueUnavailable as error:
+        found.problems.append(read(file).problem(("catalogue",), f"does not answer: {error}", "see the database's log"))
+        return
+    finally:
+        await catalogue.close()
+    found.left_out += health.left_out
+    if (more := health.counts["rows left out"]) > len(health.left_out):
+        found.left_out.append(f"{more} rows in all; the first are above")
 
 
 def _from_text(text: str, path: Path) -> Problem:
