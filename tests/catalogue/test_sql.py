@@ -26,16 +26,21 @@ def database(store_url: str) -> str:
     return store_url
 
 
-def make(url: str, *more: str) -> None:
-    """Create the documented tables with the tests' facility in them, and execute ``more``."""
+def make(url: str) -> None:
+    """Create the documented tables with the tests' facility in them."""
+    execute(url, *(statement for statement in SCHEMA.read_text().split(";") if statement.strip()))
     engine = create_engine(url)
     with engine.begin() as connection:
-        for statement in SCHEMA.read_text().split(";"):
-            if statement.strip():
-                connection.execute(text(statement))
         _fill(connection)
-        for statement in more:
-            connection.execute(text(statement))
+    engine.dispose()
+
+
+def execute(url: str, *statements: str) -> None:
+    """In one transaction."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
     engine.dispose()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.catalogue.test_sql import make
+from tests.catalogue.test_sql import execute, make
 from tests.facility.example import SMALL
 from tests.services import facility as good
 from visa.cli.main import main
@@ -83,7 +83,8 @@ def test_a_catalogues_file_that_cannot_be_read_is_a_mistake(facility: Path, caps
 
 def test_a_database_is_read_when_that_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"sqlite:///{tmp_path}/catalogue.sqlite"
-    make(url, "INSERT INTO people (username, name) VALUES ('jürgen', 'Jürgen')")
+    make(url)
+    execute(url, "INSERT INTO people (username, name) VALUES ('jürgen', 'Jürgen')")
     path = tmp_path / "facility.yaml"
     path.write_text(SMALL.replace("{type: file, path: catalogue.yaml}", f"{{type: sql, url: '{url}'}}"))
     assert check("--catalogue", path) == 0

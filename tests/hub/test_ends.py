@@ -12,6 +12,7 @@ import httpx
 import pytest
 import yaml
 
+from tests.catalogue.test_sql import execute, make
 from tests.services.hub import Backend, RunningHub, until
 from visa.store.store import Instance
 
@@ -153,6 +154,38 @@ def test_a_row_that_does_not_read_ends_nothing_and_a_withdrawal_in_one_that_read
         until(lambda: instance(hub, "spoiled").state == "stopped", 60, "the end once the row reads")
     finally:
         catalogue.write_text(before)
+
+
+SPOILED = (
+    "INSERT INTO instrument_scientists VALUES ('d22', 'jürgen')",
+    "INSERT INTO team VALUES ('exp-1', 'o''neil')",
+    "INSERT INTO team VALUES ('exp-1', 'FACILITY\\marie')",
+    "UPDATE proposals SET principal = 'marie curie', title = '' WHERE id = 'p1'",
+    "UPDATE experiments SET title = '', end_date = '0000-00-00' WHERE id = 'exp-1'",
+    "INSERT INTO people (username, name) VALUES (' ', '')",
+    "UPDATE people SET name = CAST(x'ff41' AS TEXT) WHERE username = 'rosalind'",
+    "DELETE FROM team WHERE experiment = 'exp-1' AND username = 'marie'",
+)
+"""Rows of a database, each of which once ended other people's instances or stopped every start."""
+
+
+def test_rows_of_a_database_that_do_not_read_end_nothing(hub: RunningHub, marie: httpx.Client, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/catalogue.sqlite"
+    make(url)
+    before = hub.facility.read_text()
+    try:
+        rewrite(
+            hub, yaml.safe_dump({**yaml.safe_load(before), "catalogue": {"type": "sql", "url": url, "refresh": "1s"}})
+        )
+        start(marie, "spoiled")
+        start(marie, "withdrawn", experiments=["exp-4"])
+        execute(url, *SPOILED, "UPDATE experiments SET release_date = NULL WHERE id = 'exp-4'")
+        until(lambda: instance(hub, "withdrawn").state == "stopped", 60, "the end of the one whose row reads")
+        assert instance(hub, "spoiled").state == "running", "after the same two looks"
+        execute(url, "INSERT INTO team VALUES ('exp-3', 'marie')")
+        start(marie, "another", experiments=["exp-3"])
+    finally:
+        rewrite(hub, before)
 
 
 def test_a_catalogue_that_is_gone_ends_nothing_and_starts_nothing(hub: RunningHub, marie: httpx.Client) -> None:
