@@ -24,7 +24,7 @@ ENVIRONMENT := .cache/environments/scattering
 SOFTWARE = $(shell command -v Xvnc >/dev/null 2>&1 && echo scattering-desktop || echo scattering)
 
 # cluster-demo: LOAD= is the command that hands an image to the cluster; tools/cluster-demo lists its other variables.
-.PHONY: demo cluster-images cluster-demo cluster-test test test-keycloak lint benchmarks soak mutants lock images clean system system-test hub hub-dev environment selkies
+.PHONY: demo cluster-images cluster-demo cluster-test test test-keycloak lint benchmarks soak mutants lock images clean system system-test hub hub-dev environment selkies proxy
 
 demo: system
 	@$(MAKE) --no-print-directory -j2 hub environment
@@ -42,7 +42,7 @@ cluster-demo: hub
 # Each lane of a run keeps what it took in LANES; .ci/run sets it for all of its own.
 test: system system-test
 	@[ -n "$(LANES)" ] || rm -rf .cache/lanes
-	@$(MAKE) --no-print-directory -j3 hub-dev environment selkies lint
+	@$(MAKE) --no-print-directory -j3 hub-dev environment selkies proxy lint
 	@$(LANE) tests --pytest -n $(WORKERS) --dist loadfile -m "not keycloak and not cluster and not soak" $(WHAT); \
 		code=$$?; [ -n "$(LANES)" ] || $(LANE) --report; exit $$code
 
@@ -52,6 +52,10 @@ test-keycloak: system system-test hub-dev environment
 # On the Kubernetes of KUBECONFIG, with the release of `make cluster-demo` in it.
 cluster-test: system system-test hub-dev
 	KEYCLOAK=$(KEYCLOAK) $(LANE) pods --pytest -n $(POD_WORKERS) --dist loadfile --no-loadscope-reorder -m cluster $(CLUSTER_WHAT)
+
+# The proxy of the chart, for tests on this machine.
+proxy: $(UV)
+	@tools/kept proxy .cache/proxy tools/proxy $(UV) || true
 
 selkies: $(UV)
 	@tools/kept selkies .cache/selkies tools/selkies $(UV) "$(PYTHON)" || true

@@ -23,6 +23,7 @@ from tornado.httpclient import HTTPClientError
 from traitlets import Unicode
 
 from visa import clock
+from visa.addresses import pattern
 from visa.processes import Process, arguments
 
 
@@ -72,6 +73,13 @@ class VisaTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]
         started = Process.of(self.traefik_process.pid)
         if started is not None:
             self._pid_file().write_text(f"{started.pid} {started.started} {self._configuration()}")
+
+    def _dynamic_config_for_route(self, routespec: str, target: str, data: dict[str, Any]) -> Any:
+        """The stock class makes names plain, where traefik then knows no other spelling than that."""
+        traefik_config, kept = super()._dynamic_config_for_route(routespec, target, data)
+        for router in traefik_config["http"]["routers"].values():
+            router["rule"] = rule(routespec)
+        return traefik_config, kept
 
     async def _wait_for_route(self, routespec: str) -> None:
         """Ask often: traefik takes a route in some milliseconds, and a person waits for it."""
@@ -127,6 +135,16 @@ class _Adopted:
                 raise subprocess.TimeoutExpired("traefik", timeout or 0.0)
             time.sleep(0.02)
         return 0
+
+
+def rule(routespec: str) -> str:
+    """traefik's rule for a route of JupyterHub's, ``[host]/path/``: all spellings of the path and what is below it.
+
+    A rule that is longer counts first, as it has to for a path below another.
+    """
+    host, _, path = routespec.partition("/")
+    below = f"PathRegexp(`^/{pattern(path.removesuffix('/'))}(?:/|$)`)" if path else "PathPrefix(`/`)"
+    return f"Host(`{host}`) && {below}" if host else below
 
 
 def traefik() -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import quote
 
 import aiohttp
 
+from visa.addresses import part, person_api, server_api
 from visa.portal.problems import Problem, hub_unavailable
 
 _TIMEOUT = aiohttp.ClientTimeout(total=40, connect=5)
@@ -33,7 +33,7 @@ class HubClient:
 
     async def servers(self, token: str, owner: str) -> dict[str, dict[str, Any]]:
         """Her servers by name, stopped ones too; raise `Problem`."""
-        model = await self._ask("GET", f"/users/{_quoted(owner)}?include_stopped_servers=1", token)
+        model = await self._ask("GET", f"{person_api(owner)}?include_stopped_servers=1", token)
         return {name: server for name, server in (model.get("servers") or {}).items() if name}
 
     async def start(self, token: str, owner: str, name: str, title: str | None, options: dict[str, Any] | None) -> None:
@@ -41,24 +41,23 @@ class HubClient:
         body: dict[str, Any] = {"user_options": options}
         if title:
             body["display_name"] = title
-        await self._ask("POST", f"/users/{_quoted(owner)}/servers/{_quoted(name)}", token, body)
+        await self._ask("POST", server_api(owner, name), token, body)
 
     async def stop(self, token: str, owner: str, name: str, *, remove: bool) -> None:
         """Stop a server, or stop and remove it."""
-        path = f"/users/{_quoted(owner)}/servers/{_quoted(name)}"
-        await self._ask("DELETE", path, token, {"remove": True} if remove else None)
+        await self._ask("DELETE", server_api(owner, name), token, {"remove": True} if remove else None)
 
     async def rename(self, token: str, owner: str, name: str, title: str) -> None:
         """Give a stopped server another title in the hub."""
-        await self._ask("PATCH", f"/users/{_quoted(owner)}/servers/{_quoted(name)}", token, {"display_name": title})
+        await self._ask("PATCH", server_api(owner, name), token, {"display_name": title})
 
     async def enter(self, token: str, identifier: str) -> None:
         """Let the person whose token it is log in at the gateway of an instance that she is a member of."""
-        await self._ask("POST", f"/visa/instances/{_quoted(identifier)}/enter", token)
+        await self._ask("POST", f"/visa/instances/{part(identifier)}/enter", token)
 
     async def progress(self, token: str, owner: str, name: str) -> AsyncIterator[dict[str, Any]]:
         """The hub's progress events until the start ends; raise `Problem`."""
-        url = f"{self._url}/users/{_quoted(owner)}/servers/{_quoted(name)}/progress"
+        url = f"{self._url}{server_api(owner, name)}/progress"
         timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_read=60)
         try:
             async with self._client().get(url, headers=_headers(token), timeout=timeout) as answer:
@@ -83,10 +82,6 @@ class HubClient:
 
 def _headers(token: str) -> dict[str, str]:
     return {"Authorization": f"token {token}"}
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="@")
 
 
 def _object(content: bytes) -> dict[str, Any]:

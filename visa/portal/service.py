@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from visa.addresses import instance_path
 from visa.catalogue.base import Answer, CatalogueHealth, CatalogueUnavailable, Experiment, Found, Search
 from visa.clock import now
 from visa.facility.model import Environment, Facility
@@ -223,7 +224,7 @@ class PortalService:
         )
 
     def _url(self, known: Instance) -> str:
-        return f"{self._base}user/{known.owner}/{known.name}/"
+        return instance_path(self._base, known.owner, known.name)
 
     def opening(self, identifier: str) -> str:
         """The page that leads a member into the instance."""

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from tornado import web
 
+from visa.addresses import respelled
 from visa.instances.access import Role, coded, may
 from visa.session import headers
 from visa.session.guard import Guard, Refused, refusing
@@ -131,6 +132,17 @@ class Root(Small):
 
 class Elsewhere(Small):
     """A path that is not this instance's, or not the gateway's to have."""
+
+    def prepare(self) -> None:
+        """Lead to the instance from other spellings of its address, for which browsers keep other cookies."""
+        target = respelled(self.request.path, self.gateway.settings.prefix)
+        if target is None:
+            super().prepare()
+            return
+        if self.has_body:
+            self.set_header("Connection", "close")
+        query = f"?{self.request.query}" if self.request.query else ""
+        self.redirect(target + query, status=307)
 
     @refusing
     async def get(self) -> None:

@@ -16,12 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 from tornado.simple_httpclient import HTTPStreamClosedError
 
 from visa import clock
+from visa.addresses import gateway_api, person_api
 from visa.instances.access import Role
 from visa.session.settings import GatewaySettings
 
@@ -176,7 +177,7 @@ class Hub:
         """Tell the hub when the instance was last used; raise `HubUnavailable`."""
         stamp = at.astimezone(UTC).isoformat()
         body = json.dumps({"servers": {self._settings.server_name: {"last_activity": stamp}}, "last_activity": stamp})
-        path = f"/users/{quote(self._settings.owner, safe='@')}/activity"
+        path = f"{person_api(self._settings.owner)}/activity"
         try:
             await self._ask("POST", path, token=self._settings.token, body=body)
         except (HTTPError, OSError, ValueError) as error:
@@ -200,8 +201,7 @@ class Hub:
     async def _own(
         self, method: str, path: str, *, body: str | None = None, seconds: float = 10
     ) -> dict[str, Any] | None:
-        names = f"{quote(self._settings.owner, safe='@')}/{quote(self._settings.server_name)}"
-        address, token = f"/visa/gateways/{names}{path}", self._settings.token
+        address, token = gateway_api(self._settings.owner, self._settings.server_name) + path, self._settings.token
         try:
             answer = await self._ask(method, address, token=token, body=body, seconds=seconds)
         except HTTPStreamClosedError as error:
