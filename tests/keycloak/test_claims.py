@@ -35,10 +35,8 @@ HARD_CODED = {
 
 
 @pytest.fixture(scope="module")
-def userinfo() -> Iterator[dict[str, Any]]:
+def userinfo(keycloak: Keycloak) -> Iterator[dict[str, Any]]:
     """Of Marie, by a client of this module's own, which is removed afterwards."""
-    keycloak = Keycloak()
-    keycloak.up()
     client = f"visa-claims-{uuid4().hex[:8]}"
     mappers = [_mapper(name, value) for name, value in HARD_CODED.items()]
     with keycloak.client(client, mappers):

@@ -33,14 +33,6 @@ c.Authenticator.auth_refresh_age = 2
 
 
 @pytest.fixture(scope="module")
-def keycloak() -> Iterator[Keycloak]:
-    made = Keycloak()
-    made.up()
-    yield made
-    made.down()
-
-
-@pytest.fixture(scope="module")
 def hub(keycloak: Keycloak, tmp_path_factory: pytest.TempPathFactory, environment_prefix: Path) -> Iterator[RunningHub]:
     folder = tmp_path_factory.mktemp("keycloak")
     path = facility.write(folder / "facility", environment_prefix, people=PEOPLE)

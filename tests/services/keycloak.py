@@ -15,6 +15,8 @@ import httpx
 from tests.services.hub import Browser
 
 REPOSITORY = Path(__file__).parents[2]
+URL = "http://127.0.0.1:18080"
+"""Where the launcher lets it listen."""
 
 
 class Keycloak:
@@ -24,6 +26,17 @@ class Keycloak:
         launcher = Path(os.environ.get("KEYCLOAK", REPOSITORY / ".." / "shared" / "keycloak" / "keycloak"))
         self.launcher = (REPOSITORY / launcher).resolve()
         self.issuer = ""
+
+    @contextmanager
+    def there(self) -> Iterator[None]:
+        """Up for the length of a block; one that was up before stays, others may use it."""
+        stays = _answers()
+        self.up()
+        try:
+            yield
+        finally:
+            if not stays:
+                self.down()
 
     def up(self) -> None:
         done = subprocess.run([self.launcher, "up"], check=True, capture_output=True, text=True, timeout=300)
@@ -75,6 +88,13 @@ class Keycloak:
         with self._admin() as admin:
             (person,) = admin.get("/users", params={"username": username, "exact": "true"}).json()
             admin.post(f"/users/{person['id']}/logout").raise_for_status()
+
+
+def _answers() -> bool:
+    try:
+        return httpx.get(f"{URL}/realms/master", timeout=20).is_success
+    except httpx.TransportError:
+        return False
 
 
 def log_in(url: str, username: str) -> Browser:
