@@ -209,7 +209,15 @@ def test_the_gateway_holds_only_what_it_needs() -> None:
         assert set(distributions(root, "/opt/visa")) == {"tornado", "jupyterhub-visa"}
         (package,) = root.glob("opt/visa/lib/python3*/site-packages/visa")
         parts = {path.name for path in package.iterdir() if path.name != "__pycache__"}
-    assert parts == {"__init__.py", "session", "instances", "clock.py", "identifiers.py", "processes.py"}
+    assert parts == {
+        "__init__.py",
+        "session",
+        "instances",
+        "addresses.py",
+        "clock.py",
+        "identifiers.py",
+        "processes.py",
+    }
     loaded = "import sys, visa.session.app; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     modules = engine.inside(engine.image("gateway"), "/opt/visa/bin/python", "-P", "-c", loaded).split()
     assert "tornado" in modules
