@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,9 +131,7 @@ def test_a_second_demo_is_told_of_the_first_and_ctrl_c_leaves_nothing(tmp_path: 
     assert list(of(folder)) == []
     before = sorted(path.name for path in (folder / "state" / "homes").iterdir())
     assert before == ["marie"]
-    began = time.monotonic()
     with demo(folder, environment_prefix):
-        assert time.monotonic() - began < 30, "state is there already"
         assert sorted(path.name for path in (folder / "state" / "homes").iterdir()) == before
     with demo(folder, environment_prefix, "--reset"):
         assert not (folder / "state" / "homes" / "marie").exists()

@@ -31,7 +31,7 @@ def desk(browser: Browser, demo: tuple[str, Path]) -> Iterator[Desk]:
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
     page = log_in(context, url, "marie")
     start_new(page, "wormlike", "4 experiments", "desktop")
-    page.wait_for_url("**/desktop/", timeout=30_000)
+    page.wait_for_url("**/desktop/", timeout=60_000)
     made = Desk(page, lambda command: _inside(folder, command))
     made.opened()
     yield made
@@ -70,12 +70,12 @@ def test_a_double_click_opens_the_nexus_file_in_silx_view(desk: Desk) -> None:
     x, y = desk.last_icon(desk.window(experiment))
     desk.click(x, y, click_count=2, delay=30)
     viewer = desk.window("Silx viewer", 90)
-    until(lambda: desk.colours(viewer) > 50, 30, "the viewer is drawn")
+    until(lambda: desk.colours(viewer) > 50, 60, "the viewer is drawn")
     if folder := os.environ.get("VISA_SCREENSHOTS"):
         desk.page.screenshot(path=f"{folder}/silx.png")
     desk.page.get_by_role("button", name="Keys").click()
     desk.page.get_by_role("button", name="Alt+F4").click()
-    until(lambda: not any("Silx" in one.title for one in desk.windows()), 30, "the viewer's end")
+    until(lambda: not any("Silx" in one.title for one in desk.windows()), 60, "the viewer's end")
     desk.page.keyboard.press("Escape")
 
 
@@ -90,31 +90,31 @@ def test_the_clipboard_goes_both_ways(desk: Desk) -> None:
 
     def copied() -> bool:
         desk.click(terminal.x + 40, terminal.y + 150, click_count=2)
-        desk.page.wait_for_timeout(500)
         return bool(desk.page.evaluate("navigator.clipboard.readText()") == "angstrom42")
 
-    until(copied, 30, "the word that was marked")
+    until(copied, what="the word that was marked", pause=0.5)
 
 
 def test_the_desktop_follows_the_windows_size(desk: Desk) -> None:
     for width, height in ((1200, 800), (1440, 900)):
         desk.page.set_viewport_size({"width": width, "height": height})
-        until(lambda size=(width, height - 44): desk.size() == size, 20, lambda: f"its size: {desk.size()}")
+        until(lambda size=(width, height - 44): desk.size() == size, 60, lambda: f"its size: {desk.size()}")
 
 
 def test_after_a_cut_and_after_a_reload_the_same_windows_are_there(desk: Desk) -> None:
-    url, before, shell = desk.page.url, desk.windows(), desk.shell("echo $PPID", "before")
+    url, shell = desk.page.url, desk.shell("echo $PPID", "before")
+    before = desk.settled()
     with cuttable(url) as (address, cut):
         desk.page.goto(address)
         desk.opened()
         cut(False)
-        expect(desk.page.locator("#words")).to_contain_text(re.compile("cut|cannot be reached"), timeout=20_000)
+        expect(desk.page.locator("#words")).to_contain_text(re.compile("cut|cannot be reached"), timeout=60_000)
         cut(True)
         desk.opened()
-        assert desk.windows() == before
+        assert desk.settled() == before
     desk.page.goto(url)
     desk.opened()
-    assert desk.windows() == before
+    assert desk.settled() == before
     assert desk.shell("echo $PPID", "after") == shell
 
 
@@ -153,7 +153,7 @@ def test_her_home_page_shows_it_in_a_browser_that_never_opened_it(
     context = browser.new_context()
     page = log_in(context, demo[0], "marie")
     picture = page.locator(".card img.preview")
-    expect(picture).to_be_visible(timeout=20_000)
+    expect(picture).to_be_visible(timeout=60_000)
     assert picture.evaluate("image => image.naturalWidth") == 480
     context.close()
 
@@ -162,6 +162,6 @@ def test_a_desktop_that_was_left_starts_again(desk: Desk) -> None:
     if folder := os.environ.get("VISA_SCREENSHOTS"):
         desk.page.screenshot(path=f"{folder}/desktop.png")
     assert desk.shell("(sleep 1; openbox --exit) >/dev/null 2>&1 & echo leaves", "leaving") == "leaves\n"
-    expect(desk.page.get_by_text("logged out", exact=False).first).to_be_visible(timeout=20_000)
+    expect(desk.page.get_by_text("logged out", exact=False).first).to_be_visible(timeout=60_000)
     desk.page.get_by_role("button", name="Start the desktop again").click()
     desk.opened()

@@ -28,7 +28,7 @@ def lab(browser: Browser, demo: tuple[str, Path]) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = log_in(context, url, "marie")
     start_new(page, "wormlike", "4 experiments")
-    page.wait_for_url("**/lab/**", timeout=30_000)
+    page.wait_for_url("**/lab/**", timeout=60_000)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
     yield page
@@ -71,7 +71,7 @@ def test_the_starter_notebook_reads_and_plots_the_file(lab: Page) -> None:
     picture = lab.locator(".jp-Notebook .jp-RenderedImage img")
     expect(picture.first).to_be_visible(timeout=60_000)
     assert picture.first.evaluate("image => image.naturalWidth") > 300
-    expect(lab.locator(".jp-Notebook")).to_contain_text("scipp", timeout=30_000)
+    expect(lab.locator(".jp-Notebook")).to_contain_text("scipp", timeout=60_000)
     assert lab.locator(".jp-Notebook .jp-RenderedText[data-mime-type*=error]").count() == 0
 
 
@@ -150,10 +150,9 @@ def test_h5web_shows_the_file(lab: Page) -> None:
         if entry.count() and not picture.count():
             with contextlib.suppress(PlaywrightTimeout):
                 entry.click(timeout=2000)
-        lab.wait_for_timeout(500)
         return picture.count() > 0
 
-    until(opened, 90, "h5web's picture")
+    until(opened, 90, "h5web's picture", pause=0.5)
     expect(picture.first).to_be_visible(timeout=60_000)
 
 
@@ -162,18 +161,18 @@ def test_stopped_and_started_again_from_its_card(browser: Browser, demo: tuple[s
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page = log_in(context, url, "lise")
     start_new(page)
-    page.wait_for_url("**/lab/**", timeout=30_000)
+    page.wait_for_url("**/lab/**", timeout=60_000)
     page.goto(f"{url}/services/visa/")
     card = page.locator(".card").first
     expect(card).to_contain_text("Running")
     card.get_by_role("button", name="Stop").click()
-    expect(page.locator(".card").first).to_contain_text("Stopped", timeout=30_000)
+    expect(page.locator(".card").first).to_contain_text("Stopped", timeout=60_000)
     page.locator(".card").first.get_by_role("button", name="Start").click()
-    page.wait_for_url("**/lab/**", timeout=30_000)
+    page.wait_for_url("**/lab/**", timeout=60_000)
     page.goto(f"{url}/services/visa/")
     page.locator(".card").first.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Delete", exact=True).last.click()
-    expect(page.get_by_text("You have no instances yet.")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("You have no instances yet.")).to_be_visible(timeout=60_000)
     context.close()
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tests.services.waiting import until
 from visa.facility.model import Facility
 from visa.hub.gateways import Gateways
 from visa.hub.sandboxes.folders import Account
@@ -146,14 +146,10 @@ def made_place(folder: Path) -> Iterator[Place]:
         place.finish()
 
 
-def wait_for_file(path: Path, seconds: float = 60) -> str:
+def wait_for_file(path: Path) -> str:
     """The text of a file that a program in a sandbox renames into place when it is done."""
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        if time.monotonic() > deadline:
-            log = path.parent.parent / "environment.log"
-            raise AssertionError(f"{path} never came: {log.read_text() if log.exists() else 'no log'}")
-        time.sleep(0.01)
+    log = path.parent.parent / "environment.log"
+    until(path.exists, what=lambda: f"{path} ({log.read_text() if log.exists() else 'no log'})")
     return path.read_text()
 
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.hub.sandboxing import GID, UID, Place, made_place, told
-from tests.session.rig import wait_until
+from tests.services.waiting import until
 from visa.facility.model import Facility
 from visa.hub import inside
 from visa.hub.sandboxes import instance
@@ -101,7 +101,7 @@ async def desktop(place: Place, environment_prefix: Path, monkeypatch: pytest.Mo
     spec = place.spec(**wanted, resources=Resources(cpu=1, memory=1 << 30, gpu=0, scratch=1 << 30))
     run, running = await place.run(inside.LAUNCH, spec, configuration=instance.CONFIGURATION)
     made = Desktop(run, running.supervisor.pid)
-    wait_until(lambda: made.process("openbox"), 30, "the session")
+    until(lambda: made.process("openbox"), 60, "the session")
     return made
 
 
@@ -151,10 +151,10 @@ def _greeting(path: Path, account: int) -> str:
 
 @as_root
 async def test_a_file_opened_in_the_file_manager_is_shown_by_silx_view(desktop: Desktop) -> None:
-    wait_until(lambda: desktop.process("pcmanfm"), 20, "the file manager")
-    wait_until(lambda: "E1" in desktop.inside("xwininfo", "-root", "-tree"), 20, "its window on the experiment")
+    until(lambda: desktop.process("pcmanfm"), 60, "the file manager")
+    until(lambda: "E1" in desktop.inside("xwininfo", "-root", "-tree"), 60, "its window on the experiment")
     desktop.inside("pcmanfm", "/data/E1/run.nxs")
-    wait_until(lambda: "Silx viewer" in desktop.inside("xwininfo", "-root", "-tree"), 60, "silx view's window")
+    until(lambda: "Silx viewer" in desktop.inside("xwininfo", "-root", "-tree"), 60, "silx view's window")
 
 
 @as_root
@@ -163,11 +163,11 @@ async def test_a_killed_x_server_leaves_the_instance_and_is_started_again(deskto
     assert server is not None
     server.kill()
     ended = desktop.run / "shared" / "desktop-ended"
-    wait_until(ended.exists, 20, "the word")
+    until(ended.exists, 60, "the word")
     assert ended.read_text() == "killed\n"
     ask = os.open(desktop.run / "shared" / "ask", os.O_WRONLY | os.O_NONBLOCK)
     os.write(ask, b"desktop\n")
     os.close(ask)
     # A socket, and not the former session's last moments.
-    wait_until(lambda: _greeting(desktop.socket, UID) == "RFB 003.008\n\n", 20, "the X server again")
-    wait_until(lambda: desktop.process("openbox"), 20, "the session again")
+    until(lambda: _greeting(desktop.socket, UID) == "RFB 003.008\n\n", 60, "the X server again")
+    until(lambda: desktop.process("openbox"), 60, "the session again")

@@ -8,14 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.hub.sandboxing import GATEWAY, Place, made_place, told, wait_for_file
+from tests.services.waiting import eventually, until
 from visa.hub import inside
 from visa.hub.admitted import StartFailed
 from visa.hub.sandbox import VisaSandboxSpawner, _supervisors
@@ -35,12 +35,14 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield place
 
 
-def gone(process: Process, seconds: float = 60) -> bool:
-    deadline = time.monotonic() + seconds
-    while process.is_alive() and time.monotonic() < deadline:
+def gone(process: Process) -> bool:
+    """Wait for its end."""
+
+    def ended() -> bool:
         instance.reap()
-        time.sleep(0.01)
-    return not process.is_alive()
+        return not process.is_alive()
+
+    return bool(until(ended, what=f"the end of {process}"))
 
 
 def tree(run: Path) -> list[int]:
@@ -107,8 +109,15 @@ async def test_the_end_of_the_gateway_ends_the_environment(place: Place) -> None
 async def test_memory_beyond_the_flavour_ends_the_instance_in_words(place: Place) -> None:
     if place.machine.control.kind not in ("cgroup1", "cgroup2"):
         pytest.fail("these tests need a machine whose control groups root may use")
-    program = "import time; time.sleep(0.3); x = b'x' * (400 << 20); time.sleep(60)"
+    program = """
+import os, time
+while not os.path.exists("/run/visa/go"):
+    time.sleep(0.02)
+x = b"x" * (400 << 20)
+time.sleep(60)
+"""
     run, running = await place.run((sys.executable, "-c", program))
+    (run / "shared" / "go").touch()
     assert gone(running.supervisor)
     assert "its memory was full" in ending_of(run).sentence
 
@@ -160,8 +169,7 @@ async def test_a_cancelled_start_leaves_nothing(place: Place) -> None:
     start = place.start(SLEEP, gateway_command=(sys.executable, "-c", "import time; time.sleep(300)"))
     starting = asyncio.create_task(start.run())
     run = start.site.run_folder(start.identifier).path
-    while not (run / "gateway.log").exists():
-        await asyncio.sleep(0.005)
+    await eventually((run / "gateway.log").exists, "the gateway", pause=0.001)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
@@ -170,19 +178,21 @@ async def test_a_cancelled_start_leaves_nothing(place: Place) -> None:
 
 
 async def test_a_start_cancelled_before_its_supervisor_runs_leaves_nothing(place: Place) -> None:
-    for moment in (0.0, 0.002, 0.01, 0.02):
+    steps: list[Callable[[Path], object]] = [
+        lambda run: True,
+        lambda run: run.exists(),
+        lambda run: list(run.iterdir()) if run.exists() else [],
+        lambda run: tree(run),
+    ]
+    for step in steps:
         start = place.start(SLEEP)
+        run = start.site.run_folder(start.identifier).path
         starting = asyncio.create_task(start.run())
-        await asyncio.sleep(moment)
+        await eventually(lambda step=step, run=run: step(run), pause=0)
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
-        run = start.site.run_folder(start.identifier).path
-        deadline = time.monotonic() + 60
-        await asyncio.sleep(0.1)
-        while tree(run) and time.monotonic() < deadline:
-            await asyncio.sleep(0.1)
-        assert tree(run) == []
+        await eventually(lambda run=run: not tree(run), lambda run=run: f"the end of {tree(run)}")
 
 
 def spawned(start: Start) -> subprocess.Popen[bytes]:
@@ -234,10 +244,7 @@ async def test_a_killed_supervisor_takes_everything_with_it(place: Place) -> Non
     running.supervisor.signal(signal.SIGKILL)
     assert gone(running.supervisor)
     VisaSandboxSpawner._sweep(place.state, set(), 0.0)
-    deadline = time.monotonic() + 60
-    while tree(run) and time.monotonic() < deadline:
-        await asyncio.sleep(0.02)
-    assert tree(run) == []
+    await eventually(lambda: not tree(run), lambda: f"the end of {tree(run)}")
     assert "supervisor was killed" in ending_of(run).sentence
 
 

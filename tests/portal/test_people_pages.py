@@ -19,6 +19,7 @@ from tests.portal.test_pages import HOSTILE, looks_right
 from tests.services import facility
 from tests.services.browser import log_in
 from tests.services.hub import RunningHub, started
+from tests.services.waiting import until
 from visa.clock import now
 from visa.store.tables import (
     HelpRow,
@@ -146,11 +147,7 @@ def test_what_changed_between_a_page_and_its_stream_of_changes_is_shown(
     page, held = people["marie"], list[Route]()
     page.route("**/changes", lambda route: held.append(route))
     page.goto(f"{hub.portal}instances/{instance}")
-    for _ in range(400):
-        if held:
-            break
-        page.wait_for_timeout(50)
-    assert held, "the page asks for changes"
+    until(lambda: page.title() and held, what="the page's question for changes")  # a title lets the route be taken
     with hub.rest(hub.token("rosalind")) as rosalind, hub.rest(hub.token("marie")) as marie:
         assert marie.post(f"instances/{instance}/members", json={"username": "rosalind", "role": "observer"}).is_success
         expect(page.locator(".sharing").get_by_text("rosalind").first).to_be_hidden()

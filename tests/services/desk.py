@@ -74,6 +74,17 @@ class Desk:
         all_ = [Window(id_, title, *map(int, numbers)) for id_, title, *numbers in found]
         return [one for one in all_ if one.width > 150 and one.height > 100]
 
+    def settled(self) -> list[Window]:
+        """`windows` by their ids, once a window manager has put them where it wants: after a new size, or a click."""
+        seen: list[list[Window]] = []
+
+        def same() -> bool:
+            seen.append(sorted(self.windows(), key=lambda one: one.id))
+            return len(seen) > 1 and seen[-1] == seen[-2]
+
+        until(same, what=lambda: f"rest ({seen[-2:]})", pause=0.5)
+        return seen[-1]
+
     def window(self, title: str, seconds: float = 60) -> Window:
         """The one with ``title`` in its name, once it is shown."""
         seen: list[Window] = []
@@ -135,7 +146,7 @@ class Desk:
             got[:] = [text]
             return status == 200
 
-        until(there, 30, what)
+        until(there, 60, what)
         return got[0]
 
     def shell(self, command: str, answer: str) -> str:
@@ -149,8 +160,7 @@ class Desk:
         area = [manager.x, manager.y, manager.width, manager.height - 45]
         self.click(manager.x + manager.width - 30, manager.y + manager.height - 60)
         self._active(manager)
-        self.page.wait_for_timeout(500)  # its title bar is drawn anew
-        self.page.evaluate(_KEEP, area)
+        self._at_rest(area)  # its title bar is drawn anew
         self.page.keyboard.press("End")
         across = down = 0
 
@@ -159,8 +169,19 @@ class Desk:
             count, across, down = self.page.evaluate(_CHANGED, area)
             return int(count) > 200
 
-        until(marked, 20, "the last file is marked")
+        until(marked, 60, "the last file is marked")
         return manager.x + across, manager.y + down
+
+    def _at_rest(self, area: list[int]) -> None:
+        """Keep the picture of ``area`` once it is as it was a moment before."""
+        counts: list[int] = []
+
+        def same() -> bool:
+            counts.append(int(self.page.evaluate(_CHANGED, area)[0]) if counts else 1)
+            self.page.evaluate(_KEEP, area)
+            return counts[-1] == 0
+
+        until(same, what="rest", pause=0.5)
 
 
 def hashed(path: Path) -> str:

@@ -8,8 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +16,7 @@ from typing import Any, Self
 import httpx
 
 from tests.services import facility
+from tests.services.waiting import until
 from visa.cli.demo.leftovers import end_all, of
 from visa.cli.demo.runner import free_ports
 from visa.processes import arguments
@@ -140,18 +140,16 @@ class RunningHub:
 
     def wait(self, seconds: float = 120) -> None:
         """Until hub and portal answer."""
-        end, last = time.monotonic() + seconds, ""
-        while time.monotonic() < end:
-            assert self.process is not None
-            assert self.process.poll() is None, f"the hub ended: {self.tail()}"
-            try:
-                pages = [httpx.get(address) for address in self.answering()]
-                if all(page.status_code == 200 for page in pages) and "is now running" in self.tail(200_000):
-                    return
-            except httpx.HTTPError as error:
-                last = str(error)
-            time.sleep(0.05)
-        raise AssertionError(f"the hub did not answer ({last}): {self.tail()}")
+        assert self.process is not None
+        until(self.is_up, seconds, lambda: f"the hub's answer ({self.tail()})", self.process)
+
+    def is_up(self) -> bool:
+        """Whether hub and portal answer and the hub says that it runs."""
+        try:
+            pages = [httpx.get(address) for address in self.answering()]
+        except httpx.HTTPError:
+            return False
+        return all(page.status_code == 200 for page in pages) and "is now running" in self.tail(200_000)
 
     def answering(self) -> list[str]:
         """Addresses that answer when it is up."""
@@ -218,17 +216,6 @@ class RunningHub:
         return httpx.Client(base_url=f"{self.portal}api/v1/", headers={"Authorization": f"token {token}"}, timeout=60)
 
 
-def until(condition: Any, seconds: float = 60.0, what: str | Callable[[], str] = "it") -> Any:
-    """The first true value of ``condition()``; ``what`` did not happen otherwise."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"{what if isinstance(what, str) else what()} did not happen within {seconds} s")
-
-
 @contextmanager
 def started(hub: RunningHub) -> Iterator[RunningHub]:
     """``hub`` runs for the length of the block."""
@@ -279,8 +266,7 @@ def run_in(hub: RunningHub, token: str, path: str, code: str, seconds: float = 6
             content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
             message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
             socket.send(json.dumps(message))
-            end = time.monotonic() + seconds
-            while time.monotonic() < end:
+            while True:
                 got = json.loads(socket.recv(timeout=seconds))
                 if got["parent_header"].get("msg_id") != message_id:
                     continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,14 +28,14 @@ class Looker:
     def _request(self, incremental: int) -> bytes:
         return struct.pack(">BBHHHH", 3, incremental, 0, 0, *self.size)
 
-    def _read(self, count: int, seconds: float = 20.0) -> bytes:
+    def _read(self, count: int, seconds: float = 60.0) -> bytes:
         while len(self._got) < count:
             self._got += self._socket.recv(timeout=seconds)
         part = bytes(self._got[:count])
         del self._got[:count]
         return part
 
-    def update(self, seconds: float = 20.0) -> None:
+    def update(self, seconds: float = 60.0) -> None:
         """Read the next picture and ask for what changes after it."""
         while (kind := self._read(1, seconds)[0]) != 0:
             if kind == 3:
@@ -47,16 +46,10 @@ class Looker:
             self._read(4 * width * height)
         self._socket.send(self._request(1))
 
-    def updates(self, seconds: float) -> int:
-        """How many pictures come."""
-        end, count = time.monotonic() + seconds, 0
-        while (left := end - time.monotonic()) > 0:
-            try:
-                self.update(left)
-            except TimeoutError:
-                break
-            count += 1
-        return count
+    def pictures(self, count: int) -> None:
+        """Read so many."""
+        for _ in range(count):
+            self.update()
 
     def press(self, keysym: int = SHIFT) -> None:
         """And release."""

@@ -33,6 +33,7 @@ class Provider:
         self.asked: Counter[str] = Counter()
         self.misused: list[str] = []
         self.port = 0
+        self._once = False
         self._codes: dict[str, tuple[str, str]] = {}
         self._access: dict[str, str] = {}
         self._refresh: dict[str, str] = {}
@@ -45,6 +46,18 @@ class Provider:
     def expire_access_tokens(self) -> None:
         """As time does."""
         self._access.clear()
+
+    @contextmanager
+    def tokens_for_one_question(self) -> Iterator[None]:
+        """Access tokens expire as soon as they were used once: who asks again needs the refresh token each time.
+
+        (`expire_access_tokens` beside questions under way would take a token that was given just now.)
+        """
+        self._once = True
+        try:
+            yield
+        finally:
+            self._once = False
 
     def end_session(self, username: str) -> None:
         """As logging out at the provider does."""
@@ -102,7 +115,8 @@ class Provider:
         return web.json_response({**tokens, "token_type": "Bearer", "expires_in": 60})
 
     async def userinfo(self, request: web.Request) -> web.Response:
-        username = self._access.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        username = self._access.pop(token, None) if self._once else self._access.get(token)
         if username is None or username in self.disabled:
             return web.json_response({"error": "invalid_token"}, status=401)
         return web.json_response(self.people[username])

@@ -8,11 +8,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.services.waiting import until
 
 
 def _programs() -> Path:
@@ -66,11 +67,8 @@ def running() -> Iterator[PostgreSQL]:
             [programs / "postgres", "-D", data, *options], stdout=log, stderr=log, cwd=folder, **identity
         )
     try:
-        end = time.monotonic() + 30
-        while not (folder / ".s.PGSQL.5432").exists():
-            if server.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"PostgreSQL did not start: {(folder / 'log').read_text()[-500:]}")
-            time.sleep(0.05)
+        said = lambda: f"PostgreSQL's start ({(folder / 'log').read_text()[-500:]})"  # noqa: E731
+        until((folder / ".s.PGSQL.5432").exists, what=said, process=server)
         yield PostgreSQL(folder, user)
     finally:
         server.send_signal(signal.SIGINT)  # SIGTERM would wait for clients

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -66,7 +65,7 @@ class Together:
             box = person.lab.locator(".jp-Dialog", has_text=title)
             person.lab.add_locator_handler(box, partial(_answer, answer))
         if username != "marie":
-            until(lambda: self._let_in(person.lab), 30, f"{username} is let in")
+            until(lambda: self._let_in(person.lab), 60, f"{username} is let in")
         person.lab.goto(f"{self.base}lab/tree/{self.notebook}?reset", timeout=60_000)
         person.lab.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         return person.lab
@@ -110,17 +109,16 @@ class Together:
         portal = self.panel()
         portal.locator("#add summary").click()
         portal.locator("#candidate").fill(username)
-        portal.get_by_role("button", name=re.compile(f"Add as {role}.*{name}")).click(timeout=20_000)
-        expect(self.row(portal, name)).to_be_visible(timeout=10_000)
+        portal.get_by_role("button", name=re.compile(f"Add as {role}.*{name}")).click(timeout=60_000)
+        expect(self.row(portal, name)).to_be_visible(timeout=60_000)
 
-    def remove(self, username: str) -> float:
-        """By the owner; when that was."""
+    def remove(self, username: str) -> None:
+        """By the owner."""
         portal, name = self.panel(), self.named(username)
         self.row(portal, name).get_by_role("button", name="Remove").click()
         with portal.expect_response(lambda answer: answer.request.method == "DELETE") as removed:
             portal.get_by_role("dialog").get_by_role("button", name="Remove").click()
         assert removed.value.ok
-        return time.monotonic()
 
     @staticmethod
     def row(portal: Page, name: str) -> Locator:
@@ -140,7 +138,7 @@ class Together:
         portal.locator("#link [name=kind]").select_option(kind)
         portal.locator("#link [name=role]").select_option(role)
         portal.get_by_role("button", name="Make the link").click()
-        expect(portal.locator("#made-link")).to_have_value(re.compile("/join/"), timeout=10_000)
+        expect(portal.locator("#made-link")).to_have_value(re.compile("/join/"), timeout=60_000)
         return portal.locator("#made-link").input_value()
 
 
@@ -153,29 +151,30 @@ def add_cell(lab: Page, code: str) -> None:
     before = lab.locator(".jp-Notebook .jp-Cell").count()
     insert = lab.locator('[data-jp-item-name="insert"] jp-button, [data-jp-item-name="insert"] button').first
     # JupyterLab drops what comes before its own start is over.
-    until(lambda: _more_cells(lab, insert, before), 30, "a new cell")
+    until(lambda: _more_cells(lab, insert, before), what="a new cell", pause=0.5)
     cell = lab.locator(".jp-Notebook .jp-Cell.jp-mod-active .cm-content")
     cell.click()
     lab.keyboard.type(code)
 
 
 def _more_cells(lab: Page, insert: Locator, before: int) -> bool:
-    if lab.locator(".jp-Notebook .jp-Cell").count() == before:
-        insert.click()
-        lab.wait_for_timeout(500)
-    return lab.locator(".jp-Notebook .jp-Cell").count() > before
+    if lab.locator(".jp-Notebook .jp-Cell").count() > before:
+        return True
+    insert.click()
+    return False
 
 
 def run_cell(lab: Page, output: str) -> None:
     """Run the active cell until it says ``output``."""
 
     def ran() -> bool:
+        if said(lab, output).count():
+            return True
         lab.locator(".jp-Notebook .jp-Cell.jp-mod-active .cm-content").click()
         lab.keyboard.press("Control+Enter")
-        lab.wait_for_timeout(1500)
-        return said(lab, output).count() > 0
+        return False
 
-    until(ran, 60, f"the output {output}")
+    until(ran, what=f"the output {output}", pause=1.5)
 
 
 def said(lab: Page, output: str) -> Locator:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from playwright.async_api import expect
 
+from tests.services.waiting import eventually
 from tests.session import rig
 from tests.session.site import Site, running
 
@@ -34,9 +35,11 @@ async def _started(hub: rig.Hub) -> None:
         await hub.api("POST", f"/users/{user}")
     status, answer = await hub.api("POST", "/users/marie/servers/work")
     assert status in (201, 202), answer
-    async with asyncio.timeout(60):
-        while not (await hub.api("GET", "/users/marie"))[1]["servers"].get("work", {}).get("ready"):
-            await asyncio.sleep(0.05)
+
+    async def ready() -> bool:
+        return bool((await hub.api("GET", "/users/marie"))[1]["servers"].get("work", {}).get("ready"))
+
+    await eventually(ready, "marie's server")
 
 
 @pytest.fixture

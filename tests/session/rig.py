@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -26,6 +26,8 @@ import aiohttp
 import psutil
 from aiohttp import web
 
+from tests.services.waiting import until
+
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = Path(os.environ.get("VISA_TEST_ENVIRONMENT", ROOT / ".cache/environments/scattering"))
 FILES = ROOT / "visa/session/environment"
@@ -37,17 +39,6 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
-
-
-def wait_until(there: Any, seconds: float, what: str, process: subprocess.Popen[Any] | None = None) -> None:
-    """Until ``there()`` is true; say what was waited for when it never is."""
-    end = time.monotonic() + seconds
-    while not there():
-        if process is not None and process.poll() is not None:
-            raise RuntimeError(f"{what}: the process ended with {process.returncode}")
-        if time.monotonic() > end:
-            raise TimeoutError(what)
-        time.sleep(0.02)
 
 
 def answers(path: str) -> bool:
@@ -124,7 +115,7 @@ def jupyter(prefix: str = SERVER, **more: str) -> Iterator[Jupyter]:
         )
     try:
         for name in ("jupyter.sock", "files.sock"):
-            wait_until(partial(answers, str(run / name)), 60, f"{name} answers", process)
+            until(partial(answers, str(run / name)), 60, f"{name} answers", process)
         yield Jupyter(run, home, process)
     except BaseException:
         sys.stderr.write((folder / "jupyter.log").read_text(errors="replace")[-6000:])
@@ -209,7 +200,7 @@ def hub(run: Path) -> Iterator[Hub]:
             return False
 
     try:
-        wait_until(up, 60, "the hub answers through its proxy", process)
+        until(up, 60, "the hub answers through its proxy", process)
         yield Hub(f"http://127.0.0.1:{port}", token, folder, process)
     except BaseException:
         sys.stderr.write((folder / "hub.log").read_text(errors="replace")[-6000:])
@@ -414,16 +405,13 @@ async def session_cookie(gateway: Reached, token: str = "marie's") -> str:
 MARIE = {"Authorization": "token marie's"}
 
 
-async def raw(port: int, request: bytes, seconds: float = 5) -> bytes:
-    """What the gateway answers to these very bytes until it closes or is silent for a while."""
+async def answered(port: int, request: bytes) -> bytes:
+    """The gateway's one answer to these very bytes, by its Content-Length; where it has none, until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
-    got = b""
     try:
-        while part := await asyncio.wait_for(reader.read(65536), seconds if not got else 0.3):
-            got += part
-    except (TimeoutError, ConnectionResetError):
-        return got
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"\r\ncontent-length: *(\d+)", head.lower())
+        return head + await (reader.readexactly(int(length[1])) if length else reader.read())
     finally:
         writer.close()
-    return got

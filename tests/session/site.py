@@ -15,14 +15,12 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 from tornado.web import Application
 from tornado.websocket import WebSocketHandler
 
+from tests.services.waiting import ENOUGH, eventually
 from tests.session import rig
 from visa import clock
 from visa.session.app import served
 from visa.session.gateway import Gateway
 from visa.session.settings import GatewaySettings
-
-ENOUGH = 30.0
-"""Seconds after which a condition that is waited for is taken never to come."""
 
 
 @dataclass(frozen=True)
@@ -63,31 +61,22 @@ class Site:
 
     async def until(self, who: str, status: int) -> None:
         """Until ``who`` is answered so."""
-        last: Any = None
-        try:
-            async with asyncio.timeout(ENOUGH):
-                while (last := await self.ask(who))[0] != status:
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            raise AssertionError(f"{who} still gets {last}, not {status}") from None
+        last: list[Any] = []
+
+        async def answered() -> bool:
+            last[:] = await self.ask(who)
+            return bool(last[0] == status)
+
+        await eventually(answered, lambda: f"the answer {status} to {who}, who gets {last}")
 
     async def until_told(self, *here: tuple[str, str]) -> None:
         """Until the hub was told that exactly these are here, in these roles."""
-        await until(lambda: bool(self.hub.told) and self.told() == sorted(here), lambda: self.hub.told[-1:])
+        there = lambda: bool(self.hub.told) and self.told() == sorted(here)  # noqa: E731
+        await eventually(there, lambda: f"the hub's being told {here}, not {self.hub.told[-1:]}")
 
     def told(self) -> list[tuple[str, str]]:
         """Who is here, in which role, as the hub was told last."""
         return sorted((one["username"], one["role"]) for one in self.hub.told[-1]["here"])
-
-
-async def until(there: Any, what: Any = "it did not happen") -> None:
-    """Until ``there()`` is true, while all in this process goes on; ``what`` is said when it never is."""
-    try:
-        async with asyncio.timeout(ENOUGH):
-            while not there():
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(what() if callable(what) else what) from None
 
 
 @contextlib.asynccontextmanager

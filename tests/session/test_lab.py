@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import secrets
@@ -18,6 +17,7 @@ from tests.services.browser import ARGUMENTS
 from tests.session import rig
 from tests.session.people_page import ASKS, IRENE, MARIE, PIERRE, Word
 from tests.session.site import Site, running
+from tests.session.test_browser import run_cell
 
 PICTURES = os.environ.get("VISA_PICTURES", "")
 THEME = os.environ.get("VISA_PICTURES_THEME", "light")
@@ -168,11 +168,4 @@ async def test_without_a_word_of_people_lab_is_as_ever(lab: Lab) -> None:
     page = await lab.open(None)
     await expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")).to_be_visible(timeout=60_000)
     await expect(page.locator(".visa-people")).to_have_count(0)
-    cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
-    for _ in range(6):
-        await cell.click()
-        await page.keyboard.press("Control+Enter")
-        with contextlib.suppress(AssertionError):
-            await expect(page.locator(".jp-OutputArea-output").first).to_contain_text("42", timeout=4000)
-            break
-    await expect(page.locator(".jp-OutputArea-output").first).to_contain_text("42")
+    await run_cell(page)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.waiting import until
 from tests.session import rig
 
 SESSION = """#!/bin/sh
@@ -53,7 +54,7 @@ class Launched:
 
     def until(self, what: str, name: str) -> None:
         """Wait for a file."""
-        rig.wait_until((self.place / name).exists, 60, what, self.process)
+        until((self.place / name).exists, 60, what, self.process)
 
     def ask(self, kind: str) -> None:
         """As the gateway does."""
@@ -170,9 +171,9 @@ def test_the_notebook_starts_when_it_is_asked_for_and_may_end(desktop: Launched)
     desktop.until("jupyter", "home/jupyter-began")
     desktop.home("end-jupyter").touch()
     desktop.home("jupyter-began").unlink()
-    rig.wait_until(lambda: not _running(desktop.place / "bin/jupyter"), 60, "jupyter's end", desktop.process)
+    until(lambda: not _running(desktop.place / "bin/jupyter"), 60, "jupyter's end", desktop.process)
     desktop.home("end-jupyter").unlink()
-    rig.wait_until(lambda: _asked(desktop), 60, "jupyter again", desktop.process)
+    until(lambda: _asked(desktop), 60, "jupyter again", desktop.process)
     assert desktop.servers()
 
 
@@ -180,7 +181,7 @@ def test_terminate_ends_everything(desktop: Launched) -> None:
     desktop.ask("notebook")
     desktop.until("jupyter", "home/jupyter-began")
     desktop.end()
-    rig.wait_until(lambda: not desktop.servers(), 60, "the X server's end")
+    until(lambda: not desktop.servers(), 60, "the X server's end")
     assert not _running(desktop.place / "bin/jupyter")
 
 
@@ -193,7 +194,7 @@ def test_a_notebook_instance_ends_with_jupyter_and_has_a_desktop_when_asked(plac
         launched.until("the session", "home/began")
         launched.home("end-jupyter").touch()
         assert launched.process.wait(20) == 7
-        rig.wait_until(lambda: not launched.servers(), 60, "the X server's end")
+        until(lambda: not launched.servers(), 60, "the X server's end")
     finally:
         if launched.process.poll() is None:
             launched.end()

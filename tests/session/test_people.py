@@ -12,8 +12,9 @@ from typing import Any, cast
 
 import pytest
 
+from tests.services.waiting import eventually
 from tests.session import rig
-from tests.session.site import still, until
+from tests.session.site import still
 from visa import clock
 from visa.identifiers import instance_id
 from visa.instances.access import Role
@@ -85,7 +86,7 @@ async def test_a_hub_that_says_nothing_keeps_a_stranger_waiting_for_two_seconds(
         began = clock.elapsed()
         assert (await site.ask("grace"))[0] == 403
         assert clock.elapsed() - began == approx(2), "the hub holds a question for 50 s"
-        await until(lambda: site.hub.held <= 1, "only `follow` waits for the answer still")
+        await eventually(lambda: site.hub.held <= 1, "only `follow` waits for the answer still")
 
 
 class Scripted:

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
+from tests.services.waiting import ENOUGH, eventually
 from tests.session import rig
 from tests.session.desktop import xvnc
-from tests.session.site import ENOUGH, Site, closed, running, until
+from tests.session.site import Site, closed, running
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +74,13 @@ async def test_an_upload_under_way_is_cut_off_when_the_role_is_narrowed(site: Si
 
     async def slow() -> AsyncIterator[bytes]:
         yield b'{"type": "file", "format": "text", "content": "'
-        while True:
-            yield b"x" * 1000
-            under_way.set()
-            await asyncio.sleep(0.05)
+        yield b"x" * 1000
+        under_way.set()
+        await asyncio.Event().wait()  # there is more, which does not come
 
     upload = asyncio.create_task(site.ask("lise", "api/contents/upload.txt", method="PUT", data=slow()))
     await under_way.wait()
-    await until(lambda: site.gateway.people.transfers)
+    await eventually(lambda: site.gateway.people.transfers)
     site.hub.share("lise", "observer")
     with pytest.raises(aiohttp.ClientError):
         await upload

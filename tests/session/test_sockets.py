@@ -19,6 +19,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 from tornado.websocket import WebSocketHandler
 
+from tests.services.waiting import at_rest
 from tests.session import rig
 from tests.session.site import Site, running
 from visa import clock
@@ -116,10 +117,11 @@ class Upstream(WebSocketHandler):
             with contextlib.suppress(Exception):
                 while True:
                     await self.write_message(bytes(2**18), binary=True)
+                    self.settings["flooded"][0] += 1
 
     async def on_message(self, message: str | bytes) -> None:
         if self.request.path.endswith("stuck"):
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         await self.write_message(message, binary=isinstance(message, bytes))
 
     def on_close(self) -> None:
@@ -131,10 +133,14 @@ Closed = asyncio.Future[tuple[int | None, str | None]]
 
 
 @contextlib.asynccontextmanager
-async def listening(run: Path) -> AsyncIterator[Closed]:
-    """`Upstream` in ``run``; done when one of its websockets is closed, with code and reason."""
+async def listening(run: Path, flooded: list[int] | None = None) -> AsyncIterator[Closed]:
+    """`Upstream` in ``run``; done when one of its websockets is closed, with code and reason.
+
+    The first of ``flooded`` counts what a flood could send.
+    """
     closed: Closed = asyncio.get_running_loop().create_future()
-    app = web.Application([(r".*", Upstream)], closed=closed, websocket_max_message_size=2**27)
+    settings = {"closed": closed, "flooded": flooded or [0]}
+    app = web.Application([(r".*", Upstream)], websocket_max_message_size=2**27, **settings)
     server = HTTPServer(app, max_buffer_size=2**27)
     server.add_socket(bind_unix_socket(str(run / "jupyter.sock")))
     yield closed
@@ -175,6 +181,7 @@ class Apart:
 
     gateway: rig.Gateway
     closed: Closed
+    flooded: list[int]
 
     @property
     def url(self) -> str:
@@ -185,10 +192,10 @@ class Apart:
 @pytest.fixture
 async def apart(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Apart]:
     """For tests of what a process is and costs."""
-    run, hub = tmp_path_factory.mktemp("r"), rig.FakeHub()
-    async with listening(run) as closed, hub.served() as api:
+    run, hub, flooded = tmp_path_factory.mktemp("r"), rig.FakeHub(), [0]
+    async with listening(run, flooded) as closed, hub.served() as api:
         with rig.gateway(run, api) as gateway:
-            yield Apart(gateway, closed)
+            yield Apart(gateway, closed, flooded)
 
 
 async def test_text_and_bytes_small_and_large_come_back_as_they_went(fake: Fake) -> None:
@@ -234,9 +241,13 @@ async def test_a_browser_that_does_not_read_costs_no_memory(apart: Apart) -> Non
         writer.write(_handshake("flood"))
         assert b"101 Switching" in await reader.readuntil(b"\r\n\r\n")
         most = 0.0
-        for _ in range(20):
-            await asyncio.sleep(0.1)
+
+        def sent() -> int:
+            nonlocal most
             most = max(most, apart.gateway.memory())
+            return apart.flooded[0]
+
+        assert 0 < await at_rest(sent) < 2**26 / 2**18
         assert most < before + 8
         assert most < 60
         writer.transport.abort()
@@ -264,7 +275,7 @@ def _handshake(path: str, version: str = "13") -> bytes:
 
 
 async def test_a_bad_handshake_leaves_nothing_open_in_jupyter(fake: Fake) -> None:
-    answer = await rig.raw(fake.site.port, _handshake("echo", "7"), 2)
+    answer = await rig.answered(fake.site.port, _handshake("echo", "7"))
     assert answer.startswith(b"HTTP/1.1 426")
     await asyncio.wait_for(fake.closed, 30)
 

@@ -8,17 +8,17 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from tests.services.waiting import ENOUGH, elsewhere, eventually, until
 from tests.session import rig, site
 from tests.session.desktop import xvnc
 from tests.session.rfb import messages as m
-from tests.session.site import until
 from visa import clock
 from visa.session.desktop import seat as seat_module
 from visa.session.desktop import viewer as viewer_module
@@ -84,7 +84,7 @@ class Viewer:
     async def read(self, count: int) -> bytes:
         """So many bytes of the stream."""
         while len(self.got) < count:
-            message = await self.socket.receive(site.ENOUGH)
+            message = await self.socket.receive(ENOUGH)
             assert message.type is aiohttp.WSMsgType.BINARY, (message, self.socket.close_code)
             self.got += message.data
         part = bytes(self.got[:count])
@@ -120,7 +120,7 @@ class Viewer:
     async def closed(self) -> int | None:
         """The code, when it closes."""
         while not self.socket.closed:
-            await self.socket.receive(site.ENOUGH)
+            await self.socket.receive(ENOUGH)
         return self.socket.close_code
 
 
@@ -141,28 +141,25 @@ def heard(desktop: xvnc.Desktop) -> Iterator[Path]:
     with tempfile.NamedTemporaryFile() as file:
         command = ["stdbuf", "-oL", "xev", "-geometry", "600x600+0+0", "-event", "keyboard", "-event", "button"]
         program = subprocess.Popen(command, env=desktop.variables, stdout=file, start_new_session=True)
-        rig.wait_until(lambda: "IsViewable" in desktop.ask("xwininfo", "-name", "Event Tester"), 60, "xev", program)
+        until(lambda: "IsViewable" in desktop.ask("xwininfo", "-name", "Event Tester"), 60, "xev", program)
         yield Path(file.name)
         rig.end(program)
 
 
-async def becomes(there: Callable[[], bool], what: str) -> None:
-    """`until`, for what asks another program: the gateway in this process goes on meanwhile."""
-    await asyncio.to_thread(rig.wait_until, there, site.ENOUGH, what)
-
-
 async def hears(heard: Path, what: str) -> None:
     """The window does."""
-    await becomes(lambda: what in heard.read_text(), what)
+    await elsewhere(lambda: what in heard.read_text(), what)
 
 
 async def click(viewer: Viewer, heard: Path) -> None:
     """Into the window, which hears it as soon as the window manager is done with it."""
-    async with asyncio.timeout(site.ENOUGH):
-        while "ButtonPress" not in await asyncio.to_thread(heard.read_text):
-            for mask in (0, 1, 0):
-                await viewer.send(struct.pack(">BBHH", 5, mask, 200, 200))
-            await asyncio.sleep(0.1)
+
+    async def clicked() -> bool:
+        for mask in (0, 1, 0):
+            await viewer.send(struct.pack(">BBHH", 5, mask, 200, 200))
+        return "ButtonPress" in await asyncio.to_thread(heard.read_text)
+
+    await eventually(clicked, "a click", pause=0.1)
 
 
 async def all_read(viewer: Viewer) -> None:
@@ -276,7 +273,7 @@ async def test_the_owner_resizes_while_others_look(desk: Desk, desktop: xvnc.Des
         assert names.EXTENDED_DESKTOP_SIZE in [header[4] for header, _ in await marie.update()]
         for wanted in ((900, 700), (1280, 800)):
             await marie.send(m.size(*wanted), WHOLE)
-            await becomes(lambda wanted=wanted: desktop.size() == wanted, "the size")  # type: ignore[misc]
+            await elsewhere(lambda wanted=wanted: desktop.size() == wanted, "the size")
     assert desktop.server.poll() is None
 
 
@@ -286,14 +283,14 @@ async def test_the_clipboard_passes_both_ways_within_its_limit(desktop: xvnc.Des
         await marie.send(m.encodings(0), WHOLE)
         await marie.update()
         await marie.send(m.cut(b"from marie"))
-        await becomes(lambda: desktop.copied() == "from marie", "her text")
+        await elsewhere(lambda: desktop.copied() == "from marie", "her text")
         await marie.send(m.cut(b"x" * 101) + m.POINTER, WHOLE)
         await marie.update()
         assert await asyncio.to_thread(desktop.copied) == "from marie"
         desktop.copy("y" * 101)
         desktop.copy("from the desktop")
         while b"from the desktop" not in marie.got:
-            marie.got += (await marie.socket.receive(site.ENOUGH)).data
+            marie.got += (await marie.socket.receive(ENOUGH)).data
         assert b"yyy" not in marie.got
 
 
@@ -306,7 +303,7 @@ async def test_keys_pointer_and_clipboard_are_activity_and_looking_is_not(desk: 
         for act in (m.POINTER, m.KEY, m.cut(b"x")):
             last = desk.gateway.activity._last
             await marie.send(act)
-            await until(lambda last=last: desk.gateway.activity._last > last)  # type: ignore[misc]
+            await eventually(lambda last=last: desk.gateway.activity._last > last)
 
 
 async def test_viewers_who_leave_in_the_middle_of_the_handshake_lock_nobody_out(desk: Desk) -> None:
@@ -331,7 +328,7 @@ async def test_a_new_viewer_throws_nobody_out(desk: Desk) -> None:
             people = [one.person for one in desk.gateway.viewers]
             assert [one["display_name"] for one in people] == ["marie", "Oscar O."]
             assert [one["role"] for one in people] == ["owner", "observer"]
-    await until(lambda: not desk.gateway.viewers)
+    await eventually(lambda: not desk.gateway.viewers)
     assert not desk.gateway.sockets
 
 
@@ -340,15 +337,17 @@ async def test_the_meter_measures(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     async with viewing(desk) as marie:
         await marie.send(m.encodings(0))
         measured: dict[str, float | None] = {}
-        began, enough = clock.elapsed(), 0.0
-        async with asyncio.timeout(site.ENOUGH):
-            while not (measured.get("frames_per_s") and measured.get("round_trip_ms") and enough > 4 * 1280 * 800):
-                await marie.send(WHOLE)
-                await marie.update()
-                (one,) = desk.gateway.viewers
-                measured = one.measure
-                enough = (measured["bytes_per_s"] or 0) * (clock.elapsed() - began)
-                await asyncio.sleep(0.05)
+        began = clock.elapsed()
+
+        async def all_is_known() -> bool:
+            await marie.send(WHOLE)
+            await marie.update()
+            (one,) = desk.gateway.viewers
+            measured.update(one.measure)
+            got = (measured["bytes_per_s"] or 0) * (clock.elapsed() - began)
+            return bool(measured["frames_per_s"] and measured["round_trip_ms"] and got > 4 * 1280 * 800)
+
+        await eventually(all_is_known, lambda: f"all of {measured}")
         assert 0 < (measured["round_trip_ms"] or 0) < 1000 * (clock.elapsed() - began)
 
 
@@ -389,10 +388,10 @@ async def test_who_may_not_come_gets_no_byte_of_rfb(desk: Desk) -> None:
             f"GET {rig.SERVER}desktop/websocket HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n{lines}"
             "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
-        assert b"RFB 003" not in await rig.raw(port, request.encode())
+        assert b"RFB 003" not in await rig.answered(port, request.encode())
     headers = {"Cookie": f"visa-session={cookie}", "Origin": desk.url.partition("/user")[0]}
     async with desk.client.ws_connect(desk.socket, headers=headers) as socket:
-        assert (await socket.receive(site.ENOUGH)).data == HELLO
+        assert (await socket.receive(ENOUGH)).data == HELLO
 
 
 async def test_no_desktop_and_what_only_looks_like_one_is_said_in_words(tmp_path: Path, desktop: xvnc.Desktop) -> None:
@@ -402,7 +401,7 @@ async def test_no_desktop_and_what_only_looks_like_one_is_said_in_words(tmp_path
             path.unlink(missing_ok=True)
             make()
             async with viewing(desk, begun=False) as marie:
-                message = await marie.socket.receive(site.ENOUGH)
+                message = await marie.socket.receive(ENOUGH)
                 assert (message.data, message.extra) == (1013, "The desktop does not run, or not yet.")
 
 

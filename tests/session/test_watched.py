@@ -7,8 +7,9 @@ import asyncio
 import aiohttp
 import pytest
 
+from tests.services.waiting import ENOUGH
 from tests.session import rig
-from tests.session.site import ENOUGH, running
+from tests.session.site import running
 from tests.session.test_roles import desktop
 
 __all__ = ["desktop"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from sqlalchemy import event
 
 from tests.services import facility
+from tests.services.waiting import eventually
 from visa import clock
 from visa.catalogue.base import Answer, Catalogue, CatalogueUnavailable, Experiment
 from visa.catalogue.current import CurrentCatalogue
@@ -54,9 +57,16 @@ async def test_a_cancelled_reservation_holds_nothing(admissions: Admissions) -> 
     """Cancelled while it waits for the database: its thread goes on, and what it got is given back."""
     with admissions.store.engine.connect() as busy:
         busy.exec_driver_sql("BEGIN IMMEDIATE")
+        asked = threading.Event()
+
+        @event.listens_for(admissions.store.engine, "before_cursor_execute")
+        def begins(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+            if statement == "BEGIN IMMEDIATE":
+                asked.set()
+
         work = asyncio.create_task(admissions.reserve("marie", OPTIONS, "one", actor="marie", holder="h"))
-        done, _ = await asyncio.wait({work}, timeout=0.5)
-        assert not done, "it waits"
+        await eventually(asked.is_set, "the question")
+        assert not work.done(), "it waits"
         work.cancel()
         await asyncio.sleep(0)
         busy.exec_driver_sql("ROLLBACK")

@@ -99,7 +99,7 @@ def test_another_state_is_another_folder_and_the_former_stays(clones: Clones) ->
 def test_of_two_at_once_one_makes_it(clones: Clones) -> None:
     (clones.folder / "wait").touch()
     first = clones.begin("a")
-    until(lambda: clones.made == 1, 30, "the first one's work")
+    until(lambda: clones.made == 1, 60, "the first one's work")
     second = clones.begin("b")
     assert second.stdout is not None
     assert "Waiting for another" in second.stdout.readline()
@@ -112,7 +112,7 @@ def test_of_two_at_once_one_makes_it(clones: Clones) -> None:
 def test_what_a_killed_one_left_is_made_anew(clones: Clones) -> None:
     (clones.folder / "wait").touch()
     first = clones.begin("a")
-    until(lambda: clones.made == 1, 30, "half of it")
+    until(lambda: clones.made == 1, 60, "half of it")
     os.killpg(first.pid, signal.SIGKILL)
     first.wait(30)
     assert not clones.link("a").exists(), "nothing leads to half an environment"

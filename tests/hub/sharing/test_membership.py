@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import timedelta
@@ -212,9 +211,7 @@ def test_presence_is_the_owner_s(instance: Instance, rosalind: str) -> None:
             with instance.kernel("marie"):
                 until(lambda: instance.get(rosalind).status_code == 200, 60, "she may while Marie is there")
                 socket = members.enter_context(instance.kernel(rosalind))
-            left = time.monotonic()
             assert closed_within(socket) == 4403
-            assert time.monotonic() - left > 10, "a page that is loaded anew sends nobody away"
     finally:
         instance.share()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.services.waiting import until
 from tests.session import rig
 from tests.session.desktop.xvnc import Desktop
 
@@ -43,11 +44,11 @@ def running(programs: Path = PROGRAMS) -> Iterator[Desktop]:
         process = subprocess.Popen(command, env=environ, stdout=log, stderr=log, start_new_session=True)
     desktop = Desktop(folder / "run", "", process)
     try:
-        rig.wait_until((folder / "home/display").exists, 30, "the X session", process)
-        rig.wait_until(lambda: (folder / "home/display").read_text().strip(), 30, "its display", process)
+        until((folder / "home/display").exists, 60, "the X session", process)
+        until(lambda: (folder / "home/display").read_text().strip(), 60, "its display", process)
         desktop.display = (folder / "home/display").read_text().strip()
         ready = "_NET_SUPPORTING_WM_CHECK(WINDOW)"
-        rig.wait_until(lambda: ready in desktop.ask("xprop", "-root", "_NET_SUPPORTING_WM_CHECK"), 30, "openbox")
+        until(lambda: ready in desktop.ask("xprop", "-root", "_NET_SUPPORTING_WM_CHECK"), 60, "openbox")
         yield desktop
     except BaseException:
         print((folder / "log").read_text(errors="replace")[-6000:])
@@ -61,7 +62,7 @@ def running(programs: Path = PROGRAMS) -> Iterator[Desktop]:
 def with_video() -> Iterator[Desktop]:
     """As soon as Selkies takes connections."""
     with running() as desktop:
-        rig.wait_until(lambda: rig.answers(str(desktop.run / "selkies.sock")), 40, "Selkies", desktop.server)
+        until(lambda: rig.answers(str(desktop.run / "selkies.sock")), 60, "Selkies", desktop.server)
         yield desktop
 
 

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+import struct
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -16,10 +18,11 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
+from tests.services.waiting import elsewhere, eventually
 from tests.session import rig
 from tests.session.desktop import xvnc
 from tests.session.desktop.browsing import browsing, chromium, marie_desk
-from tests.session.desktop.conftest import Apart, Desk, MakeDesk
+from tests.session.desktop.conftest import Apart, Desk, MakeDesk, desk
 from tests.session.desktop.relay import Relay
 from tests.session.people_page import ASKS, IRENE, MARIE, PIERRE, PORTAL, Word
 
@@ -27,6 +30,7 @@ __all__ = ["browsing", "chromium", "marie_desk"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+SET_DESKTOP_SIZE = 251
 PICTURES = os.environ.get("VISA_PICTURES", "")
 """A folder for screenshots to look at."""
 
@@ -40,6 +44,12 @@ class Seen:
     desk: Apart
     x: xvnc.Desktop
     faults: list[str]
+    sent: list[bytes]
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Those that the page asked the desktop to take."""
+        return [struct.unpack(">2x2H", one[:6]) for one in self.sent if one[0] == SET_DESKTOP_SIZE]
 
 
 async def context_of(chromium: Browser, desk: Desk, token: str = "marie's", **options: object) -> BrowserContext:
@@ -52,36 +62,62 @@ async def context_of(chromium: Browser, desk: Desk, token: str = "marie's", **op
     return context
 
 
-async def opened(context: BrowserContext, desk: Desk, faults: list[str] | None = None) -> Page:
-    """The page with a picture on it."""
+async def opened(
+    context: BrowserContext, desk: Desk, faults: list[str] | None = None, sent: list[bytes] | None = None
+) -> Page:
+    """The page with a picture on it; what is wrong with it, and what it sends, is kept where there are lists for it."""
     page = await context.new_page()
+    if sent is not None:
+        page.on("websocket", lambda one: one.on("framesent", lambda data: sent.append(_bytes(data))))
     if faults is not None:
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)
     await page.goto(desk.url)
-    await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
+    await expect(page.locator("#words")).to_be_hidden()
     return page
 
 
+def _bytes(frame: str | bytes) -> bytes:
+    return frame.encode() if isinstance(frame, str) else bytes(frame)
+
+
+async def drawn(page: Page) -> None:
+    """What the page does by itself when its window changes comes with the next picture of it; wait for that."""
+    await page.evaluate("async () => { for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame); }")
+
+
+@pytest.fixture(scope="module")
+def screen() -> Iterator[xvnc.Desktop]:
+    """An X server for all tests of the module that leave it running."""
+    with tempfile.TemporaryDirectory(prefix="visa-x-") as folder, xvnc.running(Path(folder)) as one:
+        yield one
+
+
+@pytest.fixture
+def x(screen: xvnc.Desktop) -> Iterator[xvnc.Desktop]:
+    """It, with nothing but its window manager before and after a test."""
+    yield screen
+    while len(screen.programs) > 1:
+        rig.end(screen.programs.pop())
+    (screen.run / "typed").unlink(missing_ok=True)
+
+
 @pytest_asyncio.fixture(loop_scope="module")
-async def seen(chromium: Browser, marie_desk: Apart) -> AsyncIterator[Seen]:
+async def shown(x: xvnc.Desktop) -> AsyncIterator[Apart]:
+    """A gateway of the test's own in front of it."""
+    async with desk(x.run) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def seen(chromium: Browser, shown: Apart, x: xvnc.Desktop) -> AsyncIterator[Seen]:
     """A desktop that is shown in 1440 by 900."""
-    with xvnc.running(marie_desk.run) as x:
-        context = await context_of(chromium, marie_desk, viewport={"width": 1440, "height": 900})
-        faults: list[str] = []
-        page = await opened(context, marie_desk, faults)
-        await until(lambda: x.size() == (1440, 856), "the desktop has the window's size")
-        yield Seen(page, context, marie_desk, x, faults)
-        assert faults == []
-
-
-async def until(there: Callable[[], object], what: str, seconds: float = 10) -> None:
-    """Asked in a thread: X programs answer in their own time."""
-    for _ in range(int(seconds * 10)):
-        if await asyncio.to_thread(there):
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(what)
+    context = await context_of(chromium, shown, viewport={"width": 1440, "height": 900})
+    faults, sent = list[str](), list[bytes]()
+    page = await opened(context, shown, faults, sent)
+    await elsewhere(lambda: x.size() == (1440, 856), "the desktop has the window's size")
+    yield Seen(page, context, shown, x, faults, sent)
+    assert faults == []
 
 
 async def colour(page: Page, x: float = 0.5, y: float = 0.5) -> list[int]:
@@ -95,30 +131,53 @@ async def colour(page: Page, x: float = 0.5, y: float = 0.5) -> list[int]:
     return list(await page.evaluate(script, [x, y]))
 
 
+async def shows(page: Page, wanted: list[int], about: int = 0) -> None:
+    """Until the middle of the picture has it; video changes colours by little."""
+    last: list[int] = []
+
+    async def there() -> bool:
+        last[:] = await colour(page)
+        return all(abs(one - other) <= about for one, other in zip(last, wanted, strict=True))
+
+    await eventually(there, lambda: f"{wanted}, not {last}")
+
+
+async def browser_has(page: Page, text: str) -> None:
+    """Until the browser's own clipboard is ``text``."""
+
+    async def there() -> bool:
+        return bool(await page.evaluate("navigator.clipboard.readText()") == text)
+
+    await eventually(there, f"'{text}' in the browser's clipboard")
+
+
 async def terminal(seen: Seen) -> Path:
     """A terminal over the whole screen that has the focus; what is typed ends up in a file."""
     target = seen.x.run / "typed"
-    seen.x.start("xterm", "-fullscreen", "-bg", "#204060", "-e", "sh", "-c", f"cat > {target}")
-    await until(lambda: target.exists(), "the terminal is there")
+    seen.x.start("xterm", "-fullscreen", "-title", "typed", "-bg", "#204060", "-e", "sh", "-c", f"cat > {target}")
+    await elsewhere(lambda: target.exists(), "the terminal is there")
     await seen.page.locator("#screen canvas").click(position={"x": 600, "y": 400})
-    await asyncio.sleep(0.5)
+    await elsewhere(lambda: has_the_focus(seen.x, "typed"), "the terminal has the focus")
     return target
+
+
+def has_the_focus(x: xvnc.Desktop, title: str) -> bool:
+    """As the window manager says: before that, keys go elsewhere."""
+    found = re.search(r"Window id: (0x[0-9a-f]+)", x.ask("xwininfo", "-name", title))
+    active = re.search(r"(0x[0-9a-f]+)", x.ask("xprop", "-root", "_NET_ACTIVE_WINDOW"))
+    return bool(found and active) and int(found[1], 16) == int(active[1], 16)  # type: ignore[index]
 
 
 async def test_a_picture_appears_and_typing_and_keys_arrive(seen: Seen) -> None:
     target = await terminal(seen)
-    for _ in range(50):
-        if await colour(seen.page) == [0x20, 0x40, 0x60]:
-            break
-        await asyncio.sleep(0.1)
-    assert await colour(seen.page) == [0x20, 0x40, 0x60]
+    await shows(seen.page, [0x20, 0x40, 0x60])
     await seen.page.keyboard.type("Hello, 12 $x{}@\n")
-    await until(lambda: target.read_text() == "Hello, 12 $x{}@\n", f"it was typed: {target.read_text()!r}")
+    await elsewhere(lambda: target.read_text() == "Hello, 12 $x{}@\n", f"it was typed: {target.read_text()!r}")
     await seen.page.get_by_role("button", name="Keys").click()
     await seen.page.locator("#keys").get_by_role("button", name="Tab", exact=True).click()
     await seen.page.locator("#screen").click(position={"x": 300, "y": 300})
     await seen.page.keyboard.type("x\n")
-    await until(lambda: target.read_text().endswith("\tx\n"), "the key of the menu")
+    await elsewhere(lambda: target.read_text().endswith("\tx\n"), "the key of the menu")
 
 
 async def test_a_chosen_layout_reads_keys_by_their_place(seen: Seen) -> None:
@@ -128,7 +187,7 @@ async def test_a_chosen_layout_reads_keys_by_their_place(seen: Seen) -> None:
     await seen.page.locator("#screen").click(position={"x": 300, "y": 300})
     for key in ("KeyA", "Minus", "KeyZ", "Semicolon", "Shift+KeyY", "Shift+Minus", "Enter"):
         await seen.page.keyboard.press(key)
-    await until(lambda: target.read_text() == "aßyöZ?\n", "as a German keyboard has them")
+    await elsewhere(lambda: target.read_text() == "aßyöZ?\n", "as a German keyboard has them")
 
 
 async def test_a_touch_keyboard_types_what_was_written(seen: Seen) -> None:
@@ -138,52 +197,50 @@ async def test_a_touch_keyboard_types_what_was_written(seen: Seen) -> None:
     await seen.page.keyboard.insert_text("grüße λq")
     await seen.page.keyboard.press("Backspace")
     await seen.page.keyboard.press("Enter")
-    await until(lambda: target.read_text() == "grüße λ\n", "as written")
+    await elsewhere(lambda: target.read_text() == "grüße λ\n", "as written")
 
 
 async def test_the_desktop_takes_the_windows_size(seen: Seen) -> None:
     await seen.page.set_viewport_size({"width": 1000, "height": 700})
-    await until(lambda: seen.x.size() == (1000, 656), "smaller")
+    await elsewhere(lambda: seen.x.size() == (1000, 656), "smaller")
     await seen.page.get_by_role("button", name="Menu").click()
     await seen.page.get_by_role("button", name="View").click()
     await seen.page.get_by_label("Keep its size, scroll").check()
+    asked = len(seen.sizes)
     await seen.page.set_viewport_size({"width": 1200, "height": 800})
-    await asyncio.sleep(1)
-    assert await asyncio.to_thread(seen.x.size) == (1000, 656)
+    await drawn(seen.page)
+    await seen.page.set_viewport_size({"width": 1100, "height": 750})
+    await drawn(seen.page)
     await seen.page.get_by_label("As large as this window").check()
-    await until(lambda: seen.x.size() == (1200, 756), "the window's again")
+    await elsewhere(lambda: seen.x.size() == (1100, 706), "the window's again")
+    assert set(seen.sizes[asked:]) == {(1100, 706)}, "it asked for no size of the windows before"
 
 
-async def test_every_pixel_of_a_fine_screen(chromium: Browser, marie_desk: Desk) -> None:
-    with xvnc.running(marie_desk.run) as x:
-        context = await context_of(chromium, marie_desk, viewport={"width": 800, "height": 600}, device_scale_factor=2)
-        page = await opened(context, marie_desk)
-        await until(lambda: x.size() == (800, 556), "its size")
-        await page.get_by_role("button", name="Menu").click()
-        await page.get_by_role("button", name="View").click()
-        await page.get_by_label("Use every pixel").check()
-        await until(lambda: x.size() == (1600, 1112), "twice as many")
-        await expect(page.locator("#screen canvas")).to_have_css("width", "800px")
+async def test_every_pixel_of_a_fine_screen(chromium: Browser, shown: Apart, x: xvnc.Desktop) -> None:
+    context = await context_of(chromium, shown, viewport={"width": 800, "height": 600}, device_scale_factor=2)
+    page = await opened(context, shown)
+    await elsewhere(lambda: x.size() == (800, 556), "its size")
+    await page.get_by_role("button", name="Menu").click()
+    await page.get_by_role("button", name="View").click()
+    await page.get_by_label("Use every pixel").check()
+    await elsewhere(lambda: x.size() == (1600, 1112), "twice as many")
+    await expect(page.locator("#screen canvas")).to_have_css("width", "800px")
 
 
 async def test_the_clipboard_goes_both_ways_by_itself(seen: Seen) -> None:
     await seen.page.locator("#screen").click(position={"x": 700, "y": 400})
     await asyncio.to_thread(seen.x.copy, "aus dem Desktop: Å ångström")
-    for _ in range(50):
-        if await seen.page.evaluate("navigator.clipboard.readText()") == "aus dem Desktop: Å ångström":
-            break
-        await asyncio.sleep(0.1)
-    assert await seen.page.evaluate("navigator.clipboard.readText()") == "aus dem Desktop: Å ångström"
+    await browser_has(seen.page, "aus dem Desktop: Å ångström")
     await seen.page.evaluate("navigator.clipboard.writeText('vom Rechner: λ = 1.54 Å')")
     await seen.page.locator("#screen").click(position={"x": 710, "y": 410})
-    await until(lambda: seen.x.copied() == "vom Rechner: λ = 1.54 Å", "it came in")
+    await elsewhere(lambda: seen.x.copied() == "vom Rechner: λ = 1.54 Å", "it came in")
 
 
 async def test_the_clipboard_panel(seen: Seen) -> None:
     await seen.page.get_by_role("button", name="Clipboard").click()
     await seen.page.get_by_label("Text of the clipboard").fill("by hand")
     await seen.page.get_by_role("button", name="Give it to the desktop").click()
-    await until(lambda: seen.x.copied() == "by hand", "it came in")
+    await elsewhere(lambda: seen.x.copied() == "by hand", "it came in")
     await seen.page.keyboard.press("Escape")
     await expect(seen.page.locator("#clipboard")).to_be_hidden()
     await expect(seen.page.get_by_role("button", name="Clipboard")).to_be_focused()
@@ -203,16 +260,16 @@ async def test_a_text_that_does_not_pass_is_told(chromium: Browser, make_desk: M
             await asyncio.to_thread(x.copy, "x" * 2000)
             await expect(note).to_contain_text("copied on the desktop is too long: the clipboard takes at most 1.0 kB")
             await asyncio.to_thread(x.copy, "x" * 5_000_000)
-            await expect(note).to_contain_text("copied on the desktop did not come", timeout=20_000)
+            await expect(note).to_contain_text("copied on the desktop did not come")
 
 
 async def test_after_cuts_the_same_windows_are_there(seen: Seen) -> None:
     target = await terminal(seen)
     async with Relay(seen.desk.gateway.port).running() as network:
         await seen.page.goto(seen.desk.url.replace(str(seen.desk.gateway.port), str(network.port)))
-        await expect(seen.page.locator("#words")).to_be_hidden(timeout=20_000)
+        await expect(seen.page.locator("#words")).to_be_hidden()
         network.cut(up=False)
-        await expect(seen.page.locator("#words")).to_contain_text("cannot be reached", timeout=10_000)
+        await expect(seen.page.locator("#words")).to_contain_text("cannot be reached")
         network.up = True
         await seen.page.get_by_role("button", name="Try now").click()
         await expect(seen.page.locator("#words")).to_be_hidden(timeout=5_000)
@@ -220,10 +277,10 @@ async def test_after_cuts_the_same_windows_are_there(seen: Seen) -> None:
             async with seen.page.expect_websocket():  # the cut is noticed
                 network.cut(up=True)
             await expect(seen.page.locator("#screen canvas")).to_have_count(1)
-            await expect(seen.page.locator("#words")).to_be_hidden(timeout=20_000)
+            await expect(seen.page.locator("#words")).to_be_hidden()
         await seen.page.locator("#screen canvas").click(position={"x": 600, "y": 400})
         await seen.page.keyboard.type("still here\n")
-        await until(lambda: target.read_text() == "still here\n", "the terminal goes on")
+        await elsewhere(lambda: target.read_text() == "still here\n", "the terminal goes on")
 
 
 async def test_it_says_why_the_desktop_ended_and_starts_it_again(chromium: Browser, marie_desk: Desk) -> None:
@@ -236,15 +293,15 @@ async def test_it_says_why_the_desktop_ended_and_starts_it_again(chromium: Brows
             page = await opened(context, marie_desk)
             (marie_desk.run / "desktop-ended").write_text("logged-out")
             x.end()
-        await expect(page.locator("#words")).to_contain_text("You logged out of the desktop", timeout=10_000)
+        await expect(page.locator("#words")).to_contain_text("You logged out of the desktop")
         await pictured(page, "ended")
         result = await Axe().run(page)
         assert result.violations_count == 0, result.generate_report()
         await page.get_by_role("button", name="Start the desktop again").click()
-        await until(lambda: b"desktop\n" in os.read(reader, 100), "the launcher is asked")
+        await elsewhere(lambda: b"desktop\n" in os.read(reader, 100), "the launcher is asked")
         (marie_desk.run / "desktop-ended").unlink()
         with xvnc.running(marie_desk.run):
-            await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
+            await expect(page.locator("#words")).to_be_hidden()
 
 
 async def test_a_desktop_that_never_ran_is_started_by_opening_the_page(chromium: Browser, marie_desk: Desk) -> None:
@@ -253,10 +310,10 @@ async def test_a_desktop_that_never_ran_is_started_by_opening_the_page(chromium:
     context = await context_of(chromium, marie_desk)
     page = await context.new_page()
     await page.goto(marie_desk.url)
-    await until(lambda: os.read(reader, 100) == b"desktop\n", "the launcher is asked")
+    await elsewhere(lambda: os.read(reader, 100) == b"desktop\n", "the launcher is asked")
     await expect(page.locator("#words")).to_contain_text("being started")
     with xvnc.running(marie_desk.run):
-        await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
+        await expect(page.locator("#words")).to_be_hidden()
     os.close(reader)
 
 
@@ -277,52 +334,50 @@ async def test_who_is_here_is_told_with_the_connections_figures(seen: Seen) -> N
     await expect(seen.page.locator("#people-list li")).to_contain_text("marie (you), owner, since ")
     seen.x.start("xterm", "-e", "sh", "-c", "while sleep 0.1; do date; done")
     moving = re.compile(r"^\d+ ms · [1-9]\d* fps · [\d.]+ Mbit/s$")
-    await expect(seen.page.locator("#meter")).to_have_text(moving, timeout=10_000)
+    await expect(seen.page.locator("#meter")).to_have_text(moving)
     state = await (await seen.page.request.get(f"{seen.desk.url}state")).json()
     assert 0 < state["viewer"]["round_trip_ms"] < 5000
 
 
-async def test_people_and_requests_are_told(chromium: Browser, marie_desk: Desk) -> None:
-    with xvnc.running(marie_desk.run):
-        for scheme in ("dark", "light"):
-            options = {"color_scheme": scheme, "viewport": {"width": 1440, "height": 900}}
-            context = await context_of(chromium, marie_desk, **options)
-            page, word = await context.new_page(), Word("owner", MARIE)
-            await word.attach(page)
-            await page.goto(marie_desk.url)
-            await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
-            word.say(here=[MARIE, IRENE, {**PIERRE, "way": "break-glass"}], requests=[ASKS])
-            asks = page.locator(".ask", has_text="Lise Meitner asks to watch")
-            await expect(asks).to_be_visible(timeout=2000)
-            await expect(page.locator(".ask.grave")).to_contain_text(
-                "Pierre Curie watches here without the owner's consent"
-            )
-            await expect(asks.get_by_role("link")).to_have_attribute("href", f"{PORTAL}#people")
-            await page.get_by_role("button", name="3 here").click()
-            await expect(page.locator("#people-list li").nth(1)).to_contain_text("Irène Joliot, works here too")
-            await expect(page.get_by_role("link", name="Share this instance")).to_be_visible()
-            assert (await Axe().run(page)).violations_count == 0
-            await pictured(page, f"desktop-owner-{scheme}")
-            word.say(requests=[])
-            await expect(asks).to_have_count(0)
-            await context.close()
-
-
-async def test_a_role_that_changes_and_ends_is_said(chromium: Browser, marie_desk: Desk) -> None:
-    with xvnc.running(marie_desk.run):
-        context = await context_of(chromium, marie_desk, viewport={"width": 1440, "height": 900})
-        page, word = await context.new_page(), Word("collaborator", MARIE, {**PIERRE, "role": "collaborator"})
+async def test_people_and_requests_are_told(chromium: Browser, shown: Apart) -> None:
+    for scheme in ("dark", "light"):
+        options = {"color_scheme": scheme, "viewport": {"width": 1440, "height": 900}}
+        context = await context_of(chromium, shown, **options)
+        page, word = await context.new_page(), Word("owner", MARIE)
         await word.attach(page)
-        await page.goto(marie_desk.url)
-        await expect(page.locator("#role")).to_have_text("You work here too")
-        word.say(you={"username": "pierre", "role": "observer"}, here=[MARIE, PIERRE])
-        await expect(page.locator("#note")).to_contain_text("Your role has changed. You are watching", timeout=20_000)
-        await expect(page.locator("#role")).to_have_text("You are watching")
-        await pictured(page, "desktop-observer")
-        word.refuse("Marie has taken you off this instance.")
-        await expect(page.locator("#words")).to_contain_text("You are not on this instance any more")
-        await expect(page.locator("#words")).to_contain_text("Marie has taken you off")
-        await pictured(page, "desktop-ended")
+        await page.goto(shown.url)
+        await expect(page.locator("#words")).to_be_hidden()
+        word.say(here=[MARIE, IRENE, {**PIERRE, "way": "break-glass"}], requests=[ASKS])
+        asks = page.locator(".ask", has_text="Lise Meitner asks to watch")
+        await expect(asks).to_be_visible()
+        await expect(page.locator(".ask.grave")).to_contain_text(
+            "Pierre Curie watches here without the owner's consent"
+        )
+        await expect(asks.get_by_role("link")).to_have_attribute("href", f"{PORTAL}#people")
+        await page.get_by_role("button", name="3 here").click()
+        await expect(page.locator("#people-list li").nth(1)).to_contain_text("Irène Joliot, works here too")
+        await expect(page.get_by_role("link", name="Share this instance")).to_be_visible()
+        assert (await Axe().run(page)).violations_count == 0
+        await pictured(page, f"desktop-owner-{scheme}")
+        word.say(requests=[])
+        await expect(asks).to_have_count(0)
+        await context.close()
+
+
+async def test_a_role_that_changes_and_ends_is_said(chromium: Browser, shown: Apart) -> None:
+    context = await context_of(chromium, shown, viewport={"width": 1440, "height": 900})
+    page, word = await context.new_page(), Word("collaborator", MARIE, {**PIERRE, "role": "collaborator"})
+    await word.attach(page)
+    await page.goto(shown.url)
+    await expect(page.locator("#role")).to_have_text("You work here too")
+    word.say(you={"username": "pierre", "role": "observer"}, here=[MARIE, PIERRE])
+    await expect(page.locator("#note")).to_contain_text("Your role has changed. You are watching")
+    await expect(page.locator("#role")).to_have_text("You are watching")
+    await pictured(page, "desktop-observer")
+    word.refuse("Marie has taken you off this instance.")
+    await expect(page.locator("#words")).to_contain_text("You are not on this instance any more")
+    await expect(page.locator("#words")).to_contain_text("Marie has taken you off")
+    await pictured(page, "desktop-ended")
 
 
 async def test_the_keyboard_alone_leads_in_and_out(seen: Seen) -> None:
@@ -340,54 +395,55 @@ async def let_in(desk: Desk, name: str, role: str) -> None:
     desk.hub.let_in(f"{name}'s", name, display_name=name.title())
     desk.hub.share(name, role)
     headers = {"Authorization": f"token {name}'s"}
-    for _ in range(200):
+
+    async def known() -> bool:
         async with desk.client.get(desk.gateway.url + "_visa/people", headers=headers) as answer:
-            if answer.status == 200 and (await answer.json())["you"]["role"] == role:
-                return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{name} does not become {role}")
+            return answer.status == 200 and (await answer.json())["you"]["role"] == role
+
+    await eventually(known, f"{name} as {role}")
 
 
 ACTING = "#keys, #clipboard, #touch, #typed"
 
 
-async def test_who_may_only_look_sees_and_sends_nothing_that_acts(chromium: Browser, marie_desk: Desk) -> None:
-    await let_in(marie_desk, "oscar", "observer")
-    with xvnc.running(marie_desk.run) as x:
-        context = await context_of(chromium, marie_desk, "oscar's", viewport={"width": 1440, "height": 900})
-        page, sent, faults = await context.new_page(), list[bytes](), list[str]()
-        page.on("websocket", lambda one: one.on("framesent", lambda data: sent.append(bytes(data))))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        await page.goto(marie_desk.url)
-        await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
-        await page.locator("#screen canvas").click(position={"x": 300, "y": 300})
-        await page.keyboard.type("rm -rf\n")
-        await page.mouse.wheel(0, 300)
-        await page.set_viewport_size({"width": 1000, "height": 700})
-        await asyncio.sleep(2)
-        assert await page.locator(ACTING).count() == 0
-        assert {frame[0] for frame in sent[3:]} <= {0, 2, 3, 150, 248}, "pictures are all it asks for"
-        assert await asyncio.to_thread(x.size) == (1280, 800)
-        assert faults == []
-        await listed(page)
-        for width, height in ((1440, 900), (390, 844)):
-            await page.set_viewport_size({"width": width, "height": height})
-            for panel in ("view", "people", "help"):
-                await looked_at(page, panel, f"looks-{width}-{panel}")
+async def test_who_may_only_look_sees_and_sends_nothing_that_acts(
+    chromium: Browser, shown: Apart, x: xvnc.Desktop
+) -> None:
+    await let_in(shown, "oscar", "observer")
+    size = await asyncio.to_thread(x.size)
+    context = await context_of(chromium, shown, "oscar's", viewport={"width": 1440, "height": 900})
+    sent, faults = list[bytes](), list[str]()
+    page = await opened(context, shown, faults, sent)
+    await page.locator("#screen canvas").click(position={"x": 300, "y": 300})
+    await page.keyboard.type("rm -rf\n")
+    await page.mouse.wheel(0, 300)
+    await page.set_viewport_size({"width": 1000, "height": 700})
+    await drawn(page)
+    before = len(sent)
+    await asyncio.to_thread(x.ask, "xsetroot", "-solid", "#123456")
+    await eventually(lambda: 3 in {frame[0] for frame in sent[before:]}, "that she asks for more pictures")
+    assert await page.locator(ACTING).count() == 0
+    assert {frame[0] for frame in sent[3:]} <= {0, 2, 3, 150, 248}, "pictures are all it asks for"
+    assert await asyncio.to_thread(x.size) == size
+    assert faults == []
+    await listed(page)
+    for width, height in ((1440, 900), (390, 844)):
+        await page.set_viewport_size({"width": width, "height": height})
+        for panel in ("view", "people", "help"):
+            await looked_at(page, panel, f"looks-{width}-{panel}")
 
 
-async def test_a_role_that_changes_or_ends_while_she_looks(chromium: Browser, marie_desk: Desk) -> None:
-    await let_in(marie_desk, "lise", "collaborator")
-    with xvnc.running(marie_desk.run):
-        page = await opened(await context_of(chromium, marie_desk, "lise's"), marie_desk)
-        await expect(page.locator("#people-list")).to_contain_text("Lise")
-        assert await page.locator("#keys").count() == 1
-        marie_desk.hub.share("lise", "observer")
-        await expect(page.locator(ACTING)).to_have_count(0, timeout=10_000)
-        await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
-        marie_desk.hub.share("lise", None)
-        await expect(page.locator("#words")).to_be_visible(timeout=10_000)
-        await expect(page.locator("#words")).to_contain_text("not shared with you")
+async def test_a_role_that_changes_or_ends_while_she_looks(chromium: Browser, shown: Apart) -> None:
+    await let_in(shown, "lise", "collaborator")
+    page = await opened(await context_of(chromium, shown, "lise's"), shown)
+    await expect(page.locator("#people-list")).to_contain_text("Lise")
+    assert await page.locator("#keys").count() == 1
+    shown.hub.share("lise", "observer")
+    await expect(page.locator(ACTING)).to_have_count(0)
+    await expect(page.locator("#words")).to_be_hidden()
+    shown.hub.share("lise", None)
+    await expect(page.locator("#words")).to_be_visible()
+    await expect(page.locator("#words")).to_contain_text("not shared with you")
 
 
 async def test_files_go_in_by_parts_and_on_after_a_cut(seen: Seen, tmp_path: Path) -> None:
@@ -415,7 +471,7 @@ async def test_files_go_in_by_parts_and_on_after_a_cut(seen: Seen, tmp_path: Pat
     await seen.page.get_by_role("button", name="Files").click()
     await expect(seen.page.locator("#files")).to_contain_text("This folder is empty.")
     await seen.page.locator("#files input[type=file]").set_input_files(tmp_path / "scan.h5")
-    await expect(seen.page.locator(".uploads")).to_contain_text("is there", timeout=30_000)
+    await expect(seen.page.locator(".uploads")).to_contain_text("is there")
     assert bytes(got) == content
     assert not cuts
     await expect(seen.page.locator(".entries a")).to_have_text("old <b>.txt")
@@ -424,7 +480,7 @@ async def test_files_go_in_by_parts_and_on_after_a_cut(seen: Seen, tmp_path: Pat
 async def test_full_screen_keeps_a_way_back(seen: Seen) -> None:
     await seen.page.get_by_role("button", name="Full screen").click()
     await expect(seen.page.locator("body.full")).to_have_count(1)
-    await until(lambda: seen.x.size() == (1440, 900), "the whole screen")
+    await elsewhere(lambda: seen.x.size() == (1440, 900), "the whole screen")
     await expect(seen.page.locator("#tools")).to_be_hidden()
     await pictured(seen.page, "full")
     await seen.page.get_by_role("button", name="Menu").click()
@@ -456,19 +512,18 @@ async def listed(page: Page) -> None:
     ("width", "height", "finer"), [(1440, 900, 1), (390, 844, 3), (3840, 2160, 1), (1920, 1080, 2)]
 )
 async def test_no_violations_and_nothing_overflows(
-    chromium: Browser, marie_desk: Desk, width: int, height: int, finer: int
+    chromium: Browser, shown: Apart, x: xvnc.Desktop, width: int, height: int, finer: int
 ) -> None:
-    with xvnc.running(marie_desk.run) as x:
-        options = {"viewport": {"width": width, "height": height}, "device_scale_factor": finer}
-        context = await context_of(chromium, marie_desk, **options, has_touch=width < 500, is_mobile=width < 500)
-        page = await opened(context, marie_desk)
-        await listed(page)
-        x.start("xterm", "-geometry", "60x20")
-        await until(lambda: "xterm" in x.ask("xwininfo", "-root", "-tree"), "a window")
-        await pictured(page, f"{width}")
-        for panel in ("keys", "clipboard", "files", "view", "people", "help"):
-            await asyncio.wait_for(looked_at(page, panel, f"{width}-{panel}", axe=width <= 1440), 60)
-        await page.keyboard.press("Escape")
+    options = {"viewport": {"width": width, "height": height}, "device_scale_factor": finer}
+    context = await context_of(chromium, shown, **options, has_touch=width < 500, is_mobile=width < 500)
+    page = await opened(context, shown)
+    await listed(page)
+    x.start("xterm", "-geometry", "60x20")
+    await elsewhere(lambda: "xterm" in x.ask("xwininfo", "-root", "-tree"), "a window")
+    await pictured(page, f"{width}")
+    for panel in ("keys", "clipboard", "files", "view", "people", "help"):
+        await asyncio.wait_for(looked_at(page, panel, f"{width}-{panel}", axe=width <= 1440), 60)
+    await page.keyboard.press("Escape")
 
 
 async def looked_at(page: Page, panel: str, picture: str, axe: bool = True) -> None:

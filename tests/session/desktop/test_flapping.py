@@ -11,6 +11,7 @@ import psutil
 import pytest
 from playwright.async_api import Browser, CDPSession, Page, expect
 
+from tests.services.waiting import at_rest, eventually
 from tests.session import rig
 from tests.session.desktop import xvnc
 from tests.session.desktop.browsing import browsing, chromium, marie_desk
@@ -47,13 +48,18 @@ class Weight:
         return cls(process.num_fds(), process.num_threads(), process.memory_info().rss / 1e6, viewers)
 
 
-async def settled(desk: Apart, viewers: int, descriptors: int) -> Weight:
-    """Once no more than these are there."""
+async def settled(desk: Apart, viewers: int, descriptors: int | None = None) -> Weight:
+    """Once so many viewers are left, and no more ``descriptors`` than these where that is said; else once at rest."""
     weight = await Weight.of(desk)
-    for _ in range(100):
-        if weight.viewers == viewers and weight.descriptors <= descriptors:
-            break
-        await asyncio.sleep(0.1)
+
+    async def there() -> bool:
+        nonlocal weight
+        weight = await Weight.of(desk)
+        return weight.viewers == viewers and (descriptors is None or weight.descriptors <= descriptors)
+
+    await eventually(there, lambda: f"{viewers} viewers and {descriptors} descriptors ({weight})")
+    if descriptors is None:
+        await at_rest(lambda: psutil.Process(desk.gateway.process.pid).num_fds())
         weight = await Weight.of(desk)
     return weight
 
@@ -63,7 +69,7 @@ async def test_four_hundred_cuts_of_a_client_leave_nothing_behind(marie_desk: Ap
         async with Relay(marie_desk.gateway.port).running() as network:
             address = f"ws://127.0.0.1:{network.port}{rig.SERVER}desktop/websocket"
             await _cuts(marie_desk, network, address, 50)
-            before = await settled(marie_desk, 0, 0)
+            before = await settled(marie_desk, 0)
             await _cuts(marie_desk, network, address, CUTS_OF_A_CLIENT)
             after = await settled(marie_desk, 0, before.descriptors)
         assert after.viewers == 0
@@ -126,7 +132,7 @@ async def test_a_page_comes_back_after_every_cut_and_grows_no_heavier(chromium: 
             await expect(page.locator("#key-buttons button").first).to_be_attached(timeout=20_000)
             tools = await context.new_cdp_session(page)
             await _flap(page, network, 8)
-            before, heavy = await settled(marie_desk, 1, 0), await heap(tools)
+            before, heavy = await settled(marie_desk, 1), await heap(tools)
             await _flap(page, network, CUTS_OF_A_PAGE)
             after, heavier = await settled(marie_desk, 1, before.descriptors), await heap(tools)
         assert after.viewers == 1

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.waiting import ENOUGH, eventually
 from tests.session.desktop import xvnc
 from tests.session.rfb import messages as m
 from tests.session.test_viewer import WHOLE, Desk, Viewer, running, viewing
@@ -24,7 +25,6 @@ MORE = struct.pack(">BBHHHH", 3, 1, 0, 0, WIDTH, HEIGHT)
 CORNER = 4 * (780 * WIDTH + 20)
 COLOURS = {"red": b"\0\0\xff", "green": b"\0\xff\0", "blue": b"\xff\0\0", "black": b"\0\0\0"}
 """Of X11, as little-endian pixels."""
-ENOUGH = 60.0
 """Seconds after which what is waited for is taken never to come."""
 
 
@@ -148,9 +148,7 @@ async def test_who_asks_for_all_again_and_again_keeps_nobody_from_a_change(seen:
             await asyncio.to_thread(desktop.ask, "xsetroot", "-solid", colour)
             for one in looking:
                 await one.until(colour)
-            async with asyncio.timeout(ENOUGH):
-                while not all(one.shows(colour) for one in greedy):
-                    await asyncio.sleep(0.01)
+            await eventually(lambda colour=colour: all(one.shows(colour) for one in greedy), colour)
         for task in tasks:
             task.cancel()
 

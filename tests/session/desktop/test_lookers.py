@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser
 
+from tests.services.waiting import eventually
 from tests.session.desktop import xvnc
 from tests.session.desktop.browsing import browsing, chromium, marie_desk
 from tests.session.desktop.conftest import Desk
-from tests.session.desktop.test_browser import colour, context_of, let_in, opened
+from tests.session.desktop.test_browser import context_of, let_in, opened, shows
 
 __all__ = ["browsing", "chromium", "marie_desk"]
 
@@ -18,17 +19,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RED = [255, 0, 0]
 GOOD = 1
-
-
-async def shows(page: Page, wanted: list[int]) -> None:
-    """Until the middle of her desktop has it."""
-    last: list[int] = []
-    for _ in range(200):
-        last = await colour(page)
-        if last == wanted:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"it shows {last}, not {wanted}")
 
 
 async def test_all_see_a_desktop_where_nothing_moves_and_then_the_change(chromium: Browser, marie_desk: Desk) -> None:
@@ -68,10 +58,10 @@ async def test_all_see_it_well_once_nothing_moves(chromium: Browser, marie_desk:
         for _ in range(3):
             pages.append(await opened(await context_of(chromium, marie_desk, "oscar's"), marie_desk))
         await asyncio.to_thread(x.paint)
-        errors = [0.0]
-        for _ in range(200):
-            errors = [await page.evaluate(ERROR, xvnc.PAINTED) for page in pages]
-            if max(errors) < GOOD:
-                break
-            await asyncio.sleep(0.1)
-        assert max(errors) < GOOD, errors
+        errors: list[float] = []
+
+        async def good() -> bool:
+            errors[:] = [await page.evaluate(ERROR, xvnc.PAINTED) for page in pages]
+            return max(errors) < GOOD
+
+        await eventually(good, lambda: f"a good picture everywhere ({errors})")

@@ -52,7 +52,7 @@ async def test_nothing_else_is_an_asset(marie_desk: Desk, name: str) -> None:
     request = (
         f"GET {rig.SERVER}desktop/static/{assets.version()}/{name} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     )
-    answer = await rig.raw(marie_desk.gateway.port, request.encode())
+    answer = await rig.answered(marie_desk.gateway.port, request.encode())
     assert re.match(rb"HTTP/1.1 40[0-9]", answer)
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.waiting import eventually
 from tests.session.rfb import messages as m
-from tests.session.test_viewer import Desk, Viewer, running, until, viewing
+from tests.session.test_viewer import Desk, Viewer, running, viewing
 from visa import clock
 from visa.session.desktop.turns import AT_LAST, REFINED
 from visa.session.rfb import names
@@ -70,9 +71,7 @@ class Forgetful:
 
     async def asked(self, count: int) -> None:
         """Until there were so many requests."""
-        async with asyncio.timeout(20):
-            while len(self.requests) < count:
-                await asyncio.sleep(0.005)
+        await eventually(lambda: len(self.requests) >= count, "the requests")
 
 
 @contextlib.asynccontextmanager
@@ -151,11 +150,11 @@ async def test_who_does_not_take_her_picture_is_not_on_the_lookout_for_the_other
             deaf.socket._conn.protocol.transport.pause_reading()  # type: ignore[union-attr]
             await deaf.send(m.encodings(names.RAW), ALL, MORE)  # more before she has the first
             await x.asked(2)
-            await until(lambda: turns._lookout is not None, "she is on the lookout")
+            await eventually(lambda: turns._lookout is not None, "she is on the lookout")
             hers = turns._lookout
             x.send(bytes(4 * side * side))
             x.first = PICTURE
             async with viewing(desk, "oscar") as other:
                 await watches(other)
-                await until(lambda: turns._lookout not in (None, hers), "another is")
+                await eventually(lambda: turns._lookout not in (None, hers), "another is")
             deaf.socket._conn.protocol.transport.abort()  # type: ignore[union-attr]

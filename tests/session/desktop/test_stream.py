@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import aiohttp
 import psutil
 import pytest
 
+from tests.services.waiting import ENOUGH, elsewhere, eventually, until
 from tests.session import rig
 from tests.session.desktop import launched, xvnc
 from tests.session.desktop.launched import called, processes
@@ -66,12 +66,9 @@ class Viewer:
         for message in messages:
             await self.socket.send_str(message)
 
-    async def until(self, there: Callable[[], object], what: str, seconds: float = 20) -> None:
+    async def until(self, there: Callable[[], object], what: str) -> None:
         """While messages are read."""
-        end = time.monotonic() + seconds
-        while not await asyncio.to_thread(there):
-            assert time.monotonic() < end, (what, self.socket.close_code, self.texts[-5:])
-            await asyncio.sleep(0.05)
+        await elsewhere(there, lambda: f"{what} ({self.socket.close_code}, {self.texts[-5:]})")
 
     async def sees(self) -> None:
         """A first picture, which needs none before it."""
@@ -80,7 +77,7 @@ class Viewer:
 
     async def closed(self) -> int | None:
         """The code, when it closes."""
-        await asyncio.wait_for(asyncio.shield(self.reading), 20)
+        await asyncio.wait_for(asyncio.shield(self.reading), ENOUGH)
         return self.socket.close_code
 
 
@@ -102,19 +99,19 @@ def heard(desktop: xvnc.Desktop) -> Iterator[Path]:
     with tempfile.NamedTemporaryFile() as file:
         command = ["stdbuf", "-oL", "xev", "-geometry", "600x600+0+0", "-event", "keyboard", "-event", "button"]
         program = subprocess.Popen(command, env=desktop.variables, stdout=file, start_new_session=True)
-        rig.wait_until(lambda: "IsViewable" in desktop.ask("xwininfo", "-name", "Event Tester"), 30, "xev", program)
+        until(lambda: "IsViewable" in desktop.ask("xwininfo", "-name", "Event Tester"), 60, "xev", program)
         yield Path(file.name)
         rig.end(program)
 
 
 async def click(viewer: Viewer, heard: Path) -> None:
     """Into the window, which hears it as soon as the window manager is done with it."""
-    for _ in range(50):
+
+    async def clicked() -> bool:
         await viewer.send("m,200,200,0,0", "m,200,200,1,0", "m,200,200,0,0")
-        await asyncio.sleep(0.2)
-        if "ButtonPress" in await asyncio.to_thread(heard.read_text):
-            return
-    raise AssertionError("the window heard no click")
+        return "ButtonPress" in await asyncio.to_thread(heard.read_text)
+
+    await eventually(clicked, "a click", pause=0.2)
 
 
 async def test_an_owner_s_keys_and_clicks_arrive_and_what_she_holds_is_let_go(desk: Desk, heard: Path) -> None:
@@ -150,8 +147,12 @@ async def test_an_observer_sees_and_none_of_her_messages_reaches_x(
         count = len(oscar.pictures)
         await oscar.send("REQUEST_KEYFRAME")
         await oscar.until(lambda: len(oscar.pictures) > count, "another picture")
-        desktop.copy("not for observers")
-        await asyncio.sleep(1)
+        async with viewing(desk) as marie:
+            desktop.copy("not for observers")
+            await marie.until(lambda: [text for text in marie.texts if text.startswith("clipboard")], "her clipboard")
+        count = len(oscar.pictures)
+        await oscar.send("REQUEST_KEYFRAME")
+        await oscar.until(lambda: len(oscar.pictures) > count, "a picture after that")
         assert not [text for text in oscar.texts if text.startswith("clipboard")]
     assert await asyncio.to_thread(desktop.copied) == "not for observers"
     assert desktop.size() == before
@@ -169,10 +170,15 @@ async def test_selkies_itself_takes_nothing_from_a_connection_that_looks(
     end = await desk.gateway.hand.look()
     for message in (*ACTS, "m,200,200,1,0", "kd,97", 'SETTINGS,{"displayId":"primary","initialClientWidth":640}'):
         await end.write_message(message)
-    await asyncio.sleep(1)
+    # Selkies reads in turn: what would have come of these is there when somebody who came later is heard.
+    async with viewing(desk) as marie:
+        assert "Press" not in await asyncio.to_thread(heard.read_text)
+        await click(marie, heard)
+        await marie.send("kd,98", "ku,98")
+        await marie.until(lambda: "keysym 0x62, b)" in heard.read_text(), "her key")
     end.close()
-    assert "Press" not in await asyncio.to_thread(heard.read_text)
-    assert desktop.size() == before
+    assert "keysym 0x61, a)" not in await asyncio.to_thread(heard.read_text)
+    assert await asyncio.to_thread(desktop.size) == before
 
 
 @pytest.mark.parametrize("message", [FORBIDDEN[0], "cmd,xterm", "kd,97\nkd,98", b"\x02audio", b"\x05\x1f\x8b"])
@@ -294,25 +300,23 @@ async def test_selkies_that_ends_is_started_again_on_the_same_windows(desk: Desk
         next(one for one in processes(desktop) if "selkies" in called(one)).kill()
         assert await marie.closed() == 1011
         there = lambda: state.ready(str(desktop.run), True)  # noqa: E731
-        await marie.until(there, "Selkies again", 30)
-    await seen_by(desk, 30)
+        await marie.until(there, "Selkies again")
+    await eventually(lambda: seen_by(desk), "a picture", pause=0.5)
     assert desktop.server.poll() is None
 
 
-async def seen_by(desk: Desk, seconds: float) -> None:
+async def seen_by(desk: Desk) -> bool:
     """As her page does: 1013 means that she is to come again, as long as Selkies only listens and does not greet."""
-    async with asyncio.timeout(seconds):
-        while True:
-            async with viewing(desk, begun=False) as marie:
-                await marie.until(lambda marie=marie: marie.pictures or marie.reading.done(), "an answer")  # type: ignore[misc]
-                if marie.pictures:
-                    await marie.sees()
-                    return
-                assert marie.socket.close_code == 1013
-            await asyncio.sleep(0.5)
+    async with viewing(desk, begun=False) as marie:
+        await marie.until(lambda: marie.pictures or marie.reading.done(), "an answer")
+        if marie.pictures:
+            await marie.sees()
+            return True
+        assert marie.socket.close_code == 1013
+        return False
 
 
 async def test_an_environment_without_selkies_is_shown_by_xvnc(tmp_path: Path) -> None:
     with launched.running(tmp_path) as desktop:
-        rig.wait_until((desktop.run / "selkies-ended").exists, 20, "the launcher gives it up")
+        until((desktop.run / "selkies-ended").exists, 60, "the launcher gives it up")
         assert state.ready(str(desktop.run), True)

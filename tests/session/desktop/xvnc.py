@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.services.waiting import until
 from tests.session import rig
 
 
@@ -38,7 +39,7 @@ class Desktop:
     def ask(self, *command: str, given: str | None = None) -> str:
         """What a program says; empty when it fails or says nothing in time."""
         try:
-            done = subprocess.run(command, env=self.variables, input=given, capture_output=True, text=True, timeout=5)
+            done = subprocess.run(command, env=self.variables, input=given, capture_output=True, text=True, timeout=30)
         except subprocess.TimeoutExpired:
             return ""
         return done.stdout
@@ -58,7 +59,7 @@ class Desktop:
             env=self.variables,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=5,
+            timeout=30,
             check=True,
         )
 
@@ -133,13 +134,13 @@ def running(run: Path, *options: str) -> Iterator[Desktop]:
         display = f":{said.readline().strip()}"
     desktop = Desktop(run, display, server)
     try:
-        rig.wait_until(lambda: rig.answers(str(run / "desktop.sock")), 20, "Xvnc listens", server)
+        until(lambda: rig.answers(str(run / "desktop.sock")), 60, "Xvnc listens", server)
         desktop.start("openbox")
         # Windows that come while it takes over may be withdrawn and never shown again.
         ready = "_NET_SUPPORTING_WM_CHECK(WINDOW)"
         manager = desktop.programs[0]
-        rig.wait_until(
-            lambda: ready in desktop.ask("xprop", "-root", "_NET_SUPPORTING_WM_CHECK"), 30, "openbox is ready", manager
+        until(
+            lambda: ready in desktop.ask("xprop", "-root", "_NET_SUPPORTING_WM_CHECK"), 60, "openbox is ready", manager
         )
         yield desktop
     finally:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.services.waiting import until
 from tests.session import rig
 
 
@@ -82,7 +83,7 @@ def environment() -> Iterator[Environment]:
     command = [python, "-I", "-S", str(rig.FILES / "files.py")]
     process = subprocess.Popen(command, env=variables, start_new_session=True)
     try:
-        rig.wait_until(lambda: rig.answers(one.socket), 60, "files.py listens", process)
+        until(lambda: rig.answers(one.socket), 60, "files.py listens", process)
         yield one
     finally:
         rig.end(process)

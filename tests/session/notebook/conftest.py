@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ import aiohttp
 import h5py
 import pytest
 
+from tests.services.waiting import eventually, until
 from tests.session import rig
 
 INSIDE = Path(__file__).parent / "inside"
@@ -87,7 +86,7 @@ def running() -> Iterator[Place]:
         with rig.jupyter(**variables) as jupyter:
             one = Place(jupyter, shared, data)
             one.fill()
-            rig.wait_until(lambda: rig.answers(str(jupyter.run / "files.sock")), 30, "files.py listens")
+            until(lambda: rig.answers(str(jupyter.run / "files.sock")), 60, "files.py listens")
             yield one
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -154,13 +153,16 @@ async def three_in(place: Place) -> AsyncIterator[Three]:
     ):
         with rig.gateway(place.jupyter.run, api, VISA_FRESH="1") as gateway:
             one = Three(place, gateway, hub, marie, pierre, claude)
-            await until(lambda: one.status(pierre, "GET", "api/me"), 200)
+            await becomes(lambda: one.status(pierre, "GET", "api/me"), 200)
             yield one
 
 
-async def until(ask: Any, wanted: Any, seconds: float = 60) -> None:
+async def becomes(ask: Any, wanted: Any) -> None:
     """Until ``ask()`` is ``wanted``."""
-    end = time.monotonic() + seconds
-    while (found := await ask()) != wanted:
-        assert time.monotonic() < end, found
-        await asyncio.sleep(0.05)
+    found: list[Any] = []
+
+    async def there() -> bool:
+        found[:] = [await ask()]
+        return bool(found[0] == wanted)
+
+    await eventually(there, lambda: f"{wanted}, not {found}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
 from pycrdt import Array, Doc, Map, create_sync_message, create_update_message, handle_sync_message
 
+from tests.services.waiting import eventually
 from tests.session.notebook.conftest import Three
 from visa.session.notebook import awareness
 from visa.session.notebook.lib0 import Reader
@@ -53,12 +53,12 @@ class Room:
                 for one in awareness.read(Reader(message.data[1:]).bytes()):
                     self.people[one.client] = one.state
 
-    async def until(self, there: Callable[[], Any], seconds: float = 30) -> None:
-        end = time.monotonic() + seconds
-        while not there():
+    async def until(self, there: Callable[[], Any]) -> None:
+        def seen() -> bool:
             assert not self.socket.closed, self.socket.close_code
-            assert time.monotonic() < end, (self.sources, self.people)
-            await asyncio.sleep(0.05)
+            return bool(there())
+
+        await eventually(seen, lambda: f"what was waited for ({self.sources}, {self.people})")
 
     async def type(self, index: int, text: str) -> None:
         """Add to a cell's source and tell the server."""

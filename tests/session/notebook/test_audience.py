@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.session.notebook.conftest import Three, client, until
+from tests.services.waiting import eventually
+from tests.session.notebook.conftest import Three, becomes, client
 from tests.session.notebook.messages import frames, text
 from tests.session.notebook.rooms import PATH
 from tests.session.notebook.test_live import channels, heard, session
@@ -34,22 +35,19 @@ async def connections(three: Three, kernel: str, wanted: int) -> None:
     async def counted() -> int:
         return int((await three.json(three.marie, "GET", f"api/kernels/{kernel}"))["connections"])
 
-    await until(counted, wanted, 30)
+    await becomes(counted, wanted)
 
 
 async def shown(marie: aiohttp.ClientWebSocketResponse, watchers: list[Any]) -> None:
     """Until all hear what she runs: a kernel's outputs come a moment after the connection."""
+    hearing = asyncio.gather(*(heard(one, "42126") for one in watchers))
 
-    async def again() -> None:
-        while True:
-            await marie.send_str(run("print(6 * 7 * 1003)"))
-            await asyncio.sleep(1)
+    async def by_all() -> bool:
+        await marie.send_str(run("print(6 * 7 * 1003)"))
+        return hearing.done()
 
-    running = asyncio.create_task(again())
-    try:
-        await asyncio.gather(*(heard(one, "42126") for one in watchers))
-    finally:
-        running.cancel()
+    await eventually(by_all, "what she runs", pause=1)
+    await hearing
 
 
 @contextlib.asynccontextmanager
@@ -168,7 +166,7 @@ async def test_who_may_not_look_any_more_leaves_alone(three: Three) -> None:
     three.hub.let_in("lise's", "lise")
     three.hub.share("lise", "observer")
     async with client("lise's") as lise:
-        await until(lambda: three.status(lise, "GET", "api/me"), 200)
+        await becomes(lambda: three.status(lise, "GET", "api/me"), 200)
         # Pierre came first: the connection is in his name.
         async with watching(three, kernel, True) as (pierre, marie), channels(three, lise, kernel, True) as hers:
             await connections(three, kernel, 2)

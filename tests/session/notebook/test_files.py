@@ -10,7 +10,7 @@ import h5py
 import psutil
 import pytest
 
-from tests.session.notebook.conftest import Three, running, three_in, until
+from tests.session.notebook.conftest import Three, becomes, running, three_in
 
 
 def names(model: Any) -> list[str]:
@@ -75,11 +75,11 @@ async def test_what_changes_after_it_was_opened(three: Three) -> None:
     assert await three.status(three.pierre, "GET", "files/shared/e1/turned.txt") == 200
     one.unlink()
     one.symlink_to(three.place.home / "one.txt")
-    await until(lambda: three.status(three.pierre, "GET", "files/shared/e1/turned.txt"), 403)
+    await becomes(lambda: three.status(three.pierre, "GET", "files/shared/e1/turned.txt"), 403)
     one.unlink()
     three.hub.share_as(folders=["home/mine"])
-    await until(lambda: three.status(three.pierre, "GET", "api/contents/shared/e1"), 403)
-    await until(lambda: three.status(three.pierre, "GET", "api/contents/mine"), 200)
+    await becomes(lambda: three.status(three.pierre, "GET", "api/contents/shared/e1"), 403)
+    await becomes(lambda: three.status(three.pierre, "GET", "api/contents/mine"), 200)
 
 
 async def test_who_works_there_too_changes_what_is_opened_and_nothing_else(three: Three) -> None:
@@ -146,7 +146,7 @@ async def test_no_file_is_told_of_when_nobody_can_say_where_it_leads(three: Thre
     run = three.place.jupyter.run
     (run / "files.sock").rename(run / "away")
     try:
-        await until(lambda: three.status(three.pierre, "GET", "files/shared/e1/one.txt"), 403)
+        await becomes(lambda: three.status(three.pierre, "GET", "files/shared/e1/one.txt"), 403)
         for path in ("api/contents", "api/contents/shared/e1", *(one.format("shared/e1/") for one in READS)):
             assert await three.status(three.claude, "GET", path) == 403, path
         assert await three.status(three.marie, "GET", "files/one.txt") == 200

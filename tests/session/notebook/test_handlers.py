@@ -130,7 +130,7 @@ async def _gateway_refuses(three: Three, method: str, path: str, websocket: bool
     head = f"{method} {rig.SERVER}{path.lstrip('/')} HTTP/1.1\r\nHost: x\r\nAuthorization: token pierre's\r\n{how}"
     writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
     try:
-        answer = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 3)).decode().lower()
+        answer = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)).decode().lower()
     except TimeoutError:
         return False, "with nothing"
     finally:

@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 from pycrdt import Doc, Text
 
-from tests.session.notebook.conftest import Three, until
+from tests.services.waiting import eventually
+from tests.session.notebook.conftest import Three, becomes
 from tests.session.notebook.messages import CHANNELS, KERNEL_MESSAGES, frames, states, sync, text
 from tests.session.notebook.rooms import PATH, entered, room_of
 from visa.session.notebook.kernel import V1
@@ -116,15 +117,34 @@ async def test_nobody_takes_over_another_s_connection(three: Three) -> None:
 async def test_what_ran_while_the_owner_was_away_is_kept_for_her(three: Three) -> None:
     """Though somebody watches: Jupyter keeps it for the last connection that closed."""
     kernel = await session(three, PATH)
-    later = "import time; print('be' + 'gun', flush=True); time.sleep(2); print(6 * 7 * 1000)"
+    go = three.place.home / "go"
+    go.unlink(missing_ok=True)
+    later = f"""
+import pathlib, time
+print('be' + 'gun', flush=True)
+while not pathlib.Path({str(go)!r}).exists():
+    time.sleep(0.02)
+print(6 * 7 * 1000)"""
+
+    async def kernel_now() -> dict[str, Any]:
+        return dict(await three.json(three.marie, "GET", f"api/kernels/{kernel}"))
+
+    async def connections() -> int:
+        return int((await kernel_now())["connections"])
+
+    async def idle() -> bool:
+        return bool((await kernel_now())["execution_state"] == "idle")
+
     async with channels(three, three.pierre, kernel, False) as pierre:
         await pierre.send_str(text("kernel_info_request", "shell"))
         async with channels(three, three.marie, kernel, False, "marie-s") as marie:
             await heard(pierre, "kernel_info_reply")  # asked before anybody was there
             await marie.send_str(text("execute_request", "shell", {"code": later, "silent": False}))
             await heard(marie, "begun")
+        await becomes(connections, 0)
         async with channels(three, three.pierre, kernel, False):
-            await asyncio.sleep(2.5)
+            go.touch()
+            await eventually(idle, "its end")
         async with channels(three, three.marie, kernel, False, "marie-s") as marie:
             await heard(marie, "42000")
             await pierre.send_str(text("kernel_info_request", "shell"))
@@ -173,7 +193,7 @@ async def test_edits_of_who_works_are_seen_and_those_of_who_looks_are_not(three:
         for room in (marie, claude):
             await room.until(lambda room=room: room.sources == ["6 * 7 # by marie # by claude"])
         await pierre.until(lambda: "by claude" in pierre.sources[0] and "42 of marie" in pierre.outputs)
-        await until(lambda: asyncio.to_thread(lambda: "by claude" in on_disk.read_text()), True)
+        await becomes(lambda: asyncio.to_thread(lambda: "by claude" in on_disk.read_text()), True)
     assert "pierre" not in on_disk.read_text()
 
 
@@ -191,13 +211,8 @@ async def test_everybody_bears_her_own_name_and_is_gone_when_she_is(three: Three
         assert set(state) == {"user", "autosave"}
         three.hub.share("pierre", None)
         await marie.until(lambda: marie.people[5] is None)
-        await asyncio.wait_for(_closed(pierre.socket), 30)
+        await eventually(lambda: pierre.socket.closed, "the close")
         assert pierre.socket.close_code == 4403
-
-
-async def _closed(socket: aiohttp.ClientWebSocketResponse) -> None:
-    while not socket.closed:
-        await asyncio.sleep(0.02)
 
 
 async def test_rooms_of_closed_folders_stay_closed(three: Three) -> None:
@@ -217,7 +232,7 @@ async def test_rooms_of_closed_folders_stay_closed(three: Three) -> None:
         await room.until(lambda: room.sources)
         moved = {"path": "shared/e2/moved.ipynb"}
         await three.json(three.marie, "PATCH", f"api/contents/{PATH}", json=moved)
-        await asyncio.wait_for(_closed(room.socket), 30)
+        await eventually(lambda: room.socket.closed, "the close")
         assert room.socket.close_code == 4403
     (three.place.shared / "e2" / "moved.ipynb").unlink()
 
@@ -242,7 +257,7 @@ async def test_a_role_that_changes_opens_the_room_anew(three: Three) -> None:
     async with entered(three, three.claude, address) as claude:
         await claude.until(lambda: claude.sources)
         three.hub.share("claude", "observer")
-        await asyncio.wait_for(_closed(claude.socket), 30)
+        await eventually(lambda: claude.socket.closed, "the close")
         assert claude.socket.close_code == 1012
     async with entered(three, three.claude, address) as claude:
         await claude.until(lambda: claude.sources)
