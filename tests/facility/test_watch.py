@@ -27,14 +27,12 @@ def test_a_good_edit_is_taken_and_told(tmp_path: Path) -> None:
     source = FacilitySource(write(tmp_path, SMALL))
     told: list[Facility] = []
     source.subscribe(told.append)
-    before = source.loaded_at
     assert not source.check()
     write(tmp_path, OTHER)
     assert source.check()
     assert not source.check()
     assert source.current.facility.name == "Another"
     assert told == [source.current]
-    assert source.loaded_at > before
 
 
 def test_a_broken_edit_keeps_the_last_good_one_and_is_logged_once(
@@ -105,7 +103,7 @@ async def test_the_watch_sees_an_edit(tmp_path: Path) -> None:
     watching = asyncio.create_task(source.watch(0.01))
     try:
         write(tmp_path, OTHER)
-        await asyncio.wait_for(seen.wait(), 10)
+        await asyncio.wait_for(seen.wait(), 60)
         assert source.current.facility.name == "Another"
     finally:
         watching.cancel()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from visa.facility.load import load
@@ -20,8 +19,7 @@ Stamp = tuple[int, int, int]
 class FacilitySource:
     """The facility as it is now. The first load must succeed: it raises `FacilityProblems`.
 
-    ``current`` is the last good one and ``loaded_at`` when it was read; ``problems`` are those of an
-    edit since then that cannot be used.
+    ``current`` is the last good one; ``problems`` are those of an edit since then that cannot be used.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,7 +27,6 @@ class FacilitySource:
         self._seen = self._stamp()  # before reading: a change in between is then seen by `check`
         self.current: Facility = load(path)
         self.problems: tuple[Problem, ...] = ()
-        self.loaded_at = datetime.now(UTC)
         self._callbacks: list[Callable[[Facility], None]] = []
 
     def subscribe(self, callback: Callable[[Facility], None]) -> None:
@@ -55,7 +52,7 @@ class FacilitySource:
             self.problems = error.problems
             log.error("The edit of %s is broken; the last good one stays in use:\n%s", self.path, error)
             return False
-        self.current, self.problems, self.loaded_at = facility, (), datetime.now(UTC)
+        self.current, self.problems = facility, ()
         log.info("Loaded %s", self.path)
         for callback in self._callbacks:
             try:

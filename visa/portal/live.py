@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 from tornado.iostream import StreamClosedError
 
+from visa import clock
 from visa.portal.handlers import Guard
 from visa.portal.problems import Problem
 from visa.portal.service import Caller, PortalService
@@ -36,16 +38,15 @@ class Heart:
 
     def __init__(self, store: Store) -> None:
         self._store, self._lock = store, asyncio.Lock()
-        self._looked = -_PEOPLE
+        self._looked = -math.inf
         self._beat: Any = None
 
     async def beat(self) -> Any:
         """As of now, or of a moment ago."""
-        clock = asyncio.get_running_loop().time
         async with self._lock:
-            if clock() - self._looked > _PEOPLE / 2:
+            if clock.elapsed() - self._looked > _PEOPLE / 2:
                 self._beat = await asyncio.to_thread(heartbeat, self._store)
-                self._looked = clock()
+                self._looked = clock.elapsed()
             return self._beat
 
 
@@ -134,18 +135,17 @@ class Watcher:
         """Whether she supports instances is asked of the catalogue, seldom; the rest of the store, often."""
         before: Any = None
         beat: Any = None
-        supports, asked = False, -_STAFF
-        clock = asyncio.get_running_loop().time
+        supports, asked = False, -math.inf
         while True:
             try:
                 now_beat = await self._heart.beat()
-                if now_beat == beat and clock() - asked <= _STAFF:
+                if now_beat == beat and clock.elapsed() - asked <= _STAFF:
                     await asyncio.sleep(_PEOPLE)
                     continue
                 beat = now_beat
-                if clock() - asked > _STAFF:
+                if clock.elapsed() - asked > _STAFF:
                     person = await self._service.person(self._caller)
-                    supports, asked = await SupportService(self._service).supports(person), clock()
+                    supports, asked = await SupportService(self._service).supports(person), clock.elapsed()
                 username, store = self._caller.username, self._service.store
                 seen = await asyncio.to_thread(pulse, store, username, supports=supports)
             except (Problem, DBAPIError) as error:
