@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from jupyterhub.apihandlers.users import UserServerAPIHandler
 
 from tests.services.hub import RunningHub, until
+from visa.hub.entrances import ServerHandler
+from visa.identifiers import instance_id
 
 GOOD: dict[str, Any] = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
 
@@ -175,6 +179,100 @@ def test_a_good_start_runs_and_its_end_gives_the_quota_back(shared_hub: RunningH
     assert marie.post(path).status_code in (201, 202), "stored options are admitted again"
     marie.request("DELETE", path, json={"remove": True})
     until(lambda: not [i for i in shared_hub.store.instances_of("marie") if i.name == "good"], 60, "forgetting")
+
+
+def test_stopping_and_deleting_are_in_the_audit_trail_by_their_names(
+    shared_hub: RunningHub, marie: httpx.Client
+) -> None:
+    path, identifier = "/users/marie/servers/ended", instance_id("marie", "ended")
+
+    def acts() -> list[tuple[str, str, str, bool]]:
+        found = [one.decision for one in reversed(shared_hub.store.audit(limit=200))]
+        return [(d.actor, d.owner, d.action, d.allowed) for d in found if d.instance_id == identifier]
+
+    assert marie.put(path, json={"user_options": GOOD}).status_code == 201
+    before = len(acts())
+    assert marie.delete(path).status_code in (202, 204, 404)
+    assert acts()[before:] == [], "it did not run"
+    assert marie.post(path).status_code in (201, 202)
+    until(lambda: servers(marie)["ended"]["ready"], 60)
+    before = len(acts())
+    marie.delete(path)
+    until(lambda: acts()[before:] == [("marie", "marie", "stop", True)], what=lambda: f"a stop in {acts()[before:]}")
+    until(lambda: not servers(marie)["ended"]["pending"], 60)
+    with shared_hub.api(shared_hub.token("grace")) as grace:
+        assert grace.request("DELETE", path, json={"remove": True}).status_code == 204
+    assert acts()[before + 1 :] == [("grace", "marie", "delete", True)]
+
+
+class Asked(ServerHandler):
+    """A request for marie's server ``work``, as far as admission's part of it needs one."""
+
+    db: Any = None
+
+    def __init__(self, user: Any, db: Any = None) -> None:
+        self._known, self.prechecked = {"marie": user}, list[object]()
+        self.db = db
+
+    def get_server_json_body(self) -> dict[str, Any]:
+        return {"user_options": GOOD}
+
+    async def _precheck(self, user_name: str, server_name: str, options: object) -> None:
+        self.prechecked.append(options)
+
+
+def server(*, active: bool) -> Any:
+    return SimpleNamespace(active=active, _spawn_future=None, user_options={})
+
+
+@pytest.mark.parametrize(
+    ("spawners", "asked"),
+    [({}, [GOOD]), ({"work": server(active=False)}, [GOOD]), ({"work": server(active=True)}, [])],
+    ids=["new", "stopped", "running"],
+)
+async def test_only_what_runs_is_left_to_jupyterhub_alone(
+    monkeypatch: pytest.MonkeyPatch, spawners: dict[str, Any], asked: list[object]
+) -> None:
+    async def post(self: Any, user_name: str, server_name: str) -> None: ...
+
+    monkeypatch.setattr(UserServerAPIHandler, "post", post)
+    handler = Asked(SimpleNamespace(orm_spawners={}, spawners=spawners))
+    await ServerHandler.post.__wrapped__(handler, "marie", "work")
+    assert handler.prechecked == asked
+
+
+class Database:
+    """Notes what is deleted and how often it is committed."""
+
+    def __init__(self) -> None:
+        self.deleted: list[object] = []
+        self.commits = 0
+
+    def delete(self, row: object) -> None:
+        self.deleted.append(row)
+
+    def commit(self) -> None:
+        self.commits += 1
+
+
+@pytest.mark.parametrize("before", [None, {}, GOOD])
+def test_options_of_a_server_that_was_there_are_as_before_a_refusal(before: dict[str, Any] | None) -> None:
+    row, spawner = SimpleNamespace(user_options="new"), server(active=False)
+    user = SimpleNamespace(orm_spawners={"work": row}, spawners={"work": spawner})
+    database = Database()
+    Asked(user, database)._undo(user, "work", True, before)
+    assert (row.user_options, spawner.user_options) == (before, before or {})
+    assert (database.deleted, database.commits) == ([], 1)
+
+
+def test_a_server_that_was_refused_is_not_there_and_one_that_went_meanwhile_is_let_go() -> None:
+    row, database = object(), Database()
+    user = SimpleNamespace(orm_spawners={"work": row}, spawners={"work": server(active=False)})
+    Asked(user, database)._undo(user, "work", False, None)
+    assert (user.spawners, database.deleted, database.commits) == ({}, [row], 1)
+    user.orm_spawners.clear()
+    Asked(user, database)._undo(user, "work", False, None)
+    assert database.commits == 1
 
 
 def test_refusals_are_in_the_audit_trail(shared_hub: RunningHub, marie: httpx.Client) -> None:

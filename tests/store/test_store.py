@@ -8,7 +8,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -17,8 +18,8 @@ from tests.conftest import REPOSITORY
 from tests.services.facility import person
 from tests.store.racer import reserve
 from visa.identifiers import instance_id
-from visa.instances.model import Amount, InstanceSpec, Person, QuotaScope, Reason, Refusal
-from visa.store.store import Decision, InstanceIdTaken, State, Store
+from visa.instances.model import Amount, InstanceSpec, Person, QuotaScope, Reason, Refusal, Resources, StartRequest
+from visa.store.store import Decision, Instance, InstanceIdTaken, State, Store
 
 OWN = QuotaScope("user", "marie")
 
@@ -135,6 +136,46 @@ def test_deleting_forgets_the_instance_but_not_the_audit(store: Store) -> None:
     assert store.instances_of("marie") == ()
     assert held(store) == 0
     assert [entry.decision.action for entry in store.audit()] == ["start"]
+
+
+def test_no_other_instance_is_forgotten(store: Store) -> None:
+    for number in range(5):
+        reserve(store, number)
+    kept = sorted(one.id for one in store.holding())
+    store.forget(kept.pop(2))
+    assert sorted(one.id for one in store.instances_of("marie")) == kept
+    assert held(store) == 4
+
+
+def take(store: Store, name: str, **changed: Any) -> Instance:
+    """Start Marie's ``name`` with what is ``changed`` of an admitted one; the instance."""
+    admitted = reserve(store, 0)
+    assert isinstance(admitted, InstanceSpec)
+    store.forget(instance_id("marie", "n0"))
+    request = StartRequest(admitted.experiments, admitted.environment, admitted.flavour, admitted.session)
+    spec = replace(admitted, **changed)
+    store.reserve("marie", name, request, spec.scopes, lambda use: spec, actor="marie", holder="test")
+    instance = store.instance(instance_id("marie", name))
+    assert instance is not None
+    return instance
+
+
+@pytest.mark.parametrize("maximum", [None, timedelta(days=14)])
+@pytest.mark.parametrize("idle", [None, timedelta(hours=4)])
+def test_lifetimes_are_kept_and_none_is_none(store: Store, maximum: timedelta | None, idle: timedelta | None) -> None:
+    instance = take(store, "timed", maximum=maximum, idle=idle)
+    assert (instance.maximum, instance.idle) == (maximum, idle)
+
+
+def test_every_amount_is_summed_and_given_back(store: Store) -> None:
+    for name, gpu in (("one", 3), ("other", 2)):
+        take(store, name, resources=Resources(cpu=0.5, memory=2**20, gpu=gpu, scratch=0))
+    assert store.use([OWN]).held == {OWN: Amount(2, 1.0, 2**21, 5)}
+    assert store.use([OWN], without=instance_id("marie", "one")).held == {OWN: Amount(1, 0.5, 2**20, 2)}
+    take(store, "one", resources=Resources(cpu=2, memory=2**10, gpu=1, scratch=0))
+    assert store.use([OWN]).held == {OWN: Amount(2, 2.5, 2**20 + 2**10, 3)}, "instead of what it held"
+    store.release(instance_id("marie", "other"))
+    assert store.use([OWN]).held == {OWN: Amount(1, 2.0, 2**10, 1)}
 
 
 def test_audit_pages_from_the_newest(store: Store) -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, insert, select, text
+from sqlalchemy.orm import Session
 
 from tests.store.sharing.rig import FACTS, HOUR, LISES, MARIES, NOW, PEOPLE, done, facts, start, trail, why
 from visa.clock import now
+from visa.identifiers import Username
 from visa.instances.access import Role
 from visa.instances.members import Approvers, Presence, Sharing
 from visa.instances.model import Reason
 from visa.instances.support import Cover
 from visa.store.people import People
 from visa.store.sharing.records import AccessRequest, Here, InvitationKind, RequestState
-from visa.store.tables import InstanceRow
+from visa.store.tables import AccessRequestRow, AuditRow, HelpRow, InstanceRow
 
 ALL = Cover(everywhere=True)
 
@@ -158,6 +162,12 @@ def test_search(people: People, search: str, found: bool) -> None:
     assert (MARIES in ids(people, search=search)) is found
 
 
+def test_ten_words_of_a_search_count(people: People) -> None:
+    nine = "marie " * 9
+    assert MARIES not in ids(people, search=f"{nine} nowhere")
+    assert MARIES in ids(people, search=f"{nine} marie nowhere")
+
+
 def test_who_asks_for_help_comes_first(people: People) -> None:
     last = ids(people)[-1]
     owner = "marie" if last == MARIES else "lise"
@@ -189,6 +199,52 @@ def test_people_are_found_by_name(people: People) -> None:
     assert people.views.find_people("%") == people.views.find_people(" ") == ()
     people.store.deactivate_person("lise")
     assert people.views.find_people("lis") == ()
+
+
+def test_twenty_people_are_found_unless_more_are_asked_for(people: People) -> None:
+    for number in range(22):
+        people.store.put_person(replace(PEOPLE["lise"], username=Username(f"many{number:02}"), name="Many"))
+    names = [f"many{number:02}" for number in range(22)]
+    assert [one.username for one in people.views.find_people("many")] == names[:20]
+    assert [one.username for one in people.views.find_people("many", limit=21)] == names[:21]
+
+
+def copies(people: People, table: type[Any], count: int, **changed: Callable[[int], object]) -> None:
+    """So many rows more like the only one of ``table``, with what is ``changed`` of each."""
+    columns = [column.name for column in table.__table__.columns]
+    with Session(people.store.engine) as session:
+        row = session.scalars(select(table).order_by(table.id.desc())).first()
+        base = {name: getattr(row, name) for name in columns if name != "id" or name in changed}
+        session.execute(insert(table), [{**base, **{k: make(i) for k, make in changed.items()}} for i in range(count)])
+        session.commit()
+
+
+def test_a_hundred_notifications_of_a_kind_are_shown(people: People) -> None:
+    """The oldest of what waits for her; the newest of what was done."""
+    real = now()
+    done(people.requests.ask("lise", MARIES, Role.OBSERVER, "first", FACTS, real))
+    copies(people, AccessRequestRow, 100, requester=lambda i: f"p{i}")
+    asked = people.views.notifications("marie", Cover(), real).asked
+    assert [one.request.requester for one in asked] == ["lise", *(f"p{i}" for i in range(99))]
+
+    done(people.support.break_glass("grace", LISES, True, "first", FACTS.facility, real))
+    copies(people, AuditRow, 100)
+    entered = people.views.notifications("lise", Cover(), real).entered
+    assert len(entered) == 100
+
+    (own,) = [one.id for one in people.requests.pending(MARIES) if one.requester == "lise"]
+    done(people.requests.answer("marie", MARIES, own, False, FACTS, real))
+    copies(
+        people, AccessRequestRow, 100, requester=lambda i: "lise", state=lambda i: "refused", answered_at=lambda i: real
+    )
+    answers = people.views.notifications("lise", Cover(), real).answers
+    assert len(answers) == 100
+    assert own not in [one.request.id for one in answers]
+
+    copies(people, InstanceRow, 101, id=lambda i: f"{i:016}", name=lambda i: f"c{i}")
+    done(people.help.ask("lise", LISES, "x", real))
+    copies(people, HelpRow, 101, instance_id=lambda i: f"{i:016}")
+    assert len(people.views.notifications("grace", ALL, real).help) == 100
 
 
 def test_notifications(people: People) -> None:
@@ -227,7 +283,7 @@ def test_collaborators_who_may_answer_are_told_of_guests_only(people: People) ->
 
 
 def test_lists_of_ten_thousand(people: People) -> None:
-    """Pages come in a fraction of a second, whatever lets her see them."""
+    """A page reads no more instances than it shows, in as many questions, however many there are."""
     kept = [c.name for c in InstanceRow.__table__.columns if c.name not in ("id", "name", "title")]
     numbers = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) "
     identifier = "CAST(1000000000000000 + i AS TEXT)"
@@ -238,10 +294,32 @@ def test_lists_of_ten_thousand(people: People) -> None:
         columns = "instance_id, kind, key, millicores, memory, gpu"
         connection.execute(text(f"{numbers} INSERT INTO quota_holds ({columns}) {hold}"))
     for cover in (ALL, Cover(instruments=frozenset({"d22"})), Cover(experiments=frozenset({"exp-1"}))):
-        begun = time.monotonic()
-        page = people.views.supportable("grace", cover, search="run 777")
-        assert (page.total, time.monotonic() - begun < 5) == (19, True)
+        with questions(people) as (statements, read):
+            page = people.views.supportable("grace", cover, search="run 777", limit=10)
+        assert (page.total, len(page.rows), len(read)) == (19, 10, 10)
+        assert len(statements) <= 7
     assert len(people.views.supportable("grace", ALL, offset=9_990).rows) == 12
+    assert len(people.views.supportable("grace", ALL).rows) == 50
+
+
+@contextmanager
+def questions(people: People) -> Iterator[tuple[list[str], list[InstanceRow]]]:
+    """What the database is asked meanwhile, and the instances that are read from it."""
+    statements, read = list[str](), list[InstanceRow]()
+
+    def asked(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    def loaded(row: InstanceRow, _context: object) -> None:
+        read.append(row)
+
+    event.listen(people.store.engine, "before_cursor_execute", asked)
+    event.listen(InstanceRow, "load", loaded)
+    try:
+        yield statements, read
+    finally:
+        event.remove(people.store.engine, "before_cursor_execute", asked)
+        event.remove(InstanceRow, "load", loaded)
 
 
 def test_public_and_other_links_stay_apart(people: People) -> None:

@@ -1,0 +1,41 @@
+"""The gateway's own cookies: for this instance's path, unseen by scripts, and for https alone where that is spoken."""
+
+from __future__ import annotations
+
+from http.cookies import Morsel, SimpleCookie
+from pathlib import Path
+
+import pytest
+
+from tests.session import rig
+from tests.session.site import running
+from visa.session.headers import STATE_COOKIE
+
+NAVIGATES = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
+
+
+async def own_cookie(run: Path, **headers: str) -> Morsel[str]:
+    """The one that is set on the way to the hub's login."""
+    async with running(run) as site:
+        given = {**NAVIGATES, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        async with site.client.get(site.url, headers=given, allow_redirects=False) as answer:
+            assert answer.status == 302
+            return SimpleCookie(answer.headers["Set-Cookie"])[STATE_COOKIE]
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "secure"),
+    [("https", True), (" HTTPS , http", True), ("http", False), ("http,https", False), ("wss", False), ("", False)],
+)
+async def test_a_cookie_is_for_https_alone_where_the_browser_speaks_it(
+    tmp_path: Path, forwarded: str, secure: bool
+) -> None:
+    cookie = await own_cookie(tmp_path, X_Forwarded_Proto=forwarded)
+    assert bool(cookie["secure"]) is secure
+
+
+async def test_a_cookie_is_for_this_instance_s_path_and_unseen_by_scripts(tmp_path: Path) -> None:
+    cookie = await own_cookie(tmp_path)
+    assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == (rig.SERVER, True, "Lax")
+    assert (cookie["expires"], cookie["max-age"], cookie["domain"]) == ("", "", ""), "until the browser is closed"
+    assert not cookie["secure"]
