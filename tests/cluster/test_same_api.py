@@ -1,6 +1,6 @@
 """The portal's REST API with pods: what a backend can change of it."""
 
-from tests.portal import test_api
+from tests.portal import test_with_a_hub
 from tests.services.same import repeated
 
-globals().update(repeated(test_api))
+globals().update(repeated(test_with_a_hub))

@@ -1,4 +1,4 @@
-"""What tests of people in instances share."""
+"""What tests of the portal share."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import jsonschema
 
-from tests.services.hub import RunningHub, until
+from tests.services.hub import Site
+from tests.services.waiting import until
 
 START: dict[str, Any] = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
 
 
 @contextmanager
-def instance_of(hub: RunningHub, owner: str = "marie", **changed: Any) -> Iterator[str]:
+def instance_of(hub: Site, owner: str = "marie", **changed: Any) -> Iterator[str]:
     """The id of a running instance of ``owner``'s for the length of a block."""
     with hub.rest(hub.token(owner)) as rest:
         made = rest.post("instances", json={**START, **changed})
@@ -30,7 +32,7 @@ def instance_of(hub: RunningHub, owner: str = "marie", **changed: Any) -> Iterat
 class Callers:
     """A client of the REST API for each person, made once."""
 
-    def __init__(self, hub: RunningHub) -> None:
+    def __init__(self, hub: Site) -> None:
         self._hub, self._made = hub, dict[str, httpx.Client]()
 
     def __getattr__(self, username: str) -> httpx.Client:
@@ -42,3 +44,16 @@ class Callers:
         """End their connections."""
         for client in self._made.values():
             client.close()
+
+
+def check(description: dict[str, Any], method: str, path: str, answer: httpx.Response) -> Any:
+    """The answer fits what openapi.json says of it."""
+    responses = description["paths"][f"/{path}"][method.lower()]["responses"]
+    response = responses.get(str(answer.status_code), responses["default"])
+    if answer.status_code == 204:
+        return None
+    (kind,) = response["content"]
+    assert answer.headers["content-type"].startswith(kind)
+    schema = {**response["content"][kind]["schema"], "components": description["components"]}
+    jsonschema.Draft202012Validator(schema).validate(answer.json())
+    return answer.json()

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from tests.services.hub import RunningHub, page_headers, until
+from tests.portal.people import START, check
+from tests.services.hub import page_headers
+from tests.services.portal import RunningPortal
 from visa.portal import api, openapi
 from visa.portal.problems import REASONS
 
-START: dict[str, Any] = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
-
 
 @pytest.fixture(scope="module")
-def rest(shared_hub: RunningHub) -> Iterator[httpx.Client]:
-    with shared_hub.rest(shared_hub.token("marie")) as client:
+def rest(site: RunningPortal) -> Iterator[httpx.Client]:
+    with site.rest(site.token("marie")) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def description(rest: httpx.Client) -> dict[str, Any]:
     return dict(rest.get("openapi.json").json())
-
-
-def check(description: dict[str, Any], method: str, path: str, answer: httpx.Response) -> Any:
-    """The answer fits what openapi.json says of it."""
-    responses = description["paths"][f"/{path}"][method.lower()]["responses"]
-    response = responses.get(str(answer.status_code), responses["default"])
-    if answer.status_code == 204:
-        return None
-    (kind,) = response["content"]
-    assert answer.headers["content-type"].startswith(kind)
-    schema = {**response["content"][kind]["schema"], "components": description["components"]}
-    jsonschema.Draft202012Validator(schema).validate(answer.json())
-    return answer.json()
 
 
 def test_the_description_is_valid_openapi_and_names_every_operation(description: dict[str, Any]) -> None:
@@ -114,27 +99,27 @@ def test_bodies_that_are_not_json(rest: httpx.Client) -> None:
     assert rest.post("instances", content="x" * 100_000).status_code == 413
 
 
-def test_without_a_login_and_with_a_token_that_lacks_the_scope(shared_hub: RunningHub) -> None:
-    with httpx.Client(base_url=f"{shared_hub.portal}api/v1/") as nobody:
+def test_without_a_login_and_with_a_token_that_lacks_the_scope(site: RunningPortal) -> None:
+    with httpx.Client(base_url=f"{site.portal}api/v1/") as nobody:
         for path in ("me", "instances", "experiments"):
             answer = nobody.get(path)
             assert answer.status_code == 401
             assert answer.json()["reason"] == "not-logged-in"
-    weak = shared_hub.token("marie", scopes=["access:services!service=visa", "custom:visa:read"])
-    with shared_hub.rest(weak) as client:
+    weak = site.token("marie", scopes=["access:services!service=visa", "custom:visa:read"])
+    with site.rest(weak) as client:
         assert client.get("me").status_code == 200
         answer = client.post("instances", json=START)
         assert answer.status_code == 403
         assert answer.json()["reason"] == "scope-missing"
         assert "custom:visa:write" in answer.json()["detail"]
-    useless = shared_hub.token("marie", scopes=["read:users:name!user"])
-    with shared_hub.rest(useless) as client:
+    useless = site.token("marie", scopes=["read:users:name!user"])
+    with site.rest(useless) as client:
         assert client.get("me").status_code == 403
         assert client.get("me").json()["reason"] == "scope-missing"
 
 
-def test_a_cookie_works_for_the_portals_own_pages_only(shared_hub: RunningHub) -> None:
-    with shared_hub.login("marie") as browser:
+def test_a_cookie_works_for_the_portals_own_pages_only(site: RunningPortal) -> None:
+    with site.login("marie") as browser:
         assert browser.get("/services/visa/").status_code == 200
         address = "/services/visa/api/v1/instances"
         own = page_headers(browser)
@@ -146,15 +131,15 @@ def test_a_cookie_works_for_the_portals_own_pages_only(shared_hub: RunningHub) -
             {**page, "Origin": "null", "X-Visa-Request": "1"},
             {**page, "Sec-Fetch-Site": "cross-site", "X-Visa-Request": "1"},
             {**page, "Sec-Fetch-Site": "same-site", "X-Visa-Request": "1"},
-            {**page, "Origin": shared_hub.url},
-            {"Origin": shared_hub.url, "X-Visa-Request": "1"},
+            {**page, "Origin": site.url},
+            {"Origin": site.url, "X-Visa-Request": "1"},
             {**own, "X-Visa-Page": "0" * 64},
             {**own, "X-Visa-Page": "0" * 64, "Authorization": "token nonsense"},
         ]
         for headers in cases:
             answer = browser.post(address, json={}, headers=headers)
             assert answer.json()["reason"] == "cross-site", headers
-        with shared_hub.login("lise") as other:
+        with site.login("lise") as other:
             another = {**own, "X-Visa-Page": page_headers(other)["X-Visa-Page"]}
         assert browser.post(address, json={}, headers=another).json()["reason"] == "cross-site"
         for piece in ("cards", "experiments", "changes", "api/v1/me"):
@@ -166,25 +151,25 @@ def test_a_cookie_works_for_the_portals_own_pages_only(shared_hub: RunningHub) -
 
 @pytest.mark.parametrize("mode", ["cors", "no-cors", "same-origin", "websocket"])
 @pytest.mark.parametrize("path", ["", "new", "instances/0123456789abcdef", "nowhere", "logout"])
-def test_scripts_do_not_read_pages(shared_hub: RunningHub, path: str, mode: str) -> None:
-    with shared_hub.login("marie") as browser:
+def test_scripts_do_not_read_pages(site: RunningPortal, path: str, mode: str) -> None:
+    with site.login("marie") as browser:
         assert browser.get("/services/visa/").status_code == 200
         script = {"Sec-Fetch-Mode": mode, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"}
         frame = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
-        for headers in (script, frame, {**script, "X-Visa-Request": "1", "Origin": shared_hub.url}):
+        for headers in (script, frame, {**script, "X-Visa-Request": "1", "Origin": site.url}):
             answer = browser.get(f"/services/visa/{path}", headers=headers)
             assert (answer.status_code, answer.text) == (403, "")
         person = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
         assert "visa-page" in browser.get("/services/visa/new", headers=person).text, "she is still logged in"
 
 
-def test_another_persons_instance_is_not_there(shared_hub: RunningHub, rest: httpx.Client) -> None:
+def test_another_persons_instance_is_not_there(site: RunningPortal, rest: httpx.Client) -> None:
     created = rest.post("instances", json={**START, "title": "Mine alone"})
     assert created.status_code == 202, created.text
     identifier = created.json()["id"]
     try:
         for name in ("lise", "grace"):
-            with shared_hub.rest(shared_hub.token(name)) as other:
+            with site.rest(site.token(name)) as other:
                 assert all(i["id"] != identifier for i in other.get("instances").json())
                 for method, path in [
                     ("GET", ""),
@@ -201,34 +186,8 @@ def test_another_persons_instance_is_not_there(shared_hub: RunningHub, rest: htt
         rest.delete(f"instances/{identifier}")
 
 
-@pytest.mark.backend
-def test_the_life_of_an_instance(rest: httpx.Client, description: dict[str, Any]) -> None:
-    created = rest.post("instances", json={**START, "title": "A life"})
-    assert created.status_code == 202, created.text
-    instance = check(description, "POST", "instances", created)
-    assert created.headers["location"].endswith(f"/api/v1/instances/{instance['id']}")
-    path = f"instances/{instance['id']}"
-    with rest.stream("GET", f"{path}/events") as events:
-        told = [json.loads(line[5:]) for line in events.iter_lines() if line.startswith("data:")]
-    assert told[-1]["state"] == "running"
-    running = check(description, "GET", "instances/{id}", rest.get(path))
-    assert running["state"] == "running"
-    assert running["ends"] is not None
-    (owner,) = rest.get(f"{path}/members").json()
-    assert (owner["username"], owner["name"], owner["role"]) == ("marie", "Marie Curie", "owner")
-    assert rest.patch(path, json={"title": "  Another\tlife "}).json()["title"] == "Another life"
-    held = {q["resource"]: q["held"] for q in rest.get("quotas").json()}
-    assert held["instances"] >= 1
-    check(description, "POST", "instances/{id}/stop", rest.post(f"{path}/stop"))
-    until(lambda: rest.get(path).json()["state"] == "stopped", 30)
-    check(description, "POST", "instances/{id}/start", rest.post(f"{path}/start"))
-    until(lambda: rest.get(path).json()["state"] == "running", 30)
-    assert rest.delete(path).status_code == 204
-    until(lambda: rest.get(path).status_code == 404, 30)
-
-
-def test_the_quota_is_said_before_anything_starts(shared_hub: RunningHub) -> None:
-    with shared_hub.rest(shared_hub.token("rosalind")) as rest:
+def test_the_quota_is_said_before_anything_starts(site: RunningPortal) -> None:
+    with site.rest(site.token("rosalind")) as rest:
         first = rest.post("instances", json=START)
         assert first.status_code == 202, first.text
         try:

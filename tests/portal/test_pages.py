@@ -14,8 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.services import facility
-from tests.services.browser import log_in
-from tests.services.hub import RunningHub, started
+from tests.services.portal import RunningPortal, portal
 from visa.clock import now
 from visa.store.tables import InstanceRow
 
@@ -23,17 +22,17 @@ HOSTILE = '<img src=x onerror="document.title=1"> {{ 7*7 }} ' + "שלום עול
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, environment_prefix: Path) -> Iterator[RunningHub]:
-    """A hub whose Marie has a thousand experiments, Lise hostile ones, Rosalind few, Grace none."""
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
+    """A portal whose Marie has a thousand experiments, Lise hostile ones, Rosalind few, Grace none."""
     folder = tmp_path_factory.mktemp("pages")
-    path = facility.write(folder / "facility", environment_prefix)
+    path = facility.write(folder / "facility")
     catalogue = dict(facility.CATALOGUE)
     base: dict[str, Any] = {"proposal": "p1", "instrument": "d22", "start": "2021-01-01"}
     many = [{**base, "id": f"m-{n:04d}", "title": f"One of many, number {n}", "team": ["marie"]} for n in range(1000)]
     odd = [{**base, "id": "odd-1", "title": HOSTILE, "team": ["lise"]}]
     catalogue["experiments"] = [*catalogue["experiments"], *many, *odd]
     (folder / "facility" / "catalogue.yaml").write_text(yaml.safe_dump(catalogue))
-    with started(RunningHub(folder, path)) as made:
+    with portal(folder, path) as made:
         yield made
 
 
@@ -59,7 +58,7 @@ def looks_right(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 1440, "height": 900})
 
 
-def fill_store(hub: RunningHub, owner: str, count: int) -> None:
+def fill_store(hub: RunningPortal, owner: str, count: int) -> None:
     """Stopped instances of ``owner``, some failed, as the hub would have left them."""
     from sqlalchemy.orm import Session
 
@@ -93,14 +92,14 @@ def fill_store(hub: RunningHub, owner: str, count: int) -> None:
         session.commit()
 
 
-def test_home_without_instances(hub: RunningHub, context: BrowserContext) -> None:
-    page = log_in(context, hub.url, "grace")
+def test_home_without_instances(hub: RunningPortal, context: BrowserContext) -> None:
+    page = hub.enter(context, "grace")
     expect(page.get_by_text("You have no instances yet.")).to_be_visible()
     looks_right(page, "home-empty")
 
 
-def test_home_with_many_and_odd_cards(hub: RunningHub, context: BrowserContext) -> None:
-    page = log_in(context, hub.url, "lise")
+def test_home_with_many_and_odd_cards(hub: RunningPortal, context: BrowserContext) -> None:
+    page = hub.enter(context, "lise")
     token = hub.token("lise")
     with hub.api(token) as api:
         for number in range(40):
@@ -118,8 +117,8 @@ def test_home_with_many_and_odd_cards(hub: RunningHub, context: BrowserContext) 
     looks_right(page, "home-many")
 
 
-def test_new_instance_with_a_thousand_experiments(hub: RunningHub, context: BrowserContext) -> None:
-    page = log_in(context, hub.url, "marie")
+def test_new_instance_with_a_thousand_experiments(hub: RunningPortal, context: BrowserContext) -> None:
+    page = hub.enter(context, "marie")
     page.goto(f"{hub.portal}new")
     expect(page.get_by_text("1003 experiments, 1 to 50 shown")).to_be_visible()
     page.get_by_role("button", name="More").click()
@@ -140,8 +139,8 @@ def test_new_instance_with_a_thousand_experiments(hub: RunningHub, context: Brow
     looks_right(page, "new-none")
 
 
-def test_what_is_typed_before_the_script_is_there_counts(hub: RunningHub, context: BrowserContext) -> None:
-    page = log_in(context, hub.url, "marie")
+def test_what_is_typed_before_the_script_is_there_counts(hub: RunningPortal, context: BrowserContext) -> None:
+    page = hub.enter(context, "marie")
     held: list[Route] = []
     page.route("**/new.js*", lambda route: held.append(route))
     page.goto(f"{hub.portal}new", wait_until="commit")
@@ -153,8 +152,8 @@ def test_what_is_typed_before_the_script_is_there_counts(hub: RunningHub, contex
     expect(page.locator("#chosen li")).to_have_count(1)
 
 
-def test_new_instance_with_hostile_text(hub: RunningHub, context: BrowserContext) -> None:
-    page = log_in(context, hub.url, "lise")
+def test_new_instance_with_hostile_text(hub: RunningPortal, context: BrowserContext) -> None:
+    page = hub.enter(context, "lise")
     page.goto(f"{hub.portal}new?experiments=odd-1")
     expect(page.locator("#chosen li")).to_contain_text("{{ 7*7 }}")
     assert page.title().startswith("New instance")
@@ -162,8 +161,8 @@ def test_new_instance_with_hostile_text(hub: RunningHub, context: BrowserContext
     looks_right(page, "new-odd")
 
 
-def test_a_deep_link_chooses_and_says_what_it_cannot(hub: RunningHub, context: BrowserContext) -> None:
-    page = log_in(context, hub.url, "marie")
+def test_a_deep_link_chooses_and_says_what_it_cannot(hub: RunningPortal, context: BrowserContext) -> None:
+    page = hub.enter(context, "marie")
     page.goto(f"{hub.portal}new?experiments=exp-1,exp-3,nonsense,../x")
     expect(page.locator("#chosen li")).to_have_count(1)
     expect(page.get_by_text("Not among your experiments: exp-3, nonsense, ../x.")).to_be_visible()
@@ -173,8 +172,8 @@ def test_a_deep_link_chooses_and_says_what_it_cannot(hub: RunningHub, context: B
     looks_right(page, "new-link")
 
 
-def test_problem_pages(hub: RunningHub, context: BrowserContext) -> None:
-    page = log_in(context, hub.url, "marie")
+def test_problem_pages(hub: RunningPortal, context: BrowserContext) -> None:
+    page = hub.enter(context, "marie")
     page.goto(f"{hub.portal}nowhere")
     expect(page.get_by_role("heading", name="There is nothing at this address.")).to_be_visible()
     looks_right(page, "problem")
@@ -183,9 +182,9 @@ def test_problem_pages(hub: RunningHub, context: BrowserContext) -> None:
     looks_right(page, "ask")
 
 
-def test_started_by_keyboard_alone_and_watched(hub: RunningHub, browser: Browser) -> None:
+def test_started_by_keyboard_alone_and_watched(hub: RunningPortal, browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = log_in(context, hub.url, "rosalind")
+    page = hub.enter(context, "rosalind")
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
@@ -205,8 +204,13 @@ def test_started_by_keyboard_alone_and_watched(hub: RunningHub, browser: Browser
         if page.evaluate("document.activeElement.type === 'submit'"):
             break
     expect(page.get_by_role("button", name="Start")).to_be_focused()
+    hub.hold()
     page.keyboard.press("Enter")
-    page.wait_for_url("**/lab/**", timeout=60_000)
+    page.wait_for_url("**/instances/*")
+    expect(page.locator("#state")).to_have_text("Starting")
+    expect(page.locator("#steps li").last).to_have_text("Starting the notebook")
+    hub.let_go()
+    page.wait_for_url("**/lab/**")
     watching = context.new_page()
     watching.goto(hub.portal)
     expect(watching.locator(".card")).to_contain_text("Running")
@@ -221,8 +225,8 @@ def test_started_by_keyboard_alone_and_watched(hub: RunningHub, browser: Browser
     context.close()
 
 
-def test_an_instance_page_while_it_starts_and_after_it_failed(hub: RunningHub, context: BrowserContext) -> None:
-    page = log_in(context, hub.url, "dorothy")
+def test_an_instance_page_while_it_starts_and_after_it_failed(hub: RunningPortal, context: BrowserContext) -> None:
+    page = hub.enter(context, "dorothy")
     with hub.api(hub.token("dorothy")) as api:
         api.put("/users/dorothy/servers/n7", json={"display_name": "n7"})
     fill_store(hub, "dorothy", 8)
@@ -232,7 +236,7 @@ def test_an_instance_page_while_it_starts_and_after_it_failed(hub: RunningHub, c
     looks_right(page, "instance-failed")
 
 
-def test_strict_headers_everywhere(hub: RunningHub) -> None:
+def test_strict_headers_everywhere(hub: RunningPortal) -> None:
     with hub.login("marie") as browser:
         for path in ("", "new", "experiments", "cards", "nowhere", "api/v1/me"):
             headers = browser.get(f"/services/visa/{path}").headers

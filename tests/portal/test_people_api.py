@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,17 +10,17 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.portal.people import Callers, instance_of
-from tests.portal.test_api import check
-from tests.services.hub import RunningHub, until
+from tests.portal.people import Callers, check, instance_of
+from tests.services.portal import RunningPortal
+from tests.services.waiting import until
 from visa.clock import now
 
 pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
-def to(shared_hub: RunningHub) -> Iterator[Callers]:
-    callers = Callers(shared_hub)
+def to(site: RunningPortal) -> Iterator[Callers]:
+    callers = Callers(site)
     for name in ("marie", "rosalind", "lise", "dorothy", "grace"):
         getattr(callers, name).get("me")
     yield callers
@@ -29,9 +28,9 @@ def to(shared_hub: RunningHub) -> Iterator[Callers]:
 
 
 @pytest.fixture(scope="module")
-def shown(shared_hub: RunningHub) -> Iterator[str]:
+def shown(site: RunningPortal) -> Iterator[str]:
     """Marie's running instance on exp-1, on whose team are Marie and Rosalind."""
-    with instance_of(shared_hub, title="Micelles together") as identifier:
+    with instance_of(site, title="Micelles together") as identifier:
         yield identifier
 
 
@@ -272,10 +271,10 @@ def test_asked_and_let_in(to: Callers, instance: str, description: dict[str, Any
     assert to.rosalind.get(path).json()["state"] == "approved"
 
 
-def test_an_answer_for_another_instance(shared_hub: RunningHub, to: Callers, instance: str) -> None:
+def test_an_answer_for_another_instance(site: RunningPortal, to: Callers, instance: str) -> None:
     to.rosalind.post(f"instances/{instance}/requests", json={"wanted": "observer"})
     (waiting,) = to.marie.get(f"instances/{instance}/requests").json()
-    with instance_of(shared_hub, "lise", experiments=["exp-3"]) as other:
+    with instance_of(site, "lise", experiments=["exp-3"]) as other:
         answer = to.lise.post(f"instances/{other}/requests/{waiting['id']}", json={"answer": "approve"})
         assert reason(answer) == (404, "no-such-request")
     assert to.rosalind.delete(f"instances/{instance}/requests/{waiting['id']}").status_code == 204
@@ -364,25 +363,10 @@ def test_searching_support(to: Callers, instance: str) -> None:
     assert reason(to.grace.get("support", params={"limit": "9999"})) == (400, "bad-request")
 
 
-def test_sharing_wakes_pages_within_seconds(shared_hub: RunningHub, to: Callers, instance: str) -> None:
-    with to.marie.stream("GET", f"{shared_hub.portal}changes") as events:
+def test_sharing_wakes_pages_within_seconds(site: RunningPortal, to: Callers, instance: str) -> None:
+    with to.marie.stream("GET", f"{site.portal}changes") as events:
         lines = events.iter_lines()
         assert next(line for line in lines if line.startswith("event:")) == "event: hello"
         until(lambda: to.rosalind.post(f"instances/{instance}/requests", json={"wanted": "observer"}).is_success)
         told = next(line for line in lines if line.startswith("event:") and "alive" not in line)
         assert told == "event: people"
-
-
-def test_tokens_of_links_are_not_in_the_log(shared_hub: RunningHub, to: Callers, instance: str) -> None:
-    made = link(to, instance)
-    with shared_hub.login("rosalind") as browser:
-        page = browser.get(made["path"])
-        assert "Micelles together" in page.text
-        assert page.headers["referrer-policy"] == "no-referrer"
-        assert browser.get(made["path"]).status_code == 200, "looking uses nothing up"
-    to.rosalind.post("invitations/redeem", json={"token": made["token"]})
-    log = shared_hub.log.read_text()
-    assert made["token"] not in log
-    assert "/join/..." in log
-    audit = json.dumps([repr(entry) for entry in shared_hub.store.audit(limit=50)])
-    assert made["token"] not in audit

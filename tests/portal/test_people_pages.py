@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +16,7 @@ from sqlalchemy.orm import Session
 from tests.portal.people import instance_of
 from tests.portal.test_pages import HOSTILE, looks_right
 from tests.services import facility
-from tests.services.browser import log_in
-from tests.services.hub import RunningHub, started
+from tests.services.portal import RunningPortal, portal
 from tests.services.waiting import until
 from visa.clock import now
 from visa.store.tables import (
@@ -36,18 +34,17 @@ MANY = 10_000
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, environment_prefix: Path) -> Iterator[RunningHub]:
-    """A hub in whose catalogue Marie's exp-now is measured today, with Rosalind on its team."""
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
+    """A portal in whose catalogue Marie's exp-now is measured today, with Rosalind on its team."""
     folder = tmp_path_factory.mktemp("people")
-    path = facility.write(folder / "facility", environment_prefix)
+    path = facility.write(folder / "facility")
     today = date.today()
     beam = {"id": "exp-now", "title": "Measured now", "proposal": "p1", "instrument": "d22"}
     beam |= {"start": str(today - timedelta(days=1)), "end": str(today + timedelta(days=1))}
     content = dict(facility.CATALOGUE)
     content["experiments"] = [*content["experiments"], {**beam, "team": ["marie", "rosalind"]}]
     (folder / "facility" / "catalogue.yaml").write_text(yaml.safe_dump(content))
-    (folder / "facility" / "data" / "raw" / "d22" / beam["start"][:4] / "p1" / "exp-now").mkdir(parents=True)
-    with started(RunningHub(folder, path, look_every=600)) as made:
+    with portal(folder, path) as made:
         for name in ("marie", "rosalind", "lise", "dorothy", "grace"):
             made.token(name)
         yield made
@@ -61,10 +58,10 @@ def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Browse
 
 
 @pytest.fixture
-def people(browser: Browser, hub: RunningHub) -> Iterator[dict[str, Page]]:
+def people(browser: Browser, hub: RunningPortal) -> Iterator[dict[str, Page]]:
     """A browser of her own for each of three people, at home."""
     contexts = {name: browser.new_context(viewport={"width": 1440, "height": 900}) for name in _THREE}
-    yield {name: log_in(context, hub.url, name) for name, context in contexts.items()}
+    yield {name: hub.enter(context, name) for name, context in contexts.items()}
     for context in contexts.values():
         context.close()
 
@@ -73,7 +70,7 @@ _THREE = ("marie", "rosalind", "dorothy")
 
 
 @pytest.fixture(scope="module")
-def instance(hub: RunningHub) -> Iterator[str]:
+def instance(hub: RunningPortal) -> Iterator[str]:
     """Marie's running instance on exp-now."""
     with instance_of(hub, experiments=["exp-now"], title="Together at night") as identifier:
         yield identifier
@@ -101,7 +98,7 @@ def row(number: int, **changed: Any) -> InstanceRow:
 
 
 @pytest.fixture
-def odd(hub: RunningHub) -> Iterator[str]:
+def odd(hub: RunningPortal) -> Iterator[str]:
     """An instance of Lise's with long and hostile names everywhere, and much of everything."""
     identifier = f"{1:016x}"
     moment = now()
@@ -142,7 +139,7 @@ def odd(hub: RunningHub) -> Iterator[str]:
 
 
 def test_what_changed_between_a_page_and_its_stream_of_changes_is_shown(
-    hub: RunningHub, people: dict[str, Page], instance: str
+    hub: RunningPortal, people: dict[str, Page], instance: str
 ) -> None:
     page, held = people["marie"], list[Route]()
     page.route("**/changes", lambda route: held.append(route))
@@ -158,7 +155,7 @@ def test_what_changed_between_a_page_and_its_stream_of_changes_is_shown(
 
 
 def test_added_changed_and_removed_while_the_other_looks(
-    hub: RunningHub, people: dict[str, Page], instance: str
+    hub: RunningPortal, people: dict[str, Page], instance: str
 ) -> None:
     marie, rosalind = people["marie"], people["rosalind"]
     expect(rosalind.get_by_text("Nobody shares an instance with you.")).to_be_visible()
@@ -181,21 +178,7 @@ def test_added_changed_and_removed_while_the_other_looks(
     expect(rosalind.get_by_role("heading", name="Ask to join an instance")).to_be_visible(timeout=15_000)
 
 
-def test_a_member_opens_it(hub: RunningHub, people: dict[str, Page], instance: str) -> None:
-    marie, rosalind = people["marie"], people["rosalind"]
-    with hub.rest(hub.token("marie")) as rest:
-        rest.patch(f"instances/{instance}/sharing", json={"presence": "any"})
-        rest.post(f"instances/{instance}/members", json={"username": "rosalind", "role": "observer"})
-        rosalind.locator(f'[data-shared="{instance}"]').get_by_role("link", name="Open notebook").click()
-        rosalind.wait_for_url("**/user/marie/**/lab**", timeout=60_000)
-        marie.goto(f"{hub.portal}instances/{instance}")
-        here = marie.get_by_role("list", name="People", exact=True).get_by_role("listitem").nth(1)
-        expect(here).to_contain_text("here: notebook", timeout=30_000)
-        rest.delete(f"instances/{instance}/members/rosalind")
-        rest.patch(f"instances/{instance}/sharing", json={"presence": "with-owner"})
-
-
-def test_asked_from_any_page_and_let_in(hub: RunningHub, people: dict[str, Page], instance: str) -> None:
+def test_asked_from_any_page_and_let_in(hub: RunningPortal, people: dict[str, Page], instance: str) -> None:
     marie, rosalind = people["marie"], people["rosalind"]
     marie.goto(f"{hub.portal}new")
     rosalind.goto(f"{hub.portal}instances/{instance}")
@@ -218,7 +201,7 @@ def test_asked_from_any_page_and_let_in(hub: RunningHub, people: dict[str, Page]
     rosalind.wait_for_url(hub.portal)
 
 
-def test_a_request_refused(hub: RunningHub, people: dict[str, Page], instance: str) -> None:
+def test_a_request_refused(hub: RunningPortal, people: dict[str, Page], instance: str) -> None:
     marie, rosalind = people["marie"], people["rosalind"]
     marie.goto(f"{hub.portal}instances/{instance}")
     rosalind.goto(f"{hub.portal}instances/{instance}")
@@ -229,7 +212,7 @@ def test_a_request_refused(hub: RunningHub, people: dict[str, Page], instance: s
     expect(rosalind.get_by_role("main").get_by_text("Together at night")).to_have_count(0)
 
 
-def test_an_invitation_by_its_button_alone(hub: RunningHub, people: dict[str, Page], instance: str) -> None:
+def test_an_invitation_by_its_button_alone(hub: RunningPortal, people: dict[str, Page], instance: str) -> None:
     marie, rosalind = people["marie"], people["rosalind"]
     marie.goto(f"{hub.portal}instances/{instance}")
     marie.get_by_text("Invite by a link").click()
@@ -255,7 +238,7 @@ def test_an_invitation_by_its_button_alone(hub: RunningHub, people: dict[str, Pa
     expect(rosalind.get_by_text("link-not-valid")).to_be_visible()
 
 
-def test_support_from_help_to_consent(hub: RunningHub, people: dict[str, Page], instance: str) -> None:
+def test_support_from_help_to_consent(hub: RunningPortal, people: dict[str, Page], instance: str) -> None:
     marie, dorothy = people["marie"], people["dorothy"]
     marie.goto(f"{hub.portal}instances/{instance}")
     dorothy.goto(f"{hub.portal}support")
@@ -283,23 +266,23 @@ def test_support_from_help_to_consent(hub: RunningHub, people: dict[str, Page], 
     marie.get_by_role("button", name="Close").click()
 
 
-def test_beamtime(hub: RunningHub, context: BrowserContext, instance: str) -> None:
-    page = log_in(context, hub.url, "rosalind")
+def test_beamtime(hub: RunningPortal, context: BrowserContext, instance: str) -> None:
+    page = hub.enter(context, "rosalind")
     page.get_by_role("link", name="Beamtime").click()
     row = page.get_by_role("list", name="Instances of exp-now").get_by_role("listitem")
     expect(row).to_contain_text("Together at night")
     looks_right(page, "beamtime")
     row.get_by_role("link", name="Ask to join").click()
     expect(page.get_by_role("heading", name="Ask to join an instance")).to_be_visible()
-    lise = log_in(context.browser.new_context(), hub.url, "lise") if context.browser else page
+    lise = hub.enter(context.browser.new_context(), "lise") if context.browser else page
     lise.goto(f"{hub.portal}beamtime")
     expect(lise.get_by_text("None of your experiments is measured now.")).to_be_visible()
     looks_right(lise, "beamtime-none")
     lise.context.close()
 
 
-def test_the_owners_page_with_everything_open(hub: RunningHub, context: BrowserContext, instance: str) -> None:
-    page = log_in(context, hub.url, "marie")
+def test_the_owners_page_with_everything_open(hub: RunningPortal, context: BrowserContext, instance: str) -> None:
+    page = hub.enter(context, "marie")
     page.goto(f"{hub.portal}instances/{instance}")
     expect(page.get_by_text("Nobody but you.")).to_be_visible()
     for part in ("add", "links", "rules", "visits", "help"):
@@ -317,15 +300,15 @@ def test_the_owners_page_with_everything_open(hub: RunningHub, context: BrowserC
         rest.patch(f"instances/{instance}/sharing", json={"presence": "with-owner", "folders": ["shared"]})
 
 
-def test_many_members_and_hostile_names(hub: RunningHub, context: BrowserContext, odd: str) -> None:
-    page = log_in(context, hub.url, "rosalind")
+def test_many_members_and_hostile_names(hub: RunningPortal, context: BrowserContext, odd: str) -> None:
+    page = hub.enter(context, "rosalind")
     expect(page.locator(f'[data-shared="{odd}"]')).to_contain_text("{{ 7*7 }}")
     looks_right(page, "shared-odd")
     page.goto(f"{hub.portal}instances/{odd}")
     expect(page.get_by_role("list", name="People", exact=True).get_by_role("listitem")).to_have_count(62)
     assert page.locator("main img").count() == 0
     looks_right(page, "members-odd")
-    staff = log_in(context.browser.new_context(color_scheme="dark"), hub.url, "grace") if context.browser else page
+    staff = hub.enter(context.browser.new_context(color_scheme="dark"), "grace") if context.browser else page
     staff.goto(f"{hub.portal}support")
     expect(staff.get_by_text("Help wanted", exact=True)).to_be_visible()
     looks_right(staff, "support-odd")
@@ -334,7 +317,7 @@ def test_many_members_and_hostile_names(hub: RunningHub, context: BrowserContext
     staff.context.close()
 
 
-def test_support_with_ten_thousand_instances(hub: RunningHub, context: BrowserContext) -> None:
+def test_support_with_ten_thousand_instances(hub: RunningPortal, context: BrowserContext) -> None:
     with Session(hub.store.engine) as session:
         session.add_all([row(n) for n in range(100, 100 + MANY)])
         session.flush()
@@ -343,7 +326,7 @@ def test_support_with_ten_thousand_instances(hub: RunningHub, context: BrowserCo
         session.add(HelpRow(instance_id=f"{MANY:016x}", asked_by="lise", message="At the end", asked_at=now()))
         session.commit()
     try:
-        page = log_in(context, hub.url, "grace")
+        page = hub.enter(context, "grace")
         page.goto(f"{hub.portal}support")
         first = page.locator("#supported li").first
         expect(first).to_contain_text("At the end")
@@ -365,8 +348,8 @@ def test_support_with_ten_thousand_instances(hub: RunningHub, context: BrowserCo
             session.commit()
 
 
-def test_who_supports_nothing(hub: RunningHub, context: BrowserContext) -> None:
-    page = log_in(context, hub.url, "lise")
+def test_who_supports_nothing(hub: RunningPortal, context: BrowserContext) -> None:
+    page = hub.enter(context, "lise")
     page.goto(f"{hub.portal}support")
     expect(page.get_by_text("You support no instances.")).to_be_visible()
     looks_right(page, "support-none")

@@ -62,7 +62,39 @@ def page_headers(browser: httpx.Client) -> dict[str, str]:
     return {"Origin": str(browser.base_url).rstrip("/"), "X-Visa-Request": "1", "X-Visa-Page": shown}
 
 
-class RunningHub:
+class Site:
+    """What people and programs see of a hub and the portal beside it, at ``url``."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.portal = f"{url}/services/visa/"
+
+    def login(self, username: str, password: str = "visa") -> Browser:
+        """A browser's worth of cookies for a demo person."""
+        client = Browser(base_url=self.url, follow_redirects=True, timeout=40)
+        page = client.get("/hub/login")
+        found = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
+        assert found, page.text[:500]
+        answer = client.post(
+            "/hub/login?next=/hub/token", data={"username": username, "password": password, "_xsrf": found[1]}
+        )
+        assert answer.status_code == 200, (answer.status_code, answer.text[:500])
+        return client
+
+    def token(self, username: str, **body: Any) -> str:
+        """A hub token of hers."""
+        raise TypeError("each kind of site makes its own")
+
+    def api(self, token: str) -> httpx.Client:
+        """The hub's REST API with a token."""
+        return httpx.Client(base_url=f"{self.url}/hub/api", headers={"Authorization": f"token {token}"}, timeout=60)
+
+    def rest(self, token: str) -> httpx.Client:
+        """VISA's REST API with a token."""
+        return httpx.Client(base_url=f"{self.portal}api/v1/", headers={"Authorization": f"token {token}"}, timeout=60)
+
+
+class RunningHub(Site):
     """One hub. `start` may be called again after `kill`."""
 
     spawner = "visa-sandbox"
@@ -84,8 +116,7 @@ class RunningHub:
         folder.mkdir(parents=True, exist_ok=True)
         public, hub, proxy, portal = free_ports(4)
         self.hub_port = hub
-        self.url = f"http://127.0.0.1:{public}"
-        self.portal = f"{self.url}/services/visa/"
+        super().__init__(f"http://127.0.0.1:{public}")
         self.log = folder / "hub.log"
         self.config = folder / "jupyterhub_config.py"
         self.variables = variables or {}
@@ -183,20 +214,6 @@ class RunningHub:
         self.stop()
         end_all(self.state)
 
-    # people
-
-    def login(self, username: str, password: str = "visa") -> Browser:
-        """A browser's worth of cookies for a demo person."""
-        client = Browser(base_url=self.url, follow_redirects=True, timeout=40)
-        page = client.get("/hub/login")
-        found = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
-        assert found, page.text[:500]
-        answer = client.post(
-            "/hub/login?next=/hub/token", data={"username": username, "password": password, "_xsrf": found[1]}
-        )
-        assert answer.status_code == 200, (answer.status_code, answer.text[:500])
-        return client
-
     def token(self, username: str, **body: Any) -> str:
         """A hub token of hers."""
         with self.login(username) as client:
@@ -206,14 +223,6 @@ class RunningHub:
             )
             assert answer.status_code == 201, answer.text
             return str(answer.json()["token"])
-
-    def api(self, token: str) -> httpx.Client:
-        """The hub's REST API with a token."""
-        return httpx.Client(base_url=f"{self.url}/hub/api", headers={"Authorization": f"token {token}"}, timeout=60)
-
-    def rest(self, token: str) -> httpx.Client:
-        """VISA's REST API with a token."""
-        return httpx.Client(base_url=f"{self.portal}api/v1/", headers={"Authorization": f"token {token}"}, timeout=60)
 
 
 @contextmanager

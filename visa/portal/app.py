@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import logging
 import os
 import re
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +18,7 @@ from jupyterhub.services.auth import HubOAuth
 from sqlalchemy.exc import OperationalError
 from tornado import web
 from tornado.httpserver import HTTPServer
+from tornado.routing import Router
 
 from visa.catalogue.current import CurrentCatalogue
 from visa.facility.watch import FacilitySource
@@ -34,6 +37,8 @@ HERE = Path(__file__).parent
 _PR_SET_PDEATHSIG = 1
 _SECRET = re.compile(r"/join/[^\s\"']*")
 """The end of an invitation's address is its key: logs do not have it."""
+CACHED = 20
+"""Seconds for which the hub's word on who holds a token is kept."""
 _LOOK = 2.0
 """Seconds between two looks at a store that cannot be used yet."""
 
@@ -47,8 +52,9 @@ class Static(web.StaticFileHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
 
 
-def make_app(service: PortalService, prefix: str, base: str) -> web.Application:
-    """``prefix``: the service's own path; ``base``: JupyterHub's."""
+def make_app(service: PortalService, auth: HubOAuth, base: str) -> web.Application:
+    """``auth``: how the hub says who asks, and the service's own path; ``base``: JupyterHub's path."""
+    prefix = auth.base_url
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -74,6 +80,7 @@ def make_app(service: PortalService, prefix: str, base: str) -> web.Application:
     return web.Application(
         routes,  # type: ignore[arg-type]
         service=service,
+        auth=auth,
         templates=templates,
         prefix=prefix,
         base=base,
@@ -140,6 +147,22 @@ async def usable(store: Store) -> None:
             await asyncio.sleep(_LOOK)
 
 
+@contextlib.asynccontextmanager
+async def application(
+    facility: FacilitySource, store: Store, auth: HubOAuth, base: str
+) -> AsyncIterator[web.Application]:
+    """The portal with all that works for it, for the length of a block."""
+    catalogue, hub = CurrentCatalogue(facility), HubClient(auth.api_url)
+    admissions = Admissions(facility, lambda: catalogue, store)
+    watching = asyncio.create_task(facility.watch())
+    try:
+        yield make_app(PortalService(facility, admissions, store, hub, base, auth.base_url), auth, base)
+    finally:
+        watching.cancel()
+        await hub.close()
+        await catalogue.close()
+
+
 async def serve() -> None:
     """Until SIGTERM, with the variables that JupyterHub gives a managed service; own replicas get the same."""
     # The hub may be killed; a portal without it answers nobody, and the next hub needs the port.
@@ -147,20 +170,17 @@ async def serve() -> None:
     facility = FacilitySource(Path(os.environ["VISA_FACILITY"]))
     store = Store(os.environ["VISA_STORE_URL"])
     await usable(store)
-    catalogue = CurrentCatalogue(facility)
-    hub = HubClient(os.environ["JUPYTERHUB_API_URL"])
-    prefix, base = os.environ["JUPYTERHUB_SERVICE_PREFIX"], hub_base()
-    service = PortalService(facility, Admissions(facility, lambda: catalogue, store), store, hub, base, prefix)
-    HubOAuth.instance().cache_max_age = 20
-    server = HTTPServer(make_app(service, prefix, base), max_body_size=4 * LARGEST_BODY)
-    host, port = address()
-    server.listen(port, host)
-    watching = asyncio.create_task(facility.watch())
     end = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, end.set)
-    await end.wait()
-    watching.cancel()
-    server.stop()
-    await hub.close()
-    await catalogue.close()
+    async with application(facility, store, HubOAuth(cache_max_age=CACHED), hub_base()) as app:
+        server = listening(app)
+        host, port = address()
+        server.listen(port, host)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, end.set)
+        await end.wait()
+        server.stop()
+
+
+def listening(app: Router) -> HTTPServer:
+    """A server for ``app``, which listens nowhere yet."""
+    return HTTPServer(app, max_body_size=4 * LARGEST_BODY)

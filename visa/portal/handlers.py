@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from jupyterhub.services.auth import HubOAuthCallbackHandler, HubOAuthenticated, UserNotAllowed
+from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated, UserNotAllowed
 from pydantic import ValidationError
 from tornado import web
 from tornado.iostream import StreamClosedError
@@ -44,7 +44,18 @@ def policy(base: str, scripts: str = "'self'") -> str:
     )
 
 
-class Guard(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc]
+class _Known:
+    """For handlers of JupyterHub's, which else make what says who asks from their process's environment."""
+
+    settings: dict[str, Any]
+
+    @property
+    def hub_auth(self) -> HubOAuth:
+        """The application's."""
+        return self.settings["auth"]
+
+
+class Guard(_Known, HubOAuthenticated, web.RequestHandler):  # type: ignore[misc]
     """What all of the portal's requests share."""
 
     @property
@@ -119,7 +130,7 @@ class Guard(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc]
             raise Problem(403, "cross-site", "The request does not come from one of VISA's pages.", "Use the portal.")
 
 
-class Callback(HubOAuthCallbackHandler):  # type: ignore[misc]
+class Callback(_Known, HubOAuthCallbackHandler):  # type: ignore[misc]
     """Back from the hub's login."""
 
     def set_default_headers(self) -> None:

@@ -47,10 +47,6 @@ class HubClient:
         """Stop a server, or stop and remove it."""
         await self._ask("DELETE", server_api(owner, name), token, {"remove": True} if remove else None)
 
-    async def rename(self, token: str, owner: str, name: str, title: str) -> None:
-        """Give a stopped server another title in the hub."""
-        await self._ask("PATCH", server_api(owner, name), token, {"display_name": title})
-
     async def enter(self, token: str, identifier: str) -> None:
         """Let the person whose token it is log in at the gateway of an instance that she is a member of."""
         await self._ask("POST", f"/visa/instances/{part(identifier)}/enter", token)
