@@ -26,7 +26,7 @@ UID, GID, GIDS = 20123, 20123, (30001, 30002)
 GATEWAY = """
 import json, os, signal, sys, time
 with os.fdopen(int(os.environ["VISA_READY_FD"]), "w") as ready:
-    ready.write(json.dumps({"port": 12345}) + "\\n")
+    ready.write(json.dumps({"port": 0}) + "\\n")
 signal.pause()
 """
 

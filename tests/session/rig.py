@@ -242,9 +242,19 @@ def variables(run: Path, api: str, prefix: str = SERVER) -> dict[str, str]:
     }
 
 
+async def started(given: dict[str, str]) -> asyncio.subprocess.Process:
+    """A gateway process with these variables, whoever waits for it."""
+    own = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "visa.session", env={**given, **own}, stderr=asyncio.subprocess.PIPE
+    )
+
+
 @contextlib.contextmanager
-def gateway(run: Path, api: str, prefix: str = SERVER, **more: str) -> Iterator[Gateway]:
-    """A gateway in front of ``run`` that asks the hub at ``api``."""
+def gateway(
+    run: Path, api: str, prefix: str = SERVER, *, inherited: tuple[int, ...] = (), **more: str
+) -> Iterator[Gateway]:
+    """A gateway in front of ``run`` that asks the hub at ``api``; it has the descriptors ``inherited``."""
     folder = Path(tempfile.mkdtemp(prefix="visa-g-"))
     reading, writing = os.pipe()
     own = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "VISA_READY_FD": str(writing)}
@@ -254,7 +264,7 @@ def gateway(run: Path, api: str, prefix: str = SERVER, **more: str) -> Iterator[
             env={**variables(run, api, prefix), **own, **more},
             stdout=log,
             stderr=log,
-            pass_fds=[writing],
+            pass_fds=[writing, *inherited],
             start_new_session=True,
         )
     os.close(writing)
@@ -285,6 +295,7 @@ class FakeHub:
         self.sharing: dict[str, Any] = {"presence": "any"}
         self.requests: list[dict[str, Any]] = []
         self.told: list[dict[str, Any]] = []
+        self.notices: list[str] = []
         self.held = self.words = 0
         self.deaf = self.silent = False
         self.let_in("marie's", "marie")
@@ -347,6 +358,10 @@ class FakeHub:
         self.told.append(await request.json())
         return web.Response(status=204)
 
+    async def _report(self, request: web.Request) -> web.Response:
+        self.notices.append((await request.json())["notice"])
+        return web.Response(status=204)
+
     async def _user(self, request: web.Request) -> web.Response:
         self.asked += 1
         if self.down:
@@ -371,6 +386,7 @@ class FakeHub:
         app.router.add_get("/hub/api/user", self._user)
         app.router.add_post("/hub/api/oauth2/token", self._token)
         app.router.add_post("/hub/api/users/marie/activity", self._active)
+        app.router.add_post("/hub/api/visa/gateways/marie/work", self._report)
         app.router.add_get("/hub/api/visa/gateways/marie/work/people", self._people)
         app.router.add_post("/hub/api/visa/gateways/marie/work/people", self._here)
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)

@@ -6,9 +6,12 @@ import asyncio
 import logging
 import sys
 
-from visa.session.app import serve
+from visa.session.app import PortTaken, serve
 from visa.session.hub import HubRefused, HubUnavailable
 from visa.session.settings import BadSettings, GatewaySettings
+
+PORT_TAKEN = 98
+"""Exit code, which the hub knows too (`visa.hub.pods.failures`): starting again does not help."""
 
 
 def main() -> None:
@@ -16,6 +19,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         asyncio.run(serve(GatewaySettings.read()))
+    except PortTaken as error:
+        logging.error("The gateway cannot start: %s", error)
+        sys.exit(PORT_TAKEN)
     except BadSettings as error:
         sys.exit(f"The gateway cannot start: {error}")
     except (HubUnavailable, HubRefused) as error:

@@ -7,7 +7,6 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
 from visa import clock
 from visa.session.hub import Hub, HubUnavailable
@@ -58,12 +57,14 @@ def kernels_busy(answer: bytes) -> bool:
 
 
 class Activity:
-    """Remembers the last doing and tells the hub."""
+    """Remembers the last doing and tells the hub. ``begins``: the instance does, which is one."""
 
-    def __init__(self, hub: Hub, kernels: Callable[[], Awaitable[bytes]], interval: float) -> None:
+    def __init__(
+        self, hub: Hub, kernels: Callable[[], Awaitable[bytes]], interval: float, *, begins: bool = True
+    ) -> None:
         self._hub, self._kernels, self._interval = hub, kernels, interval
         self._last = clock.now()
-        self._told: datetime | None = None
+        self._told = None if begins else self._last
 
     def happened(self) -> None:
         """Somebody did something now."""

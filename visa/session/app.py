@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -37,6 +38,10 @@ _FINISHING = 4.0
 """Seconds that requests under way get to finish when the gateway is told to end."""
 
 log = logging.getLogger(__name__)
+
+
+class PortTaken(Exception):
+    """A program in the pod took the gateway's port while it was away. The message says which."""
 
 
 class _Websocket(Matcher):
@@ -101,10 +106,7 @@ def tell(descriptor: int, port: int) -> None:
 async def serve(settings: GatewaySettings) -> None:
     """Until SIGTERM or SIGINT."""
     gateway = Gateway(settings)
-    try:
-        sockets = bind_sockets(settings.port, settings.host)
-    except OSError as error:
-        raise BadSettings(f"VISA_LISTEN {settings.host}:{settings.port} cannot be listened on: {error}") from error
+    sockets = _listening(settings)
     port = sockets[0].getsockname()[1]
     tls = await report.announce(gateway.hub, settings, port) if settings.address else None
     end = asyncio.Event()
@@ -114,6 +116,23 @@ async def serve(settings: GatewaySettings) -> None:
         if settings.ready is not None:
             tell(settings.ready, port)
         await end.wait()
+
+
+def _listening(settings: GatewaySettings) -> list[socket.socket]:
+    """Where people come in; raise `BadSettings` or `PortTaken`."""
+    try:
+        if settings.listening is not None:
+            given = socket.socket(fileno=settings.listening)
+            given.setblocking(False)
+            return [given]
+        return bind_sockets(settings.port, settings.host)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(f"another program listens at {settings.host}:{settings.port}") from error
+        where = f"VISA_LISTEN {settings.host}:{settings.port}"
+        if settings.listening is not None:
+            where = f"VISA_LISTEN_FD {settings.listening}"
+        raise BadSettings(f"{where} cannot be listened on: {error}") from error
 
 
 @asynccontextmanager
@@ -135,7 +154,8 @@ async def served(
     people = gateway.people
     tasks = [asyncio.create_task(work) for work in (gateway.activity.run(), people.follow(), people.tell())]
     if gateway.settings.address:
-        tasks.append(asyncio.create_task(report.tell_of_memory(gateway.hub, gateway.settings)))
+        told = report.memory_told(gateway.settings) if gateway.kept.lines else 0
+        tasks.append(asyncio.create_task(report.tell_of_memory(gateway.hub, gateway.settings, told)))
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ from visa.session.desktop.hand import Hand
 from visa.session.desktop.turns import Turns
 from visa.session.headers import IDENTITY
 from visa.session.hub import Hub
+from visa.session.kept import Kept
 from visa.session.login import Sessions
 from visa.session.notebook.desks import Desk
 from visa.session.notebook.places import Places
@@ -52,9 +53,10 @@ class Gateway:
     def __init__(self, settings: GatewaySettings) -> None:
         self.settings = settings
         self.hub = Hub(settings)
-        self.people = People(settings, self.hub)
+        self.kept = Kept(settings.kept)
+        self.people = People(settings, self.hub, self.kept)
         self.hub.role_of = self.people.role
-        self.sessions = Sessions()
+        self.sessions = Sessions(self.kept)
         self.places = Places(settings, lambda: self.people.sharing.folders)
         self.desks: WeakValueDictionary[str, Desk] = WeakValueDictionary()
         self.rooms: WeakValueDictionary[str, Claims] = WeakValueDictionary()
@@ -66,7 +68,7 @@ class Gateway:
         self.idle.set()
         self._under_way = 0
         self.was_ready = False
-        self.activity = Activity(self.hub, self._kernels, settings.activity_interval)
+        self.activity = Activity(self.hub, self._kernels, settings.activity_interval, begins=not self.kept.lines)
 
     @property
     def portal(self) -> str:

@@ -1,4 +1,4 @@
-"""Login at the gateway: OAuth with the hub, PKCE, and a session that never leaves this process.
+"""Login at the gateway: OAuth with the hub, PKCE, and a session that nobody but this instance's gateways know.
 
 The browser holds a random session id, kept to the instance's path; the hub's token stays here.
 """
@@ -12,12 +12,14 @@ import json
 import re
 import secrets
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from tornado.web import create_signed_value, decode_signed_value
 
 from visa import clock
+from visa.session.kept import Kept
 
 _MOST = 500
 _LOGIN_TIME = 600.0
@@ -34,11 +36,34 @@ class Attempt:
 
 
 class Sessions:
-    """Sessions, so many that one person cannot push out another's; logins under way are kept nowhere."""
+    """Sessions, so many that one person cannot push out another's; logins under way are kept nowhere.
 
-    def __init__(self) -> None:
-        self._key = secrets.token_bytes(32)
+    ``kept``: what a former gateway of this instance left is gone on with.
+    """
+
+    def __init__(self, kept: Kept | None = None) -> None:
+        self._kept = kept or Kept()
+        self._key = b""
         self._sessions: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        for line in self._kept.lines:
+            self._take(line)
+        if not self._key:
+            self._key = secrets.token_bytes(32)
+            self._kept.add(key=self._key.hex())
+        self._kept.state.append(self._told)
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if "key" in line:
+            self._key = bytes.fromhex(line["key"])
+        elif "session" in line:
+            self._sessions[line["session"]] = line["token"], line["name"]
+        elif "closed" in line:
+            self._sessions.pop(line["closed"], None)
+
+    def _told(self) -> Iterator[dict[str, Any]]:
+        yield {"key": self._key.hex()}
+        for session, (token, name) in self._sessions.items():
+            yield {"session": session, "token": token, "name": name}
 
     def begin(self, next_path: str, browser: str) -> tuple[str, str]:
         """A new login: ``(state, PKCE challenge)``. ``browser`` is its own random cookie: no login forgery."""
@@ -66,9 +91,10 @@ class Sessions:
         """A session of ``name`` for ``token``; its id. Of too many the oldest of who has most goes."""
         session = secrets.token_urlsafe(32)
         self._sessions[session] = token, name
+        self._kept.add(session=session, token=token, name=name)
         if len(self._sessions) > _MOST:
             ((most, _),) = Counter(name for _, name in self._sessions.values()).most_common(1)
-            del self._sessions[next(session for session, (_, name) in self._sessions.items() if name == most)]
+            self.close(next(session for session, (_, name) in self._sessions.items() if name == most))
         return session
 
     def token(self, session: str) -> str | None:
@@ -80,7 +106,8 @@ class Sessions:
 
     def close(self, session: str) -> None:
         """Forget it."""
-        self._sessions.pop(session, None)
+        if self._sessions.pop(session, None) is not None:
+            self._kept.add(closed=session)
 
 
 def _seconds() -> float:

@@ -20,6 +20,7 @@ from visa.identifiers import instance_id
 from visa.instances.access import Role
 from visa.instances.members import OWNER_AWAY, Approvers, Sharing, role_now
 from visa.session.hub import Hub, HubLost, HubRefused, HubUnavailable, Visitor
+from visa.session.kept import Kept
 from visa.session.settings import GatewaySettings
 from visa.session.word import BadWord, Word, read
 
@@ -72,7 +73,7 @@ class Here:
 class People:
     """The roles of one instance, now. ``number`` grows with every change that its pages show."""
 
-    def __init__(self, settings: GatewaySettings, hub: Hub) -> None:
+    def __init__(self, settings: GatewaySettings, hub: Hub, kept: Kept | None = None) -> None:
         self.owner = settings.owner
         self.id = instance_id(settings.owner, settings.server_name)
         self.number = 0
@@ -93,6 +94,20 @@ class People:
         self._refused: dict[str, float] = {}
         self._untold: list[str] = []
         self._somebody = False
+        self._kept = kept or Kept()
+        self._kept.state.append(self._stay)
+        self._go_on()
+
+    def _stay(self) -> list[dict[str, Any]]:
+        return [{"owner_here": self._owner_here, "were": sorted(self._were)}]
+
+    def _go_on(self) -> None:
+        """After a former gateway: its pages come back in a moment, and in any order."""
+        for line in self._kept.lines:
+            if "owner_here" in line:
+                self._owner_here, self._were = line["owner_here"], frozenset(line["were"])
+        if self._owner_here:
+            self._owner_left = clock.elapsed()
 
     # roles
 
@@ -204,12 +219,14 @@ class People:
 
         Websockets are narrowed or closed, transfers cut off, pages told.
         """
-        here = self.owner_here
+        here, before = self.owner_here, self._stay()
         if here and not self._owner_here:
             self._were = frozenset()
         elif self._owner_here and not here:
             self._were = frozenset(one.visitor_here.name for one in self._present)
         self._owner_here = here
+        if self._stay() != before:
+            self._kept.add(**self._stay()[0])
         for one in (*self._present, *self.transfers):
             visitor = one.visitor_here
             one.reconsider(visitor.in_role(self.role(visitor.name)))

@@ -25,6 +25,7 @@ _PATIENCE = 120.0
 """Seconds for which the hub may not answer, or not expect this gateway (it restarted), before it is given up."""
 _PAUSES = (0.05, 2.0)
 _LOOK = 2.0
+_KILLED = "killed-for-memory"
 
 
 def url_of(address: str, port: int, tls: bool) -> str:
@@ -85,14 +86,18 @@ def context(certificate: str, key: str) -> ssl.SSLContext:
     return made
 
 
-async def tell_of_memory(hub: Hub, settings: GatewaySettings) -> None:
-    """Until cancelled: tell the hub when a program in the environment was killed for memory.
+def memory_told(settings: GatewaySettings) -> int:
+    """How many were killed before a gateway took over from one that has told of them."""
+    return _count(os.path.join(settings.run, _KILLED))
+
+
+async def tell_of_memory(hub: Hub, settings: GatewaySettings, told: int = 0) -> None:
+    """Until cancelled: tell the hub when a program in the environment was killed for memory, beyond ``told``.
 
     A kernel that is killed leaves Jupyter, and on cgroup v1 the pod, running. The count comes from the
     environment, so nothing but a number is taken from it.
     """
-    path = os.path.join(settings.run, "killed-for-memory")
-    told = 0
+    path = os.path.join(settings.run, _KILLED)
     while True:
         await asyncio.sleep(_LOOK)
         count = _count(path)

@@ -24,6 +24,8 @@ class BadSettings(Exception):
 class GatewaySettings:
     """``prefix``: the instance's own path, with both slashes. ``hub_path``: the hub's, ``/hub/``.
 
+    ``listening``: a socket that listens already, instead of host and port. ``kept``: the file of `visa.session.kept`.
+
     ``address``: the pod's own; where there is one, the gateway reports to the hub that it listens.
     ``tls``: it then speaks TLS with the certificate that the hub answers with.
 
@@ -46,6 +48,8 @@ class GatewaySettings:
     socket: str
     host: str
     port: int
+    listening: int | None
+    kept: str
     ready: int | None
     address: str
     tls: bool
@@ -91,7 +95,9 @@ class GatewaySettings:
             socket=need("VISA_RUN") + "/jupyter.sock",
             host=host,
             port=port,
-            ready=_descriptor(source.get("VISA_READY_FD", "")),
+            listening=_descriptor(source, "VISA_LISTEN_FD"),
+            kept=source.get("VISA_KEPT", ""),
+            ready=_descriptor(source, "VISA_READY_FD"),
             address=source.get("VISA_ADDRESS", ""),
             tls=bool(source.get("VISA_TLS", "")),
             open_path=source.get("VISA_OPEN", "") or "lab",
@@ -123,9 +129,10 @@ def _scopes(value: str) -> frozenset[str]:
     return frozenset(scopes)
 
 
-def _descriptor(value: str) -> int | None:
+def _descriptor(source: Mapping[str, str], name: str) -> int | None:
+    value = source.get(name, "")
     if value and not re.fullmatch(r"[0-9]{1,6}", value):
-        raise BadSettings(f"VISA_READY_FD {value!r} is not the number of a file descriptor")
+        raise BadSettings(f"{name} {value!r} is not the number of a file descriptor")
     return int(value) if value else None
 
 

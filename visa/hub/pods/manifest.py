@@ -23,6 +23,7 @@ PORT = 8888
 GATEWAY_ACCOUNT = 65500
 GATEWAY_COMMAND = ["/opt/visa/bin/python", "-P", "-m", "visa.session"]
 _RUN_SIZE = "64Mi"
+_KEPT, _KEPT_SIZE = "/run/visa-gateway", "8Mi"
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _LOOK = (
     'for folder in "$@"; do '
@@ -102,7 +103,8 @@ def complete(base: Dict, site: Site, parts: Parts) -> Dict:
             "containers": [environment, _gateway(site, parts), *others],
             "initContainers": [*_check(site, parts), *spec.get("initContainers", [])],
             "volumes": [*spec.get("volumes", []), *volumes.volumes],
-            "restartPolicy": "Never",
+            # For the gateway. What became of an environment that ended is told once, and the pod goes (`failures`).
+            "restartPolicy": "Always",
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "hostname": f"visa-{parts.identifier[:8]}",
@@ -151,6 +153,7 @@ def _volumes(site: Site, parts: Parts) -> Volumes:
     shared_memory = {"medium": "Memory", "sizeLimit": str(resources.memory // 2)}
     made.add({"name": "shared-memory", "emptyDir": shared_memory}, {"mountPath": "/dev/shm"})
     made.add({"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": _RUN_SIZE}}, {"mountPath": inside.RUN})
+    made.volumes.append({"name": "kept", "emptyDir": {"medium": "Memory", "sizeLimit": _KEPT_SIZE}})
     configuration = {"name": "configuration", "configMap": {"name": site.configuration, "defaultMode": 0o444}}
     made.add(configuration, {"mountPath": inside.CONFIGURATION, "readOnly": True})
     accounts = {"name": "accounts", "downwardAPI": {"defaultMode": 0o444, "items": [_item("passwd"), _item("group")]}}
@@ -215,6 +218,7 @@ def _gateway(site: Site, parts: Parts) -> Dict:
         **parts.gateway_environ,
         **inside.gateway_variables(parts.spec, parts.facility),
         "VISA_LISTEN": f"0.0.0.0:{PORT}",
+        "VISA_KEPT": f"{_KEPT}/kept",
     }
     address = {"name": "VISA_ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     return {
@@ -225,7 +229,8 @@ def _gateway(site: Site, parts: Parts) -> Dict:
         "env": [*({"name": name, "value": value} for name, value in sorted(environ.items())), address],
         "ports": [{"name": "gateway", "containerPort": PORT}],
         "resources": site.gateway_resources,
-        "volumeMounts": [{"name": "run", "mountPath": inside.RUN}],
+        # The second is its own: people's logins, for the gateway that takes over when this one dies.
+        "volumeMounts": [{"name": "run", "mountPath": inside.RUN}, {"name": "kept", "mountPath": _KEPT}],
         "securityContext": {
             **_closed(True),
             "runAsUser": GATEWAY_ACCOUNT,

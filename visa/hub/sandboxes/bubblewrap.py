@@ -93,7 +93,10 @@ def environment_arguments(inside: Inside, account: Account | None, own_network: 
 def gateway_arguments(
     shared: Path, software: Sequence[Path], environ: Mapping[str, str], account: Account | None, outer: Account
 ) -> list[str]:
-    """For the gateway: on the machine's network, and blind but for its own code and its run folder."""
+    """For the gateway: on the machine's network, and blind but for its own code and its run folder.
+
+    The supervisor puts in the descriptors that it gives.
+    """
     arguments = [*namespaces("gateway", account, outer), *_system()]
     # Before the folders in it: the software may lie below /tmp, as a clone for a trial does.
     arguments += ["--size", str(64 << 20), "--perms", "1777", "--tmpfs", "/tmp"]
@@ -103,7 +106,8 @@ def gateway_arguments(
     for folder in software:
         arguments += ["--ro-bind", str(folder), str(folder)]
     arguments += ["--bind", str(shared), "/run/visa", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
-    return [*arguments, *_variables(environ), "--setenv", "VISA_READY_FD", "{ready}"]
+    given = {"VISA_READY_FD": "{ready}", "VISA_LISTEN_FD": "{listen}", "VISA_KEPT": "{kept}"}
+    return [*arguments, *_variables(environ), *_variables(given)]
 
 
 def namespaces(hostname: str, account: Account | None, outer: Account) -> list[str]:

@@ -36,9 +36,9 @@ def ending_of(run: Path) -> Ending:
         return Ending(1, f"The instance could not be started: {told['problem']}.")
     code = told["code"] if told["code"] is not None else 1
     if told["who"] == "gateway":
-        return Ending(
-            code or 1, f"The instance's gateway ended ({how_ended(code)}). Last it said: {last_words(run, 'gateway')}"
-        )
+        times = " again and again" if told.get("restarts") else ""
+        said = last_words(run, "gateway")
+        return Ending(code or 1, f"The instance's gateway ended{times} ({how_ended(code)}). Last it said: {said}")
     if told["oom"] and code in (137, -9):
         sentence = "The session ended because its memory was full. Choose a flavour with more memory."
         return Ending(code, sentence)

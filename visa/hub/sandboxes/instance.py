@@ -39,6 +39,17 @@ _FOLDER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Restarts:
+    """Of a gateway that dies: the seconds before each, and after how many a gateway that lives counts as a good one.
+
+    After the last pause the instance ends: eight minutes without a gateway that stays.
+    """
+
+    pauses: tuple[float, ...] = (0, 0.5, 1, 2, 4, 8, 15, *[30] * 15)
+    well: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """What does not change from instance to instance. ``tether``: the process whose end ends all instances."""
 
@@ -50,6 +61,7 @@ class Site:
     configuration: Path = CONFIGURATION
     closed: tuple[str, ...] = ()
     tether: Process | None = None
+    restarts: Restarts = Restarts()
 
     def run_folder(self, identifier: str) -> RunFolder:
         """The run folder of an instance."""
@@ -180,6 +192,8 @@ class Start:
             "run": str(run.path),
             "network": network,
             "tether": [site.tether.pid, site.tether.started] if site.tether else None,
+            "listen": ["127.0.0.1", 0],
+            "restarts": {"pauses": site.restarts.pauses, "well": site.restarts.well},
             "cgroups": limits.all,
             "oom_file": limits.oom_file,
             "environment": {
@@ -201,7 +215,6 @@ class Start:
             "PYTHONDONTWRITEBYTECODE": "1",
             **self.gateway_environ,
             **inside.gateway_variables(self.spec, self.facility),
-            "VISA_LISTEN": "127.0.0.1:0",
         }
         return {
             **self._part(limits.gateway, None, ()),

@@ -7,6 +7,10 @@ SIGTERM and SIGINT are blocked for it at first.
 
 It writes one JSON line per event to standard output while somebody reads, and in the run folder
 ``instance.json`` at its start and ``exit.json`` at its end. SIGTERM ends the instance gently, SIGINT at once.
+
+A gateway that dies is started again, beside an environment that does not notice. What it must find again is held
+here meanwhile: the socket on which it listens, so that who asks is kept waiting and nobody else gets the port, and a
+file in memory for what it keeps.
 """
 
 from __future__ import annotations
@@ -17,16 +21,20 @@ import os
 import resource
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 LOG_BYTES = 5_000_000
 GENTLE_SECONDS = 5.0
 GATEWAY_SECONDS = 2.0
+ENVIRONMENT_ADJUST = 300
+"""When the machine's memory ends: before the hub and the gateways, after what Jupyter starts (`launch`)."""
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _JOIN_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219}
 _ENVIRON = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -60,6 +68,32 @@ class Log:
             print(f"{self.path}: {error}", file=sys.stderr)
 
 
+@dataclass(frozen=True)
+class Given:
+    """Descriptors for a part, ``closed`` here after its start or ``kept`` for the next one, and the words for them."""
+
+    words: dict[str, str] = field(default_factory=dict)
+    closed: tuple[int, ...] = ()
+    kept: tuple[int, ...] = ()
+
+
+class Restarts:
+    """When a part that died is started again: at once, then later and later, and not for ever."""
+
+    def __init__(self, pauses: list[float], well: float) -> None:
+        """``well``: seconds after which a part that lives counts as a good one."""
+        self.pauses, self.well, self.deaths = pauses, well, 0
+
+    def pause(self, lived: float) -> float | None:
+        """Seconds until the next start of a part that lived for ``lived``; None when it dies again and again."""
+        if lived >= self.well:
+            self.deaths = 0
+        if self.deaths == len(self.pauses):
+            return None
+        self.deaths += 1
+        return self.pauses[self.deaths - 1]
+
+
 class Part:
     """Gateway or environment: a bubblewrap process, the first process of its pid namespace, its output."""
 
@@ -69,14 +103,16 @@ class Part:
         self.pid = 0
         self.inner = 0
         self.status: int | None = None
+        self.began = 0.0
 
-    def start(self, prefix: list[str], extra: list[int], adjust: int) -> tuple[int, int]:
-        """Start it; the ends of the pipes that carry its output and bubblewrap's status."""
+    def start(self, prefix: list[str], given: Given, adjust: int) -> tuple[int, int]:
+        """Start it, perhaps again; the ends of the pipes that carry its output and bubblewrap's status."""
+        self.pid, self.inner, self.status, self.began = 0, 0, None, time.monotonic()
         output, output_in = os.pipe2(os.O_CLOEXEC)
         status, status_in = os.pipe2(os.O_CLOEXEC)
         arguments = os.memfd_create("arguments")
-        given = [str(extra[0]) if a == "{ready}" else a for a in self.plan["arguments"]]
-        text = "\0".join([*given, "--json-status-fd", str(status_in)]) + "\0"
+        written = [given.words.get(word, word) for word in self.plan["arguments"]]
+        text = "\0".join([*written, "--json-status-fd", str(status_in)]) + "\0"
         os.write(arguments, text.encode())
         os.lseek(arguments, 0, os.SEEK_SET)
         argv = [
@@ -88,7 +124,7 @@ class Part:
             "--",
             *self.plan["command"],
         ]
-        fds = [arguments, status_in, *extra, *self.plan["fds"]]
+        fds = [arguments, status_in, *given.closed, *self.plan["fds"]]
         try:
             process = subprocess.Popen(
                 argv,
@@ -96,11 +132,13 @@ class Part:
                 stdin=subprocess.DEVNULL,
                 stdout=output_in,
                 stderr=output_in,
-                pass_fds=fds,
+                pass_fds=[*fds, *given.kept],
                 cwd="/",
                 preexec_fn=lambda: self._prepare(adjust),
             )
         except (OSError, subprocess.SubprocessError) as error:
+            os.close(output)
+            os.close(status)
             raise CannotStart(f"the {self.name} could not be started: {error}") from error
         finally:
             for descriptor in [output_in, *fds]:
@@ -153,7 +191,7 @@ def _signal(pid: int, number: int) -> None:
 
 
 class Supervisor:
-    """Starts the parts, waits for whichever ends first, ends the others, and says why."""
+    """Starts the parts and keeps a gateway there until the environment ends or somebody asks; says why it ended."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
@@ -164,7 +202,10 @@ class Supervisor:
         self.asked: str | None = None
         self.gentle = GENTLE_SECONDS
         self.network_pid = 0
-        self._ready = b""
+        self.listening: socket.socket | None = None
+        self.listened = self.lost = False
+        self._kept = os.memfd_create("kept")
+        self._restarts = Restarts(plan["restarts"]["pauses"], plan["restarts"]["well"])
         self._oom_at_start = self._oom_kills()
 
     def run(self) -> int:
@@ -176,8 +217,7 @@ class Supervisor:
             for start in (self._start_gateway, self._start_environment):
                 if self.asked is None:
                     start()
-            while self.asked is None and self.environment.running() and self.gateway.running():
-                self._turn(None)
+            self._tend()
         except CannotStart as error:
             problem = str(error)
         except Exception as error:  # whatever it is, nothing may be left running
@@ -191,7 +231,8 @@ class Supervisor:
 
     def _ending(self, problem: str | None) -> dict[str, Any]:
         """Who ended first, and how. ``code`` 128+n: by signal n."""
-        part = next((p for p in (self.environment, self.gateway) if p.pid and not p.running()), None)
+        parts = (self.environment, *([self.gateway] if self.lost else []))
+        part = next((p for p in parts if p.pid and not p.running()), None)
         who = "start" if problem else self.asked or (part.name if part else "stop")
         status = part.status if part and who == part.name else None
         return {
@@ -199,26 +240,83 @@ class Supervisor:
             "code": None if status is None else os.waitstatus_to_exitcode(status),
             "oom": self._oom_kills() > self._oom_at_start,
             "problem": problem,
+            "restarts": self._restarts.deaths,
             "at": time.time(),
         }
 
     def _start_gateway(self) -> None:
+        if self.listening is None:
+            self.listening = self._listen()
+        listening = self.listening.fileno()
         ready, ready_in = os.pipe2(os.O_CLOEXEC)
-        self._follow(self.gateway, [], [ready_in], 0)
+        words = {"{ready}": str(ready_in), "{listen}": str(listening), "{kept}": f"/proc/self/fd/{self._kept}"}
+        try:
+            self._follow(self.gateway, [], Given(words, (ready_in,), (listening, self._kept)), 0)
+        except CannotStart:
+            os.close(ready)
+            raise
         self._read(ready, self._on_ready)
+
+    def _on_ready(self, data: bytes) -> None:
+        if data.endswith(b"\n") and not self.listened and self.listening is not None:
+            self.listened = True
+            self._say({"event": "ready", "port": self.listening.getsockname()[1]})
+
+    def _listen(self) -> socket.socket:
+        try:
+            listening = socket.create_server(tuple(self.plan["listen"]), backlog=1024)
+        except OSError as error:
+            raise CannotStart(f"the gateway has no port to listen at: {error}") from error
+        listening.setblocking(False)
+        return listening
+
+    def _tend(self) -> None:
+        """Until the end: start a gateway that died again, when it is time for it."""
+        due: float | None = None
+        while self.asked is None and self.environment.running():
+            if self.gateway.running():
+                due = None
+                self._turn(None)
+                continue
+            if due is None:
+                pause = self._pause()
+                if pause is None:
+                    self.lost = True
+                    return
+                due = time.monotonic() + pause
+            left = due - time.monotonic()
+            if left > 0:
+                self._turn(left)
+                continue
+            due = None
+            try:
+                self._start_gateway()
+            except CannotStart as error:
+                print(error, file=sys.stderr, flush=True)
+                self.gateway.status = 1 << 8
+
+    def _pause(self) -> float | None:
+        """Seconds until the gateway, which died, is started again; None: it is given up."""
+        if not self.listened:
+            return None  # the start waits for it, and says what it said
+        code = os.waitstatus_to_exitcode(self.gateway.status or 0)
+        pause = self._restarts.pause(time.monotonic() - self.gateway.began)
+        then = "given up" if pause is None else f"started again in {pause:g} s"
+        print(f"The gateway ended (code {code}) and is {then}", file=sys.stderr, flush=True)
+        return pause
 
     def _start_environment(self) -> None:
         network = self.plan["network"]
         holder = self._network(network) if network else None
         prefix = [piece.replace("{pid}", str(holder.pid)) for piece in network["enter"]] if holder else []
-        self._follow(self.environment, prefix, [], 500)
+        self._follow(self.environment, prefix, Given(), ENVIRONMENT_ADJUST)
         while holder and not self.environment.inner and self.environment.running():
             self._turn(None)
         if holder and holder.stdin:
             holder.stdin.close()
 
-    def _follow(self, part: Part, prefix: list[str], extra: list[int], adjust: int) -> None:
-        output, status = part.start(prefix, extra, adjust)
+    def _follow(self, part: Part, prefix: list[str], given: Given, adjust: int) -> None:
+        output, status = part.start(prefix, given, adjust)
         self._read(output, part.log.write)
 
         said = bytearray()
@@ -323,11 +421,6 @@ class Supervisor:
             for part in (self.environment, self.gateway):
                 if pid == part.pid:
                     part.status = status
-
-    def _on_ready(self, data: bytes) -> None:
-        self._ready += data
-        if self._ready.endswith(b"\n"):
-            self._say({"event": "ready", "port": json.loads(self._ready)["port"]})
 
     # the end
 
