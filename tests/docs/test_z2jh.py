@@ -156,7 +156,7 @@ async def test_authenticator_and_spawner_can_be_made(config: Config) -> None:
     assert spawner.consecutive_failure_limit == 0
     assert spawner.start_timeout == 300, "singleuser.startTimeout counts"
     assert spawner.fs_gid is None
-    assert spawner._authority() is not None
+    assert spawner.gateway_authority() is not None
 
 
 async def test_the_charts_labels_count_but_for_the_one_of_its_own_servers(config: Config) -> None:

@@ -186,6 +186,52 @@ async def test_a_second_report_changes_nothing(known: Any) -> None:
     assert await url == URL["url"]
 
 
+class Again(Handler):
+    """Of an instance that runs at ``server``."""
+
+    def __init__(self, token: str, body: dict[str, Any], server: Any, authority: Any = None) -> None:
+        super().__init__(token, body)
+        self.spawner = SimpleNamespace(server=server, gateway_authority=lambda: authority)
+
+    def running(self, owner: str, name: str) -> Any:
+        return self.spawner
+
+
+AT = SimpleNamespace(ip="10.1.2.3", port=8888)
+
+
+async def test_a_gateway_that_was_started_again_is_the_same_instances(known: Any, tmp_path: Path) -> None:
+    known.gateways.know(MARIES, key_of("its own"))
+    handler = Again("its own", URL, AT)
+    await handler.post("marie", "work")
+    assert handler.written == [{}]
+    authority = Authority(*make_authority(tmp_path))
+    handler = Again("its own", {"url": "https://10.1.2.3:8888"}, AT, authority)
+    await handler.post("marie", "work")
+    assert handler.written[0]["certificate"].startswith("-----BEGIN CERTIFICATE-----")
+    six = SimpleNamespace(ip="fd00::1", port=8888)
+    await Again("its own", {"url": "https://[fd00:0::1]:8888"}, six, authority).post("marie", "work")
+
+
+@pytest.mark.parametrize(
+    ("token", "url", "server"),
+    [
+        ("another's", URL["url"], AT),
+        ("its own", "http://10.1.2.4:8888", AT),
+        ("its own", "http://10.1.2.3:8889", AT),
+        ("its own", URL["url"], None),
+        ("its own", URL["url"], SimpleNamespace(ip="pod.example.org", port=8888)),
+    ],
+)
+async def test_a_gateway_leads_nobody_elsewhere(known: Any, token: str, url: str, server: Any) -> None:
+    known.gateways.know(MARIES, key_of("its own"))
+    handler = Again(token, {"url": url}, server)
+    with pytest.raises(web.HTTPError) as error:
+        await handler.post("marie", "work")
+    assert error.value.status_code == 403
+    assert handler.written == []
+
+
 async def test_a_notice_is_kept_and_recorded(known: Any) -> None:
     known.gateways.know(MARIES, key_of("its own"))
     handler = Handler("its own", {"notice": "The memory was full."})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -56,6 +57,27 @@ def test_the_starter_is_put_there_once_and_never_over_anything(place: Path) -> N
     assert launch(place)[0] == 0
     assert not (place / "elsewhere").exists()
     assert sorted(os.listdir(place / "home/notebooks")) == ["e1.ipynb"]
+
+
+def test_in_a_pod_a_session_is_begun_once_and_then_waits_for_its_end(place: Path) -> None:
+    status, said = launch(place, VISA_ONCE="1")
+    assert status == 0
+    assert "started lab" in said
+    environ = {"PATH": f"{place}/bin:/usr/bin:/bin", "HOME": str(place / "home"), "VISA_RUN": str(place / "run")}
+    again = subprocess.Popen(
+        ["/bin/sh", str(rig.FILES / "launch")],
+        env=environ | {"VISA_ONCE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert again.stdout is not None
+    assert again.stdout.readline() == "visa: the session has ended\n"
+    again.terminate()
+    assert again.wait(60) == 143
+    os.killpg(again.pid, signal.SIGKILL)
+    assert "started" not in again.stdout.read()
 
 
 def test_without_experiments_there_is_no_notebook(place: Path) -> None:

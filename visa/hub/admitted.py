@@ -14,6 +14,7 @@ from traitlets import default
 from visa import clock
 from visa.hub import settings
 from visa.hub.gateways import key_of
+from visa.hub.pods.certificates import Authority
 from visa.identifiers import instance_id
 from visa.instances.model import InstanceSpec, Reason, Refusal
 from visa.store.admissions import HTTP_STATUS
@@ -90,6 +91,10 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
     async def start_instance(self, spec: InstanceSpec) -> str:
         """Start what ``spec`` says; the URL of the gateway. Raise `StartFailed` with words for people."""
         raise TypeError(f"{type(self).__name__} does not start instances")
+
+    def gateway_authority(self) -> Authority | None:
+        """Whose certificates gateways show; None: they speak plain HTTP. Raise `StartFailed`."""
+        return None
 
     async def stop_instance(self, now: bool) -> None:
         """End it, whatever state it is in; harmless when it never began."""

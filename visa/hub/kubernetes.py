@@ -105,7 +105,7 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
         """Make the pod; the gateway's URL as soon as it reports."""
         hub = self.hub_settings
         watch = await self._watch()
-        address = hub.gateways.expect(self.instance_id, self.api_token, self._authority())
+        address = hub.gateways.expect(self.instance_id, self.api_token, self.gateway_authority())
         try:
             await self.load_user_options()
             parts = await self._parts(spec)
@@ -328,8 +328,8 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
 
     # trust
 
-    def _authority(self) -> Authority | None:
-        """Whose certificates gateways show; None: gateways speak plain HTTP. Raise `StartFailed`."""
+    def gateway_authority(self) -> Authority | None:
+        """As ``ca_certificate`` and ``ca_key`` say."""
         if not self.ca_certificate:
             return None
         try:
@@ -343,7 +343,7 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
 
         Its own way, internal TLS, would load all public authorities for every start (0.09 s of CPU).
         """
-        authority, server = self._authority(), self.server
+        authority, server = self.gateway_authority(), self.server
         if authority is not None and server is not None:
             up = type(server).wait_up
             server.wait_up = lambda **how: up(server, **{**how, "ssl_context": authority.context})

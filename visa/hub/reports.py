@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import re
 from typing import Any
 
@@ -11,8 +12,12 @@ from jupyterhub.apihandlers.base import APIHandler
 from tornado import web
 
 from visa.hub import settings
+from visa.hub.admitted import StartFailed
+from visa.hub.pods.certificates import Authority
 from visa.identifiers import instance_id
 from visa.store.store import Decision
+
+log = logging.getLogger(__name__)
 
 LONGEST_NOTICE = 300
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -63,13 +68,39 @@ class GatewayHandler(FromGateway):
     def _listens(self, owner: str, name: str, url: object) -> None:
         expected = settings.get().gateways.expected(instance_id(owner, name), self.get_auth_token())
         if expected is None:
-            raise web.HTTPError(403, "This gateway is not expected")
+            self._listens_again(owner, name, url)
+            return
         scheme = "https" if expected.authority else "http"
         address, port = _address(url, scheme)
-        issued = expected.authority.issue(str(address)) if expected.authority else None
         if not expected.url.done():
             host = f"[{address}]" if address.version == 6 else str(address)
             expected.url.set_result(f"{scheme}://{host}:{port}")
+        self._certify(address, expected.authority)
+
+    def _listens_again(self, owner: str, name: str, url: object) -> None:
+        """A gateway was started again in the pod of a running instance: it has the same address, or is another's."""
+        self._gateway(owner, name)
+        spawner = self.running(owner, name)
+        server = spawner.server if spawner is not None else None
+        if server is None:
+            raise web.HTTPError(403, "This gateway is not expected")
+        try:
+            authority = spawner.gateway_authority()
+        except StartFailed as error:
+            raise web.HTTPError(503, str(error.message)) from error
+        address, port = _address(url, "https" if authority else "http")
+        if (str(address), port) != (_plain(server.ip), server.port):
+            raise web.HTTPError(403, "This instance is reached elsewhere")
+        log.warning("The gateway of %s was started again; its instance goes on", f"{owner}/{name}")
+        self._certify(address, authority)
+
+    def running(self, owner: str, name: str) -> Any:
+        """The spawner of an instance, None when there is none."""
+        user = self.find_user(owner)
+        return user.spawners[name] if user is not None and name in user.spawners else None
+
+    def _certify(self, address: Address, authority: Authority | None) -> None:
+        issued = authority.issue(str(address)) if authority else None
         self.write({"certificate": issued.certificate, "key": issued.key} if issued else {})
 
     async def _notice(self, owner: str, name: str, notice: object) -> None:
@@ -81,6 +112,13 @@ class GatewayHandler(FromGateway):
         decision = Decision("visa", owner, "notice", True, identifier, None, {"why": text})
         await asyncio.to_thread(store.record, decision)
         self.set_status(204)
+
+
+def _plain(host: str) -> str:
+    try:
+        return str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        return ""
 
 
 def _address(url: object, scheme: str) -> tuple[Address, int]:

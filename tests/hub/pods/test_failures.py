@@ -362,13 +362,6 @@ def test_how_a_session_ended(code: int, said: str, told: bool) -> None:
     assert (ending.code, ending.told) == (code, told)
 
 
-def test_a_gateway_that_ends_is_the_instances_end_and_never_a_success() -> None:
-    ending = failures.ending_of(ended("gateway", exitCode=0, message="The gateway cannot start"))
-    assert ending is not None
-    assert ending.code == 1
-    assert "The gateway cannot start" in ending.sentence
-
-
 def test_the_session_is_blamed_before_the_gateway() -> None:
     states = [
         {"name": "gateway", "state": {"terminated": {"exitCode": 143}}},

@@ -78,7 +78,17 @@ def test_neither_container_has_an_account_of_the_cluster() -> None:
     made = pod()["spec"]
     assert made["automountServiceAccountToken"] is False
     assert made["enableServiceLinks"] is False
-    assert made["restartPolicy"] == "Never"
+    assert made["restartPolicy"] == "Always"
+
+
+def test_what_a_gateway_keeps_is_its_own_and_the_next_ones() -> None:
+    made = pod(base=base(volumeMounts=[{"name": "theirs", "mountPath": "/theirs"}]))
+    (kept,) = [volume for volume in made["spec"]["volumes"] if volume["name"] == "kept"]
+    assert kept["emptyDir"]["medium"] == "Memory", "logins are written to no disk"
+    (mount,) = [one for one in container(made, "gateway")["volumeMounts"] if one["name"] == "kept"]
+    assert env(container(made, "gateway"))["VISA_KEPT"] == mount["mountPath"] + "/kept"
+    assert "kept" not in {one["name"] for one in container(made, "environment")["volumeMounts"]}
+    assert env(container(made, "environment"))["VISA_ONCE"] == "1"
 
 
 # what it may do
@@ -131,7 +141,8 @@ def test_everything_mounted_is_there_once_and_read_only_where_it_should(where: F
     written = {m["mountPath"] for m in mounts if not m.get("readOnly")}
     shared = {m.target for m in wanted.mounts if not m.read_only}
     assert written == shared | {f"/home/{wanted.identity.username}", "/tmp", "/dev/shm", "/run/visa"}
-    assert container(made, "gateway")["volumeMounts"] == [{"name": "run", "mountPath": "/run/visa"}]
+    own = {"name": "kept", "mountPath": "/run/visa-gateway"}
+    assert container(made, "gateway")["volumeMounts"] == [{"name": "run", "mountPath": "/run/visa"}, own]
 
 
 def test_passwd_and_group_come_from_annotations_of_the_pod() -> None:
@@ -303,7 +314,7 @@ def test_what_the_operator_adds_stays() -> None:
 def test_ours_win_where_both_speak() -> None:
     theirs = base(command=["sleep"], ports=[{"containerPort": 8888}], resources={"limits": {"memory": "99Gi"}})
     theirs["metadata"]["labels"] = {"visa/instance": "another", "app.kubernetes.io/name": "x"}
-    theirs["spec"] |= {"restartPolicy": "Always", "hostname": "x"}
+    theirs["spec"] |= {"restartPolicy": "Never", "hostname": "x"}
     made = pod(base=theirs)
     inside = container(made, "environment")
     assert inside["command"] == ["/bin/sh", "/etc/visa/launch"]
@@ -311,7 +322,7 @@ def test_ours_win_where_both_speak() -> None:
     assert "ports" not in inside
     assert made["metadata"]["labels"]["visa/instance"] == "0123456789abcdef"
     assert made["metadata"]["labels"]["app.kubernetes.io/name"] == "visa"
-    assert made["spec"]["restartPolicy"] == "Never"
+    assert made["spec"]["restartPolicy"] == "Always"
     assert made["metadata"]["name"] == "visa-0123456789abcdef"
 
 

@@ -24,6 +24,11 @@ _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrI
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _NEVER_RAN = frozenset({"StartError", "ContainerCannotRun"})
 _KILLED = 137
+_PORT_TAKEN = 98
+"""A gateway's exit code (`visa.session.__main__`)."""
+_GIVEN_UP = 7
+"""Restarts of a gateway: the kubelet waits 10 s before the second, then twice as long each time, some five minutes."""
+_PREPARED = 3
 _TOLD = (_KILLED, 143)
 _SILENT = 30.0
 _STAYS = 7.0
@@ -189,10 +194,18 @@ def no_home(contact: str) -> Cause:
 
 
 def _looked_for(status: Dict, contact: str) -> Cause | None:
+    """The look for folders said no, or a preparation of the operator's fails again and again."""
     for container in status.get("initContainerStatuses") or ():
-        ended = (container.get("state") or {}).get("terminated") or {}
-        if container.get("name") == CHECK and ended.get("exitCode"):
+        ended = _end_of(container) or {}
+        if not ended.get("exitCode"):
+            continue
+        if container.get("name") == CHECK:
             return no_folder("", contact)
+        if container.get("restartCount", 0) >= _PREPARED:
+            what, how = shown(container.get("name")), how_ended(int(ended["exitCode"]))
+            said = shown(ended.get("message"))
+            sentence = f"A preparation of the instance fails ({what}, {how}){f': {said}' if said else ''}."
+            return Cause(sentence, f"An operator has to look: {contact}.")
     return None
 
 
@@ -271,36 +284,72 @@ def refused_by_api(status: int, body: str, contact: str) -> Cause:
 # afterwards
 
 
+def _end_of(container: Dict) -> Dict | None:
+    """How a container ended, the first time that is known: it is started again at once."""
+    for state in ("lastState", "state"):
+        ended: Dict | None = (container.get(state) or {}).get("terminated")
+        if ended:
+            return ended
+    return None
+
+
 def _terminated(status: Dict) -> Iterable[tuple[str, Dict]]:
     for container in status.get("containerStatuses") or ():
-        ended = (container.get("state") or {}).get("terminated")
-        if ended:
+        ended = _end_of(container)
+        if ended is not None:
             yield str(container.get("name")), ended
 
 
 def _ended(pod: Dict) -> Cause | None:
+    """While it starts any end is one: also that of a gateway, which may never come up."""
     ending = ending_of(pod)
+    if ending is None:
+        for name, ended in _terminated(_status(pod)):
+            ending = _gateway_ended(ended, "") if name == GATEWAY else ending
     return None if ending is None else Cause(ending.sentence, "")
 
 
 def ending_of(pod: Dict) -> Ending | None:
-    """How a pod ended, None while it runs. Either container's end is the instance's."""
+    """How a pod ended, None while it runs.
+
+    The kubelet starts all that ends again. For a gateway that is meant so, unless it cannot help. An environment waits
+    then for the end of its pod (`launch`).
+    """
     status = _status(pod)
     if status.get("reason") == "Evicted":
         return Ending(1, _put_out(status))
-    ended = dict(_terminated(status))
-    if ENVIRONMENT in ended:
-        return _environment_ended(ended[ENVIRONMENT])
-    if GATEWAY in ended:
-        code = int(ended[GATEWAY].get("exitCode") or 1)
-        said = shown(ended[GATEWAY].get("message"))
-        return Ending(
-            code, f"The instance's gateway ended ({how_ended(code)}). {f'Last it said: {said} ' if said else ''}{KEPT}"
-        )
+    for container in status.get("containerStatuses") or ():
+        ended = _end_of(container)
+        if container.get("name") == ENVIRONMENT and ended is not None:
+            return _environment_ended(ended)
+    for container in status.get("containerStatuses") or ():
+        if container.get("name") == GATEWAY and (ending := _gateway_lost(container)) is not None:
+            return ending
     if status.get("phase") in ("Failed", "Succeeded"):
         why = shown(status.get("message") or status.get("reason")) or "no reason is known"
         return Ending(1, f"The instance ended: {why}. {KEPT}")
     return None
+
+
+def _gateway_lost(container: Dict) -> Ending | None:
+    """A gateway that is given up."""
+    ended = (container.get("state") or {}).get("terminated") or (container.get("lastState") or {}).get("terminated")
+    if ended is None:
+        return None
+    if ended.get("exitCode") == _PORT_TAKEN:
+        taken = "Another program in the instance has taken the gateway's port, so nobody could reach it any more."
+        return Ending(_PORT_TAKEN, f"{taken} {KEPT}")
+    waits = ((container.get("state") or {}).get("waiting") or {}).get("reason") == "CrashLoopBackOff"
+    if waits and container.get("restartCount", 0) >= _GIVEN_UP:
+        return _gateway_ended(ended, " again and again")
+    return None
+
+
+def _gateway_ended(ended: Mapping[str, Any], times: str) -> Ending:
+    code = int(ended.get("exitCode") or 1)
+    said = shown(ended.get("message"))
+    last = f"Last it said: {said} " if said else ""
+    return Ending(code, f"The instance's gateway ended{times} ({how_ended(code)}). {last}{KEPT}")
 
 
 def _evicted(status: Mapping[str, Any]) -> str:

@@ -177,6 +177,7 @@ def _environment(theirs: Dict, parts: Parts, volumes: Volumes) -> Dict:
     spec, image = parts.spec, parts.environment.kubernetes
     assert image is not None
     values = inside.variables(spec, parts.facility, parts.gateway_environ["JUPYTERHUB_SERVICE_PREFIX"])
+    values["VISA_ONCE"] = "1"
     if image.path is not None:
         values["PATH"] = image.path
     wanted = {name for name in parts.operators if not name.startswith(("JUPYTERHUB_", "JPY_"))} - set(values)
