@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import threading
-import uuid
 from typing import Any
 
 import httpx
 import websockets.sync.client as websockets
 
 from tests.services.hub import until
+from tests.services.kernel import run
 from tests.services.release import Release
 
 PEOPLE = {"marie": 5, "lise": 4, "rosalind": 1, "dorothy": 10}
@@ -53,9 +52,9 @@ def test_every_start_ends_ready_or_refused_and_sessions_go_on(release: Release) 
         release.namespace.run("delete", "pod", hub["metadata"]["name"], "--grace-period=0", "--force")
         for thread in threads:
             thread.join(120)
-        assert "42" in _run(socket, "print(6 * 7)"), "the websocket of before the kill still works"
+        assert "42" in run(socket, "print(6 * 7)"), "the websocket of before the kill still works"
         until(lambda: _healthy(release, hub["metadata"]["uid"]), 90, "the next hub")
-        assert "43" in _run(socket, "print(43)")
+        assert "43" in run(socket, "print(43)")
     until(lambda: _settled(release), 120, lambda: f"agreement: {_books(release)} {_pods(release)}")
     books = _books(release)
     assert "steady" in {name for _, name, state in books if state == "running"}
@@ -66,25 +65,6 @@ def test_every_start_ends_ready_or_refused_and_sessions_go_on(release: Release) 
     until(lambda: not _pods(release), 60, "the end of all pods")
     release.start("marie", "again")
     release.remove("marie")
-
-
-def _run(socket: Any, code: str) -> str:
-    message_id = uuid.uuid4().hex
-    header = {"msg_id": message_id, "msg_type": "execute_request", "username": "", "session": "s", "version": "5.3"}
-    content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
-    socket.send(
-        json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"})
-    )
-    printed = ""
-    while True:
-        got = json.loads(socket.recv(timeout=30))
-        if got["parent_header"].get("msg_id") != message_id:
-            continue
-        if got["msg_type"] == "stream":
-            printed += got["content"]["text"]
-        if got["msg_type"] == "status" and got["content"]["execution_state"] == "idle":
-            break
-    return printed
 
 
 def _healthy(release: Release, former: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +20,43 @@ PROGRAM = Path(__file__).parents[2] / ".cache" / "proxy" / "configurable-http-pr
 TOKEN = "token-of-the-proxy"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Running:
-    """``url``: where people come; ``api``: where the hub says its routes."""
+    """``url``: where people come; ``api``: where the hub says its routes. Started again when it dies, as in a pod."""
 
     url: str
     api: str
+    command: list[str]
+    folder: Path
+    ending: bool = False
+    starts: int = 0
+
+    def __post_init__(self) -> None:
+        self.process = self._start()
+        self._watching = threading.Thread(target=self._watch)
+        self._watching.start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self.starts += 1
+        variables = {**os.environ, "CONFIGPROXY_AUTH_TOKEN": TOKEN}
+        with open(self.folder / "chp.log", "ab") as log:
+            return subprocess.Popen(self.command, env=variables, stdout=log, stderr=log, start_new_session=True)
+
+    def _watch(self) -> None:
+        while not self.ending:
+            self.process.wait()
+            if not self.ending:
+                self.process = self._start()
+
+    def kill(self) -> None:
+        """SIGKILL; the next one begins with no routes."""
+        os.kill(self.process.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """End it for good."""
+        self.ending = True
+        self.process.send_signal(signal.SIGTERM)
+        self._watching.join(60)
 
     def extra(self) -> str:
         """What jupyterhub_config.py says so that a hub uses it."""
@@ -52,16 +84,12 @@ def running(folder: Path, port: int | None = None) -> Iterator[Running]:
         "--api-port",
         str(api),
     ]
-    variables = {**os.environ, "CONFIGPROXY_AUTH_TOKEN": TOKEN}
-    with open(folder / "chp.log", "ab") as log:
-        process = subprocess.Popen(command, env=variables, stdout=log, stderr=log, start_new_session=True)
-    made = Running(f"http://127.0.0.1:{public}", f"http://127.0.0.1:{api}")
+    made = Running(f"http://127.0.0.1:{public}", f"http://127.0.0.1:{api}", command, folder)
     try:
         until(lambda: _answers(made), 60, "configurable-http-proxy")
         yield made
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        made.end()
 
 
 def _answers(made: Running) -> bool:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from tests.services import cluster, facility
 from tests.services.hub import Backend, RunningHub
+from visa.identifiers import instance_id
 
 CONFIG = """
 c.JupyterHub.hub_bind_url = "http://0.0.0.0:{port}"
@@ -48,6 +49,12 @@ class ClusterHub(RunningHub):
         """Ids of instances that have a pod."""
         labels = (pod["metadata"]["labels"] for pod in self.namespace.instances())
         return {found["visa/instance"] for found in labels if found["app.kubernetes.io/instance"] == self.release}
+
+    def end_gateway(self, owner: str, name: str) -> None:
+        """SIGTERM, which is all that the first process of a container hears from within; it ends for the kubelet."""
+        pod = f"visa-{instance_id(owner, name)}"
+        code = "import os, signal; os.kill(1, signal.SIGTERM)"
+        self.namespace.inside(pod, "/opt/visa/bin/python", "-c", code, container="gateway", check=False)
 
     def end(self) -> None:
         """End it and its pods."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -16,11 +15,15 @@ from typing import Any, Self
 import httpx
 
 from tests.services import facility
+from tests.services.kernel import Kernel
 from tests.services.waiting import until
 from visa.cli.demo.leftovers import end_all, of
 from visa.cli.demo.runner import free_ports
+from visa.identifiers import instance_id
 from visa.processes import arguments
 from visa.store.store import Store
+
+__all__ = ["Backend", "Browser", "RunningHub", "page_headers", "run_in", "started", "until"]
 
 CONFIG = """\
 from visa.hub.defaults import configure
@@ -94,6 +97,19 @@ class Site:
         return httpx.Client(base_url=f"{self.portal}api/v1/", headers={"Authorization": f"token {token}"}, timeout=60)
 
 
+def _below(pid: int, word: str) -> int | None:
+    """The process below ``pid`` that runs with ``word`` among its arguments, and not only passes them on."""
+    left = [pid]
+    while left:
+        one = left.pop()
+        words = arguments(one)
+        if word in words and os.path.basename(words[0]).startswith("python"):
+            return one
+        for tasks in Path(f"/proc/{one}/task").glob("*/children"):
+            left += map(int, tasks.read_text().split())
+    return None
+
+
 class RunningHub(Site):
     """One hub. `start` may be called again after `kill`."""
 
@@ -142,6 +158,13 @@ class RunningHub(Site):
     def backend(self) -> str:
         """What jupyterhub_config.py says of the backend."""
         return ""
+
+    def end_gateway(self, owner: str, name: str) -> None:
+        """SIGKILL to the gateway of an instance, once there is one; what started it is left alone."""
+        run = self.state / "instances" / instance_id(owner, name)
+        (supervisor,) = [pid for pid in self.processes() if str(run) in arguments(pid)]
+        gateway = until(lambda: _below(supervisor, "visa.session"), 60, "a gateway")
+        os.kill(gateway, signal.SIGKILL)
 
     def alive(self) -> set[str]:
         """Ids of instances of which something runs."""
@@ -254,36 +277,7 @@ class Backend:
 
 def run_in(hub: RunningHub, token: str, path: str, code: str, seconds: float = 60.0) -> str:
     """Run Python in a new kernel of the instance at ``path`` (``user/name``); what it printed."""
-    import websockets.sync.client as websockets
-
-    base = f"{hub.url}/user/{path}/"
-    headers = {"Authorization": f"token {token}"}
-    with httpx.Client(headers=headers, timeout=30) as client:
-        until(lambda: client.get(f"{base}api/kernels").status_code == 200, 60, "Jupyter")
-        kernel = client.post(f"{base}api/kernels", json={"name": "python3"}).json()["id"]
-        address = f"{base}api/kernels/{kernel}/channels".replace("http", "ws", 1)
-        printed = ""
-        with websockets.connect(address, additional_headers=headers, max_size=None) as socket:
-            message_id = "run-1"
-            header = {
-                "msg_id": message_id,
-                "msg_type": "execute_request",
-                "username": "",
-                "session": "s",
-                "version": "5.3",
-            }
-            content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
-            message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
-            socket.send(json.dumps(message))
-            while True:
-                got = json.loads(socket.recv(timeout=seconds))
-                if got["parent_header"].get("msg_id") != message_id:
-                    continue
-                if got["msg_type"] == "stream":
-                    printed += got["content"]["text"]
-                elif got["msg_type"] == "error":
-                    printed += "\n".join(got["content"]["traceback"])
-                elif got["msg_type"] == "status" and got["content"]["execution_state"] == "idle":
-                    break
-        client.delete(f"{base}api/kernels/{kernel}")
+    kernel = Kernel.begin(f"{hub.url}/user/{path}/", {"Authorization": f"token {token}"})
+    printed = kernel.run(code, seconds)
+    kernel.end()
     return printed

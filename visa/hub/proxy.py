@@ -26,6 +26,11 @@ from visa import clock
 from visa.addresses import pattern
 from visa.processes import Process, arguments
 
+_WELL = 10.0
+"""Seconds after which a traefik that lives counts as a good one: it is replaced at once when it dies."""
+_PAUSES = (0.25, 10.0)
+_sleep = asyncio.sleep
+
 
 class TraefikMissing(RuntimeError):
     """traefik is not installed beside this Python, or does not start. The message says which."""
@@ -40,6 +45,32 @@ class VisaTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]
         return Path(self.state_folder) / "traefik.pid"
 
     traefik_process: Any
+    _watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start traefik, and see to it that there is one from now on."""
+        await super().start()
+        self._watching = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """End it for good."""
+        if self._watching is not None:
+            self._watching.cancel()
+        await super().stop()
+
+    async def _watch(self) -> None:
+        """Until cancelled: start a traefik that died again. Its routes are in its file."""
+        pause = 0.0
+        while True:
+            began = clock.elapsed()
+            await _ended(self.traefik_process)
+            pause = min(2 * pause or _PAUSES[0], _PAUSES[1]) if clock.elapsed() - began < _WELL else 0.0
+            self.log.error("traefik ended (%s) and is started again in %g s", self.traefik_process.poll(), pause)
+            await _sleep(pause)
+            try:
+                await asyncio.to_thread(self._start_traefik)
+            except (OSError, TraefikMissing) as error:
+                self.log.error("traefik could not be started: %s", error)
 
     def _running(self) -> tuple[Process, bool] | None:
         """The traefik of an earlier run, and whether its configuration is today's."""
@@ -106,6 +137,22 @@ class VisaTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]
     def _stop_traefik(self) -> None:
         super()._stop_traefik()
         self._pid_file().unlink(missing_ok=True)
+
+
+async def _ended(process: Any) -> None:
+    """Wait for the end of a process that need not be our child."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        if process.poll() is None:
+            await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 class _Adopted:
