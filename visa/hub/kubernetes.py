@@ -386,8 +386,12 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
         for name, pod in list(watch.pods.items()):
             identifier = pod["metadata"]["labels"].get("visa/instance", "")
             if identifier not in alive and _age(pod) >= grace:
-                await cluster.delete(name, grace=own.delete_grace_period)
-                ended.append(identifier)
+                try:
+                    await cluster.delete(name, grace=own.delete_grace_period)
+                except (ApiException, TimeoutError) as error:  # none of the others waits for it
+                    log.warning("Pod %s, which nobody knows, stays: %s", name, error)
+                else:
+                    ended.append(identifier)
         return ended
 
 

@@ -90,10 +90,10 @@ class Reconciler:
             if instance.id in alive:
                 await asyncio.to_thread(store.mark_running, instance.id)
             else:
-                await self._gone(instance, RESTARTED)
+                await self._guarded("giving back a quota", self._gone(instance, RESTARTED))
         for instance in await asyncio.to_thread(store.holding):
             if instance.state is State.RUNNING and instance.id not in alive:
-                await self._gone(instance, VANISHED)
+                await self._guarded("giving back a quota", self._gone(instance, VANISHED))
         await self._sweep(grace=0.0)
 
     async def look(self) -> None:
@@ -103,7 +103,7 @@ class Reconciler:
         vanished = {identifier for identifier in holding if identifier not in alive}
         for identifier in self._vanished & vanished:
             if identifier not in self._alive():  # it may have been started again while others were put right
-                await self._gone(holding[identifier], VANISHED)
+                await self._guarded("giving back a quota", self._gone(holding[identifier], VANISHED))
         self._vanished = vanished
         await self._guarded("sweeping", self._sweep(grace=2 * self.hub.look_every))
         ready = {i: holding[i] for i, (_user, spawner) in alive.items() if spawner.ready and i in holding}

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import jupyterhub
 from traitlets import Integer, List, Unicode
 
-from visa import clock
+from visa import clock, removal
 from visa.hub.admitted import AdmittedSpawner, StartFailed
 from visa.hub.sandboxes import instance
 from visa.hub.sandboxes.endings import ending_of
@@ -151,9 +151,10 @@ class VisaSandboxSpawner(AdmittedSpawner):
         for identifier, processes in found.items():
             if identifier in known or not _older(state / "instances" / identifier, grace):
                 continue
-            for process in processes:
-                instance.end(process.pid, process, now=False)
-            ended.append(identifier)
+            with _one(identifier):
+                for process in processes:
+                    instance.end(process.pid, process, now=False)
+                ended.append(identifier)
         _end_networks(state, set(_supervisors(state)))
         try:
             cls._clear(state, known | (set(found) - set(ended)), grace)
@@ -163,15 +164,27 @@ class VisaSandboxSpawner(AdmittedSpawner):
 
     @classmethod
     def _clear(cls, state: Path, kept: set[str], grace: float) -> None:
-        folder = state / "instances"
+        folder, machine = state / "instances", cls.machine(state)
         for path in folder.iterdir() if folder.is_dir() else ():
-            if path.name in kept or not _older(path, grace):
+            former = path.name.startswith(removal.MARK)
+            if path.name in kept or not (former or _older(path, grace)):
                 continue
-            RunFolder(path).clear()
-            # Also ends what a supervisor left that was killed while its sandbox was still being made.
-            cls.machine(state).control.remove(path.name, kill=True)
-            if _older(path, LOGS_KEPT):
-                shutil.rmtree(path, ignore_errors=True)
+            with _one(path.name):
+                if former or _older(path, LOGS_KEPT):
+                    RunFolder(path).remove()
+                else:
+                    RunFolder(path).clear()
+                # Also ends what a supervisor left that was killed while its sandbox was still being made.
+                machine.control.remove(path.name, kill=True)
+
+
+@contextmanager
+def _one(identifier: str) -> Iterator[None]:
+    """One of many: what goes wrong with it keeps none of the others waiting."""
+    try:
+        yield
+    except Exception:
+        log.exception("Clean-up of instance %s failed; the next round tries again", identifier)
 
 
 def _older(path: Path, seconds: float) -> bool:

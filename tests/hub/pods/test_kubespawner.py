@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kubernetes_asyncio.client.exceptions import ApiException
 from kubernetes_asyncio.config import kube_config
 from traitlets.config import Config
 
@@ -269,3 +270,27 @@ async def test_an_api_server_that_cannot_be_reached_ends_nothing(make: Make) -> 
         assert spawner.failure is None
     finally:
         await watch.stop()
+
+
+async def test_a_pod_that_does_not_go_keeps_no_other(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, deleted = "2026-03-28T12:00:00Z", list[str]()
+    pods = {
+        name: {"metadata": {"name": name, "creationTimestamp": made, "labels": {"visa/instance": name[-1]}}}
+        for name in ("visa-1", "visa-2", "visa-3", "visa-4")
+    }
+
+    async def loaded(_seconds: float) -> bool:
+        return True
+
+    async def delete(name: str, *, grace: int) -> None:
+        if name == "visa-1":
+            raise TimeoutError(f"pod {name} did not go")
+        if name == "visa-2":
+            raise ApiException(status=500)
+        deleted.append(name)
+
+    spawner = make()
+    monkeypatch.setattr(VisaKubeSpawner, "_begun_watch", lambda self: SimpleNamespace(pods=pods, loaded=loaded))
+    monkeypatch.setattr(VisaKubeSpawner, "_cluster", lambda self, watch, contact="": SimpleNamespace(delete=delete))
+    ended = await VisaKubeSpawner.sweep(spawner.hub_settings, {"4"}, grace=0, config=Config())
+    assert (ended, deleted) == (["3"], ["visa-3"])

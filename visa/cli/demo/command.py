@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
+from visa import removal
 from visa.cli.demo.leftovers import end_all
 from visa.cli.demo.lock import only_one
 from visa.cli.demo.terminal import Ending, say
@@ -81,14 +80,9 @@ def forget(folder: Path) -> None:
     for entry in folder.iterdir():
         if entry.name in (MARKER, "lock"):
             continue
-        if entry.is_symlink() or not entry.is_dir():
-            entry.unlink()
-            continue
-        try:
-            shutil.rmtree(entry)
-        except PermissionError:  # a person took away her own right to write somewhere in her home
-            subprocess.run(["chmod", "-R", "u+rwX", "--", str(entry)], check=False, capture_output=True)
-            shutil.rmtree(entry)
+        stays = removal.remove(entry)
+        if stays:
+            raise DemoTrouble(f"Not everything of the former demo could be removed: {stays[0]}.")
 
 
 def _environment(prefix: Path) -> Path:

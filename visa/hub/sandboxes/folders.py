@@ -6,15 +6,16 @@ handed on as a descriptor, so that nothing can be exchanged between the check an
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
-import shutil
 import stat
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from visa import removal
 from visa.hub import inside
 from visa.hub.admitted import StartFailed
 from visa.identifiers import Username
@@ -22,6 +23,8 @@ from visa.instances.model import Identity, Mount
 
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_PATH
 _MAKING = threading.Lock()
+_told: set[str] = set()
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,13 @@ class RunFolder:
         return self.path / "etc"
 
     def make(self, person: Account | None, gateway: Account | None) -> None:
-        """Make it empty. ``person`` and ``gateway`` None: everything belongs to the hub's own account."""
+        """Make it empty. ``person`` and ``gateway`` None: everything belongs to the hub's own account.
+
+        What a former run left there is moved away, whatever it is; a sweep removes it.
+        """
         self.path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-        shutil.rmtree(self.path, ignore_errors=True)
         try:
+            removal.aside(self.path)
             for folder, mode in ((self.path, 0o711), (self.shared, 0o2770), (self.scratch, 0o700), (self.etc, 0o755)):
                 folder.mkdir()
                 if person is not None and folder in (self.shared, self.scratch):
@@ -79,7 +85,19 @@ class RunFolder:
     def clear(self) -> None:
         """Drop what only a running instance needs; the logs and the reason of its end stay."""
         for folder in (self.shared, self.scratch, self.etc):
-            shutil.rmtree(folder, ignore_errors=True)
+            _removed(folder)
+
+    def remove(self) -> None:
+        """Drop all of it."""
+        _removed(self.path)
+
+
+def _removed(path: Path) -> None:
+    """Whatever is there; what cannot be removed is told once and stays."""
+    for stays in removal.remove(path):
+        if stays not in _told:
+            _told.add(stays)
+            log.warning("Clean-up: %s", stays)
 
 
 def open_home(homes: Path, username: Username, person: Account | None) -> int:
