@@ -5,15 +5,47 @@ Nothing here is of JupyterHub: Jupyter is plain and reachable by the gateway's u
 
 import atexit
 import base64
+import functools
 import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 
 from jupyter_server.auth.identity import IdentityProvider, User
 from jupyter_server.base.handlers import AuthenticatedFileHandler
+
+# When memory ends the system ends the process with the highest value, and its share of the memory counts besides. What
+# Jupyter starts (kernels, terminals, language servers) goes before Jupyter, the largest of them first. Anybody may
+# raise the value of their own processes.
+FIRST_TO_GO = "1000"
+
+
+def first_to_go(pid="self"):
+    """Mark a process; one that ended meanwhile needs no mark."""
+    try:
+        with open(f"/proc/{pid}/oom_score_adj", "w") as file:
+            file.write(FIRST_TO_GO)
+    except OSError:
+        pass
+
+
+def mark_children():
+    """Mark whatever this process starts: by subprocess, or by a fork, as terminals are."""
+    begin = subprocess.Popen.__init__
+
+    @functools.wraps(begin)
+    def begun(self, *arguments, **named):
+        begin(self, *arguments, **named)
+        first_to_go(self.pid)
+
+    subprocess.Popen.__init__ = begun
+    os.register_at_fork(after_in_child=first_to_go)
+
+
+mark_children()
 
 # Beside this file; Jupyter's own Python does not look here.
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
