@@ -1,4 +1,7 @@
-"""Both containers share the pod's network: what answers when the gateway is gone?"""
+"""A gateway dies in the release: the kubelet starts it again and its session goes on, unless a program of the person's
+
+is at its port first (both containers share the pod's network): that gets nothing, and the instance ends.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import httpx
 import pytest
 
 from tests.services.hub import until
+from tests.services.kernel import Kernel
 from tests.services.release import Release
 
 IMPOSTER = """
@@ -89,7 +93,44 @@ def test_an_imposter_gets_nothing_and_the_instance_ends(release: Release, instan
     with release.rest(token) as rest:
         (mine,) = [found for found in rest.get("instances").json() if found["name"] == "dies"]
     assert mine["state"] == "failed"
-    assert "gateway ended" in mine["reason"]
+    assert "taken the gateway's port" in mine["reason"]
+
+
+def test_a_session_goes_on_with_its_certificate_renewed(release: Release) -> None:
+    release.remove("marie")
+    pod, token = release.start("marie", "lives"), release.token("marie")
+    kernel = Kernel.begin(f"{release.url}/user/marie/lives/", {"Authorization": f"token {token}"})
+    kernel.run("kept = 6 * 7")
+    _end_gateway(release, pod)
+    until(lambda: _restarts(release, pod)["gateway"] == 1, 60, "the kubelet's restart")
+    assert kernel.run_once_back("print(kept)") == "42\n"
+    assert _restarts(release, pod) == {"gateway": 1, "environment": 0}
+    with release.rest(token) as rest:
+        (mine,) = [found for found in rest.get("instances").json() if found["name"] == "lives"]
+    assert mine["state"] == "running"
+    release.remove("marie")
+
+
+def test_an_environment_that_ends_is_not_begun_again(release: Release) -> None:
+    release.remove("marie")
+    pod, token = release.start("marie", "ends"), release.token("marie")
+    Kernel.begin(f"{release.url}/user/marie/ends/", {"Authorization": f"token {token}"})
+    script = "kill -SEGV $(cat /tmp/jupyter-runtime/jpserver-*.json | sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p')"
+    release.namespace.inside(pod, "sh", "-c", script, check=False)
+    with release.rest(token) as rest:
+
+        def ended() -> dict[str, str] | None:
+            (mine,) = [found for found in rest.get("instances").json() if found["name"] == "ends"]
+            return mine if mine["state"] == "failed" else None
+
+        assert "The session ended" in until(ended, 60, "the end")["reason"]
+    until(lambda: pod not in {one["metadata"]["name"] for one in release.namespace.instances()}, 60, "the pod's end")
+    release.remove("marie")
+
+
+def _restarts(release: Release, pod: str) -> dict[str, int]:
+    (found,) = [one for one in release.namespace.instances() if one["metadata"]["name"] == pod]
+    return {one["name"]: one["restartCount"] for one in found["status"]["containerStatuses"]}
 
 
 def _end_gateway(release: Release, pod: str) -> None:

@@ -18,6 +18,7 @@ from tests.hub.test_routes import targets, traefik
 from tests.services import chp
 from tests.services.hub import Backend, RunningHub, started, until
 from tests.services.kernel import Kernel
+from tests.services.waiting import eventually
 from visa.hub import proxy as module
 
 pytestmark = pytest.mark.timeout(300)
@@ -64,9 +65,7 @@ async def test_one_that_was_taken_over_is_watched_too(tmp_path: Path) -> None:
         former = next_.traefik_process.pid
         os.kill(former, signal.SIGKILL)
         first.traefik_process.wait()
-        async with asyncio.timeout(60):
-            while not await reached(client, url):
-                await asyncio.sleep(0.02)
+        await eventually(lambda: reached(client, url), "the next traefik")
         assert next_.traefik_process.pid != former
         first.traefik_process = next_.traefik_process
         next_._watching.cancel()

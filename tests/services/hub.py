@@ -65,39 +65,7 @@ def page_headers(browser: httpx.Client) -> dict[str, str]:
     return {"Origin": str(browser.base_url).rstrip("/"), "X-Visa-Request": "1", "X-Visa-Page": shown}
 
 
-class Site:
-    """What people and programs see of a hub and the portal beside it, at ``url``."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.portal = f"{url}/services/visa/"
-
-    def login(self, username: str, password: str = "visa") -> Browser:
-        """A browser's worth of cookies for a demo person."""
-        client = Browser(base_url=self.url, follow_redirects=True, timeout=40)
-        page = client.get("/hub/login")
-        found = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
-        assert found, page.text[:500]
-        answer = client.post(
-            "/hub/login?next=/hub/token", data={"username": username, "password": password, "_xsrf": found[1]}
-        )
-        assert answer.status_code == 200, (answer.status_code, answer.text[:500])
-        return client
-
-    def token(self, username: str, **body: Any) -> str:
-        """A hub token of hers."""
-        raise TypeError("each kind of site makes its own")
-
-    def api(self, token: str) -> httpx.Client:
-        """The hub's REST API with a token."""
-        return httpx.Client(base_url=f"{self.url}/hub/api", headers={"Authorization": f"token {token}"}, timeout=60)
-
-    def rest(self, token: str) -> httpx.Client:
-        """VISA's REST API with a token."""
-        return httpx.Client(base_url=f"{self.portal}api/v1/", headers={"Authorization": f"token {token}"}, timeout=60)
-
-
-def _below(pid: int, word: str) -> int | None:
+def below(pid: int, word: str) -> int | None:
     """The process below ``pid`` that runs with ``word`` among its arguments, and not only passes them on."""
     left = [pid]
     while left:
@@ -163,7 +131,7 @@ class RunningHub(Site):
         """SIGKILL to the gateway of an instance, once there is one; what started it is left alone."""
         run = self.state / "instances" / instance_id(owner, name)
         (supervisor,) = [pid for pid in self.processes() if str(run) in arguments(pid)]
-        gateway = until(lambda: _below(supervisor, "visa.session"), 60, "a gateway")
+        gateway = until(lambda: below(supervisor, "visa.session"), 60, "a gateway")
         os.kill(gateway, signal.SIGKILL)
 
     def alive(self) -> set[str]:

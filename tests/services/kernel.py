@@ -15,13 +15,19 @@ from websockets.exceptions import WebSocketException
 from tests.services.waiting import until
 
 
-def run(socket: Any, code: str, seconds: float = 60.0) -> str:
-    """Run Python at the other end of ``socket``; what it printed."""
+def send(socket: Any, code: str) -> str:
+    """Send Python to the kernel at the other end of ``socket``; the message's id."""
     message_id = uuid.uuid4().hex
     header = {"msg_id": message_id, "msg_type": "execute_request", "username": "", "session": "s", "version": "5.3"}
     content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
     message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
     socket.send(json.dumps(message))
+    return message_id
+
+
+def run(socket: Any, code: str, seconds: float = 60.0) -> str:
+    """Run Python at the other end of ``socket``; what it printed."""
+    message_id = send(socket, code)
     printed = ""
     while True:
         got = json.loads(socket.recv(timeout=seconds))
@@ -71,6 +77,15 @@ class Kernel:
             return []
 
         return str(until(tried, 60, "an answer of the kernel")[0])
+
+    def dies_of(self, code: str, seconds: float = 200.0) -> None:
+        """Run Python that ends it; return when Jupyter says that it is dead or starts another."""
+        with self.connect() as socket:
+            send(socket, code)
+            state = ""
+            while state not in ("restarting", "autorestarting", "dead"):
+                got = json.loads(socket.recv(timeout=seconds))
+                state = got["content"].get("execution_state", "")
 
     def end(self) -> None:
         """End it."""

@@ -21,6 +21,7 @@ from visa import clock
 from visa.hub.pods.certificates import Authority, make_authority
 from visa.session import report
 from visa.session.hub import Hub, HubRefused, HubUnavailable
+from visa.session.kept import Kept
 from visa.session.settings import BadSettings, GatewaySettings
 
 pytestmark = pytest.mark.looptime
@@ -89,9 +90,9 @@ def settings_of(run: Path, api: str, **changed: Any) -> GatewaySettings:
     return replace(GatewaySettings.read({**GIVEN, "JUPYTERHUB_API_URL": api, "VISA_RUN": str(run)}), **changed)
 
 
-async def announced(api: str, run: Path, **changed: Any) -> ssl.SSLContext | None:
+async def announced(api: str, run: Path, kept: Kept | None = None, **changed: Any) -> ssl.SSLContext | None:
     settings = settings_of(run, api, **changed)
-    return await report.announce(Hub(settings), settings, 8888)
+    return await report.announce(Hub(settings), settings, 8888, kept)
 
 
 # that it listens
@@ -221,6 +222,18 @@ def test_a_certificate_of_nonsense_is_an_error_and_leaves_nothing_open() -> None
     with pytest.raises(ssl.SSLError):
         report.context("nonsense", "nonsense")
     assert len(open_files()) == before
+
+
+async def test_the_next_gateway_of_the_instance_needs_no_hub(hub: ReportedTo, run: Path, tmp_path: Path) -> None:
+    issued = Authority(*make_authority(tmp_path)).issue(ADDRESS)
+    hub.taken = {"certificate": issued.certificate, "key": issued.key}
+    path = str(tmp_path / "kept")
+    async with hub.at() as api:
+        assert await announced(api, run, Kept(path), tls=True) is not None
+    assert await announced(api, run, Kept(path), tls=True) is not None, "the hub is gone"
+    async with hub.at() as api:
+        await announced(api, run, Kept(path), tls=True, address="127.0.0.2")
+    assert [one["url"] for one in hub.reports] == ["https://127.0.0.1:8888", "https://127.0.0.2:8888"]
 
 
 # full memory

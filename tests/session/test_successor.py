@@ -16,8 +16,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.services.waiting import eventually
 from tests.session import rig
-from tests.session.site import still, until
+from tests.session.site import still
 from visa import clock
 from visa.session import __main__ as program
 from visa.session.activity import Activity
@@ -164,11 +165,11 @@ async def test_that_it_takes_over_is_nobodys_activity(virtual_wall: datetime) ->
 async def test_full_memory_is_told_once(tmp_path: Path) -> None:
     hub = rig.FakeHub()
     (tmp_path / "killed-for-memory").write_text("3")
-    (tmp_path / "kept").write_text(json.dumps({"key": "00" * 32}) + "\n")
+    (tmp_path / "kept").write_text(json.dumps({"logins": "00" * 32}) + "\n")
     with clock.wall(lambda: datetime(2026, 3, 28, 12, tzinfo=UTC)):
         async with still(tmp_path, hub, VISA_KEPT=str(tmp_path / "kept"), VISA_ADDRESS="10.0.0.1"):
             await asyncio.sleep(60)
             assert hub.notices == []
             (tmp_path / "killed-for-memory").write_text("4")
-            await until(lambda: hub.notices, "the notice")
+            await eventually(lambda: hub.notices, "the notice")
     assert "4 programs" in hub.notices[0]

@@ -108,7 +108,7 @@ async def serve(settings: GatewaySettings) -> None:
     gateway = Gateway(settings)
     sockets = _listening(settings)
     port = sockets[0].getsockname()[1]
-    tls = await report.announce(gateway.hub, settings, port) if settings.address else None
+    tls = await report.announce(gateway.hub, settings, port, gateway.kept) if settings.address else None
     end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.set)

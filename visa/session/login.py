@@ -49,19 +49,19 @@ class Sessions:
             self._take(line)
         if not self._key:
             self._key = secrets.token_bytes(32)
-            self._kept.add(key=self._key.hex())
+            self._kept.add(logins=self._key.hex())
         self._kept.state.append(self._told)
 
     def _take(self, line: dict[str, Any]) -> None:
-        if "key" in line:
-            self._key = bytes.fromhex(line["key"])
+        if "logins" in line:
+            self._key = bytes.fromhex(line["logins"])
         elif "session" in line:
             self._sessions[line["session"]] = line["token"], line["name"]
         elif "closed" in line:
             self._sessions.pop(line["closed"], None)
 
     def _told(self) -> Iterator[dict[str, Any]]:
-        yield {"key": self._key.hex()}
+        yield {"logins": self._key.hex()}
         for session, (token, name) in self._sessions.items():
             yield {"session": session, "token": token, "name": name}
 

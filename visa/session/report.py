@@ -17,6 +17,7 @@ from typing import Any
 from visa import clock
 from visa.session import run
 from visa.session.hub import Hub, HubRefused, HubUnavailable
+from visa.session.kept import Kept
 from visa.session.settings import BadSettings, GatewaySettings
 
 log = logging.getLogger(__name__)
@@ -44,20 +45,24 @@ async def environment_began(settings: GatewaySettings) -> None:
         await asyncio.sleep(0.01)
 
 
-async def announce(hub: Hub, settings: GatewaySettings, port: int) -> ssl.SSLContext | None:
+async def announce(hub: Hub, settings: GatewaySettings, port: int, kept: Kept | None = None) -> ssl.SSLContext | None:
     """Tell the hub, once the environment runs, that this gateway listens at ``port``.
 
-    The TLS context to serve with; None for plain HTTP.
+    The TLS context to serve with; None for plain HTTP. Where a former gateway of the instance left its certificate for
+    the same address in ``kept``, the hub knows already, and need not be there.
     Raise `HubUnavailable` or `HubRefused` when the hub does not take it for two minutes.
     """
-    body = {"url": url_of(settings.address, port, settings.tls)}
-    await environment_began(settings)
-    answer = await _patiently(lambda: hub.report(body))
-    if not settings.tls:
-        return None
-    if not answer.get("certificate") or not answer.get("key"):
-        raise HubRefused("the hub gave no certificate although VISA_TLS is set")
-    return context(str(answer["certificate"]), str(answer["key"]))
+    kept, url = kept or Kept(), url_of(settings.address, port, settings.tls)
+    served = next((line for line in kept.lines if line.get("served") == url), None)
+    if served is None:
+        await environment_began(settings)
+        answer = await _patiently(lambda: hub.report({"url": url}))
+        if settings.tls and not (answer.get("certificate") and answer.get("key")):
+            raise HubRefused("the hub gave no certificate although VISA_TLS is set")
+        served = {"served": url, "certificate": answer.get("certificate"), "key": answer.get("key")}
+        kept.add(**served)
+    kept.state.append(lambda: [served])
+    return context(str(served["certificate"]), str(served["key"])) if settings.tls else None
 
 
 async def _patiently(ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
