@@ -23,8 +23,6 @@ from visa.identifiers import instance_id
 from visa.processes import arguments
 from visa.store.store import Store
 
-__all__ = ["Backend", "Browser", "RunningHub", "page_headers", "run_in", "started", "until"]
-
 CONFIG = """\
 from visa.hub.defaults import configure
 configure(c, facility={facility!r}, state={state!r}, store_url={store!r}, bind_url="http://127.0.0.1:{public}",
@@ -63,6 +61,38 @@ def page_headers(browser: httpx.Client) -> dict[str, str]:
 
     shown = until(token, 60, "a page of the portal, which may come up after the hub,")
     return {"Origin": str(browser.base_url).rstrip("/"), "X-Visa-Request": "1", "X-Visa-Page": shown}
+
+
+class Site:
+    """What people and programs see of a hub and the portal beside it, at ``url``."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.portal = f"{url}/services/visa/"
+
+    def login(self, username: str, password: str = "visa") -> Browser:
+        """A browser's worth of cookies for a demo person."""
+        client = Browser(base_url=self.url, follow_redirects=True, timeout=40)
+        page = client.get("/hub/login")
+        found = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
+        assert found, page.text[:500]
+        answer = client.post(
+            "/hub/login?next=/hub/token", data={"username": username, "password": password, "_xsrf": found[1]}
+        )
+        assert answer.status_code == 200, (answer.status_code, answer.text[:500])
+        return client
+
+    def token(self, username: str, **body: Any) -> str:
+        """A hub token of hers."""
+        raise TypeError("each kind of site makes its own")
+
+    def api(self, token: str) -> httpx.Client:
+        """The hub's REST API with a token."""
+        return httpx.Client(base_url=f"{self.url}/hub/api", headers={"Authorization": f"token {token}"}, timeout=60)
+
+    def rest(self, token: str) -> httpx.Client:
+        """VISA's REST API with a token."""
+        return httpx.Client(base_url=f"{self.portal}api/v1/", headers={"Authorization": f"token {token}"}, timeout=60)
 
 
 def below(pid: int, word: str) -> int | None:
