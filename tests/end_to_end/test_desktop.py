@@ -125,7 +125,7 @@ def test_a_large_file_goes_in_and_out_whole(desk: Desk, tmp_path: Path) -> None:
             file.write(os.urandom(2_000_000))
     wanted = hashed(source)
     desk.page.get_by_role("button", name="Files").click()
-    desk.page.locator("#files input[type=file]").set_input_files(source)
+    desk.page.locator("#files input[multiple]").set_input_files(source)
     expect(desk.page.locator(".uploads")).to_contain_text("is there", timeout=120_000)
     with desk.page.expect_download(timeout=120_000) as download:
         desk.page.locator(".entries").get_by_role("link", name="scan.h5").click()

@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, expect
 
 from tests.services import chp, facility
 from tests.services.browser import log_in, start_new
-from tests.services.hub import RunningHub, run_in, started, until
+from tests.services.hub import RunningHub, run_in, started
+from tests.services.waiting import until
 from visa.addresses import instance_path, part
 
 pytestmark = pytest.mark.timeout(300)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.services.hub import until
+from tests.services.waiting import until
 from visa.cli.demo.runner import free_ports
 
 PROGRAM = Path(__file__).parents[2] / ".cache" / "proxy" / "configurable-http-proxy"

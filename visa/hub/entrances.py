@@ -30,6 +30,7 @@ from visa.hub.sharing.watch import Watch
 from visa.identifiers import ExperimentId, InvalidIdentifier, instance_id
 from visa.instances.model import Reason, Refusal
 from visa.instances.request import MOST_EXPERIMENTS
+from visa.instances.texts import for_hub
 from visa.store.store import Decision
 
 LARGEST_BODY = 64 * 1024
@@ -132,8 +133,10 @@ class ServerHandler(UserServerAPIHandler):  # type: ignore[misc]
 
     @staticmethod
     def _check_display_name(value: object) -> None:
-        if value is not None and (not isinstance(value, str) or len(value) > 255 or not value.isprintable()):
-            raise web.HTTPError(400, "display_name must be one line of text, at most 255 characters")
+        if value is not None and (not isinstance(value, str) or not value or value != for_hub(value)):
+            remedy = "Use 1 to 255 letters, digits and signs that can be seen, with single spaces between words."
+            refusal = Refusal(Reason.MALFORMED, "The display_name cannot be taken.", remedy, "display_name")
+            raise Refused(StartRefused(refusal))
 
     async def _precheck(self, user_name: str, server_name: str, options: object) -> None:
         if self.find_user(user_name) is None:

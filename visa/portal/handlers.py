@@ -17,7 +17,7 @@ from tornado.iostream import StreamClosedError
 
 from visa.portal import openapi
 from visa.portal.api import OPERATIONS, Call, Operation
-from visa.portal.models import plain
+from visa.portal.models import UNFIT, plain
 from visa.portal.origin import PAGE_HEADER, page_token
 from visa.portal.problems import Problem
 from visa.portal.service import Caller, PortalService
@@ -195,6 +195,12 @@ class Api(Guard):
             raw.pop("token", None)
         else:
             raw = self._body()
+        for field, value in raw.items() if isinstance(raw, dict) else ():
+            if not _storable(value):
+                sentence = f"{field[:60]!a} has a character that is none (NUL, or half of a pair)."
+                raise Problem(
+                    400, "bad-request", sentence, "Leave it out.", field[:60].encode("ascii", "replace").decode()
+                )
         try:
             return operation.given.model_validate(raw)
         except ValidationError as error:
@@ -247,6 +253,15 @@ def _find(method: str, path: str) -> tuple[Operation, dict[str, str]]:
     raise Problem(404, "not-found", "There is nothing at this address.", "See openapi.json.")
 
 
+def _storable(value: object) -> bool:
+    """Whether all texts in JSON can be kept: databases take no NUL, and UTF-8 no half of a pair."""
+    if isinstance(value, str):
+        return not re.search("[\x00\ud800-\udfff]", value)
+    if isinstance(value, dict):
+        return all(map(_storable, (*value, *value.values())))
+    return all(map(_storable, value)) if isinstance(value, list) else True
+
+
 def _bad_field(error: ValidationError) -> Problem:
     first = error.errors(include_url=False)[0]
     field = ".".join(map(str, first["loc"])) or None
@@ -254,4 +269,6 @@ def _bad_field(error: ValidationError) -> Problem:
         "is not known" if first["type"] == "extra_forbidden" else str(first["msg"])[:1].lower() + str(first["msg"])[1:]
     )
     shown = field[:60] if field else "the body"
+    if first["type"] == UNFIT:
+        return Problem(400, "bad-request", f"The {shown} {what}", str(first["ctx"]["remedy"]), field)
     return Problem(400, "bad-request", f"{shown}: {what}", "See openapi.json for what is taken.", field)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from visa.catalogue.base import Scope, Sort
+from visa.instances import texts
 
 
 class Given(BaseModel):
@@ -148,6 +150,20 @@ class InstanceOut(Answer):
 Identifier = Annotated[str, Field(max_length=128)]
 
 
+def _title(given: str) -> str:
+    try:
+        return texts.title(given)
+    except texts.UnfitText as error:
+        raise PydanticCustomError(UNFIT, "{sentence}", {"sentence": error.sentence, "remedy": error.remedy}) from None
+
+
+UNFIT = "unfit_text"
+"""The kind of pydantic's error whose context has our sentence and remedy."""
+Title = Annotated[
+    str, AfterValidator(_title), Field(json_schema_extra={"minLength": 1, "maxLength": texts.LONGEST_TITLE})
+]
+
+
 class StartIn(Given):
     """Start options, as JupyterHub takes them, and a title."""
 
@@ -155,13 +171,13 @@ class StartIn(Given):
     environment: Identifier
     flavour: Identifier
     session: Identifier = "notebook"
-    title: str | None = Field(default=None, min_length=1, max_length=200)
+    title: Title | None = None
 
 
 class TitleIn(Given):
     """A new title."""
 
-    title: str = Field(min_length=1, max_length=200)
+    title: Title
 
 
 class ProblemOut(Answer):

@@ -19,7 +19,7 @@ from visa.clock import now
 from visa.facility.model import Environment, Facility
 from visa.facility.watch import FacilitySource
 from visa.identifiers import EnvironmentId, instance_id
-from visa.instances import choices, quotas
+from visa.instances import choices, quotas, texts
 from visa.instances.admission import entitled
 from visa.instances.lifetimes import time_left
 from visa.instances.model import Person, Refusal, Use
@@ -253,7 +253,11 @@ class PortalService:
             await self.admissions.refused(caller.username, outcome, actor=caller.username)
             raise refused(outcome)
         title = wanted.title or await self._title(wanted.experiments)
-        return await self._start(caller, name, title, options)
+        made = await self._start(caller, name, title, options)
+        if made.title == title:
+            return made
+        await asyncio.to_thread(self.store.rename, made.id, title)  # JupyterHub does not take all that people write
+        return await self.instance(caller, made.id)
 
     async def start_again(self, caller: Caller, identifier: str) -> models.InstanceOut:
         """Start a stopped instance with the options it had."""
@@ -267,7 +271,7 @@ class PortalService:
 
     async def _start(self, caller: Caller, name: str, title: str, options: dict[str, Any] | None) -> models.InstanceOut:
         """Ask the hub; after a moment the start goes on by itself and the progress page shows it."""
-        work = self.hub.start(caller.token, caller.username, name, title, options)
+        work = self.hub.start(caller.token, caller.username, name, texts.for_hub(title), options)
         task = asyncio.create_task(work)
         self._starts.add(task)
         task.add_done_callback(self._starts.discard)
@@ -290,7 +294,7 @@ class PortalService:
         first = found.get(experiments[0])
         title = first.title if first else experiments[0]
         more = f" and {len(experiments) - 1} more" if len(experiments) > 1 else ""
-        return f"{title[:180]}{more}"
+        return f"{texts.shown(title, experiments[0])[:180]}{more}"
 
     async def stop(self, caller: Caller, identifier: str) -> models.InstanceOut:
         """Stop it; its files stay."""
@@ -312,7 +316,7 @@ class PortalService:
     async def rename(self, caller: Caller, identifier: str, title: str) -> models.InstanceOut:
         """Another title."""
         await self._own(caller, identifier)
-        await asyncio.to_thread(self.store.rename, identifier, " ".join(title.split()))
+        await asyncio.to_thread(self.store.rename, identifier, title)
         return await self.instance(caller, identifier)
 
     async def progress(self, caller: Caller, identifier: str) -> AsyncIterator[dict[str, Any]]:

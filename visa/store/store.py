@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from visa.clock import now
 from visa.identifiers import Username, instance_id
 from visa.instances.model import InstanceSpec, Person, QuotaScope, Refusal, StartRequest, Use
+from visa.instances.texts import for_hub, shown
 from visa.store import audit, holds, schema
 from visa.store.audit import AuditEntry, Decision
 from visa.store.sharing import ends
@@ -344,8 +345,9 @@ def _into_wal(connection: sqlite3.Connection) -> None:
 
 
 def _fill(row: InstanceRow, title: str, spec: InstanceSpec, holder: str) -> None:
-    """``row`` is starting as ``spec`` says; an empty title changes nothing."""
-    row.title = title or row.title
+    """``row`` is starting as ``spec`` says; an empty title changes nothing, nor does what JupyterHub made of ours."""
+    if title and title != for_hub(row.title):
+        row.title = title
     row.state = State.STARTING.value
     row.experiments = [str(experiment) for experiment in spec.experiments]
     row.environment, row.flavour, row.session = str(spec.environment), str(spec.flavour), spec.session
@@ -377,7 +379,7 @@ def instance_of(row: InstanceRow) -> Instance:
         id=row.id,
         owner=row.owner,
         name=row.name,
-        title=row.title,
+        title=shown(row.title, row.name),
         state=State(row.state),
         experiments=tuple(row.experiments),
         environment=row.environment,

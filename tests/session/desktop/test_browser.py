@@ -470,7 +470,7 @@ async def test_files_go_in_by_parts_and_on_after_a_cut(seen: Seen, tmp_path: Pat
     await seen.page.route("**/desktop/files/**", answer)
     await seen.page.get_by_role("button", name="Files").click()
     await expect(seen.page.locator("#files")).to_contain_text("This folder is empty.")
-    await seen.page.locator("#files input[type=file]").set_input_files(tmp_path / "scan.h5")
+    await seen.page.locator("#files input[multiple]").set_input_files(tmp_path / "scan.h5")
     await expect(seen.page.locator(".uploads")).to_contain_text("is there")
     assert bytes(got) == content
     assert not cuts

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,8 @@ class Environment:
             connection.close()
 
 
-@pytest.fixture(scope="session")
-def environment() -> Iterator[Environment]:
+@contextmanager
+def serving() -> Iterator[Environment]:
     """Home, shared space and data of its own; ``VISA_TEST_PYTHON`` chooses another Python."""
     folder = Path(tempfile.mkdtemp(prefix="visa-f-"))
     one = Environment(*(folder / name for name in ("run", "home", "shared", "data")))
@@ -88,3 +89,10 @@ def environment() -> Iterator[Environment]:
     finally:
         rig.end(process)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def environment() -> Iterator[Environment]:
+    """One for all tests."""
+    with serving() as one:
+        yield one

@@ -6,6 +6,9 @@ import os
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from unicodedata import category
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 from tests.session.files.conftest import Environment
 
 ID = "0123456789abcdef01234567"
+DANGEROUS = "/\\\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def test_the_socket_is_for_its_group_alone(environment: Environment) -> None:
@@ -31,6 +35,7 @@ def test_a_folder_is_listed_without_uploads_under_way(environment: Environment) 
     told = environment.ask("GET", "/home/list?list=1").json
     assert {(e["name"], e["type"], e["size"]) for e in told["entries"]} == {("sub", "folder", 0), ("a.h5", "file", 3)}
     assert told["writable"]
+    assert told["unshown"] == {"names": 1, "kinds": 2}
     assert not environment.ask("GET", "/data/e1?list=1").json["writable"]
     assert environment.ask("GET", "/home/fifo?list=1").status == 404
     assert environment.ask("GET", "/home/list/fifo").status == 403
@@ -115,7 +120,8 @@ def test_an_upload_is_dropped_and_old_ones_go(environment: Environment) -> None:
 def test_what_is_no_part(environment: Environment) -> None:
     for query in ("", "?offset=0&size=1", "?offset=-1&size=1&upload=" + ID, "?offset=1&size=1&upload=" + ID):
         assert environment.ask("PUT", f"/home/odd{query}", b"x").status == 400
-    assert environment.ask("PUT", f"/home/{'n' * 250}?offset=0&size=1&upload={ID}", b"x").status == 400
+    assert environment.ask("PUT", f"/home/{'n' * 256}?offset=0&size=1&upload={ID}", b"x").status == 400
+    assert environment.ask("PUT", f"/home/.a.{ID}.part?offset=0&size=1&upload={ID}", b"x").status == 400
     assert environment.ask("PUT", f"/home/big?offset=0&size={2**50}&upload={ID}", b"x").status == 507
 
 
@@ -142,15 +148,50 @@ def test_parts_again_and_out_of_turn_make_the_same_file(
 @settings(max_examples=60, deadline=None)
 @given(name=st.text(min_size=1, max_size=40))
 def test_any_name_is_kept_or_refused(environment: Environment, name: str) -> None:
-    from urllib.parse import quote
-
     spelled = quote(name.encode("utf-8", "surrogatepass"), safe="")
     before = set(os.listdir(environment.home.parent))
     answer = environment.ask("PUT", f"/shared/e1/{spelled}?offset=0&size=1&upload={ID}&replace=1", b"x")
     assert answer.status in (201, 400)
     assert set(os.listdir(environment.home.parent)) == before
+    dangerous = any(category(c) in ("Cc", "Cs", "Zl", "Zp") or c in DANGEROUS for c in name) or name in (".", "..")
+    if len(name.encode("utf-8", "surrogatepass")) <= 255:
+        assert answer.status == (400 if dangerous else 201), ascii(name)
     if answer.status == 201:
         assert environment.ask("GET", f"/shared/e1/{spelled}").body == b"x"
+        listed = environment.ask("GET", "/shared/e1?list=1").json["entries"]
+        assert name in [one["name"] for one in listed]
+        (environment.shared / "e1" / name).unlink()
+
+
+def test_folders_are_made_where_there_are_none(environment: Environment) -> None:
+    assert environment.ask("PUT", "/home/made%E2%80%AF?folder=1").status == 201
+    assert environment.ask("PUT", "/home/made%E2%80%AF?folder=1").status == 200
+    assert (environment.home / "made\u202f").is_dir()
+    (environment.home / "a-file").write_text("x")
+    assert environment.ask("PUT", "/home/a-file?folder=1").status == 409
+    assert environment.ask("PUT", "/home/none/below?folder=1").status == 404
+    assert environment.ask("PUT", "/data/e1/new?folder=1").status == 403
+    assert environment.ask("PUT", "/home/..?folder=1").status == 400
+
+
+def test_names_of_the_longest_kind_come_in_parts(environment: Environment) -> None:
+    name, other = "n" * 255, "m" + "n" * 254
+    for one in (name, other):
+        query = f"/home/{one}?size=2&upload={ID}"
+        assert environment.ask("PUT", f"{query}&offset=0", b"1").json == {"received": 1}
+    for one in (name, other):
+        assert environment.ask("PUT", f"/home/{one}?size=2&upload={ID}&offset=1", b"2").status == 201
+        assert (environment.home / one).read_bytes() == b"12"
+        (environment.home / one).unlink()
+
+
+def test_a_list_counts_names_that_are_not_utf8(environment: Environment) -> None:
+    (environment.home / "names").mkdir()
+    for name in (b"caf\xe9", b"turned\xe2\x80\xae", b"back\\slash", "Pri\u00a0x".encode()):
+        Path(os.fsdecode(os.fsencode(environment.home / "names") + b"/" + name)).touch()
+    told = environment.ask("GET", "/home/names?list=1").json
+    assert [one["name"] for one in told["entries"]] == ["Pri\u00a0x"]
+    assert told["unshown"] == {"names": 3, "kinds": 0}
 
 
 def test_many_at_once(environment: Environment) -> None:

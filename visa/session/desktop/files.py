@@ -40,7 +40,9 @@ class Files(Session):
             place = await places.where(path, links=True)
             if not leads_to(place.place, folders):
                 raise Refused(403, _NOT_OPEN)
-            await self._list(admitted, lambda name: leads_to(place.links.get(name, f"{place.place}/{name}"), folders))
+            whole = opened(place.place, folders)
+            keep = lambda name: leads_to(place.links.get(name, f"{place.place}/{name}"), folders)  # noqa: E731
+            await self._list(admitted, keep, whole)
             return None
         around = path.rpartition("/")[0] if self.request.method in ("PUT", "DELETE") else path
         for one in {path, around}:
@@ -48,13 +50,15 @@ class Files(Session):
                 raise Refused(403, _NOT_OPEN)
         return admitted
 
-    async def _list(self, admitted: Admitted, keep: Callable[[str], bool]) -> None:
+    async def _list(self, admitted: Admitted, keep: Callable[[str], bool], whole: bool) -> None:
         try:
             stream = await self.reach(admitted)
             status, body = await upstream.ask(stream, self.uri(admitted), HTTPHeaders({"Host": "visa"}), LARGEST)
             told: dict[str, Any] = json.loads(body)
             if status == 200:
                 told["entries"] = [one for one in told["entries"] if keep(one["name"])]
+                if not whole:  # what has no name here is not told to who sees a part only
+                    told.pop("unshown", None)
         except (upstream.Broken, ValueError, KeyError, TypeError):
             raise Refused(502, "The environment does not tell what is there.") from None
         self.answer_with(status, told)

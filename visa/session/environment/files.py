@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -69,24 +70,53 @@ def open_folder(where: Place) -> tuple[int, str]:
 
 
 def listing(where: Place) -> dict[str, Any]:
-    """A folder's entries: what can be read and named in an address, without uploads under way."""
+    """A folder's entries, without uploads under way; and how many cannot be shown, for their name or their kind."""
     real = readable(where)
-    entries, more = [], False
+    entries: list[dict[str, Any]] = []
+    more, unshown = False, {"names": 0, "kinds": 0}
     with os.scandir(real) as found:
         for entry in found:
-            if not clean(entry.name) or _PART.fullmatch(entry.name):
+            if _PART.fullmatch(entry.name):
                 continue
-            with contextlib.suppress(OSError):
-                about = entry.stat()
-                folder = stat.S_ISDIR(about.st_mode)
-                if folder or stat.S_ISREG(about.st_mode):
-                    if len(entries) == MOST_ENTRIES:
-                        more = True
-                        break
-                    kind, size = ("folder", 0) if folder else ("file", about.st_size)
-                    entries.append({"name": entry.name, "type": kind, "size": size, "modified": about.st_mtime})
+            if not clean(entry.name):
+                unshown["names"] += 1
+            elif (told := _entry(entry)) is None:
+                unshown["kinds"] += 1
+            elif len(entries) == MOST_ENTRIES:
+                more = True
+                break
+            else:
+                entries.append(told)
     own = where.root != "data" and within(real, roots()[where.root])
-    return {"entries": entries, "writable": own and os.access(real, os.W_OK | os.X_OK), "more": more}
+    writable = own and os.access(real, os.W_OK | os.X_OK)
+    return {"entries": entries, "writable": writable, "more": more, "unshown": unshown}
+
+
+def _entry(entry: os.DirEntry[str]) -> dict[str, Any] | None:
+    """A file or folder; None for a link to nothing, a device, a socket."""
+    try:
+        about = entry.stat()
+    except OSError:
+        return None
+    folder = stat.S_ISDIR(about.st_mode)
+    if not folder and not stat.S_ISREG(about.st_mode):
+        return None
+    kind, size = ("folder", 0) if folder else ("file", about.st_size)
+    return {"name": entry.name, "type": kind, "size": size, "modified": about.st_mtime}
+
+
+def make_folder(where: Place) -> bool:
+    """Make a folder where one is to be; whether there was none yet; raise `Problem` when the name is a file's."""
+    parent, name = open_folder(where)
+    try:
+        os.mkdir(name, dir_fd=parent)
+    except FileExistsError:
+        if not stat.S_ISDIR(os.stat(name, dir_fd=parent).st_mode):
+            raise Problem(409, f"There is a file of the name {name}.") from None
+        return False
+    finally:
+        os.close(parent)
+    return True
 
 
 class Upload:
@@ -95,11 +125,12 @@ class Upload:
     def __init__(self, where: Place, identifier: str) -> None:
         if not _ID.fullmatch(identifier):
             raise Problem(400, "upload is 16 to 64 letters, digits, - or _.")
+        if _PART.fullmatch(os.path.basename(where.path)):
+            raise Problem(400, "Names like this are those of uploads under way: give it another one.")
         self.folder, self.name = open_folder(where)
         self.part = f".{self.name}.{identifier}.part"
         if len(self.part.encode()) > 255:
-            self.close()
-            raise Problem(400, "The name is too long.")
+            self.part = f".{hashlib.sha256(self.name.encode()).hexdigest()}.{identifier}.part"
 
     def close(self) -> None:
         """Done with it."""
@@ -298,6 +329,9 @@ class Handler(BaseHTTPRequestHandler):
         self._head(204, {})
 
     def _put(self, where: Place) -> None:
+        if self._given.get("folder") == "1":
+            self._json(201 if make_folder(where) else 200, {})
+            return
         offset, size = self._number("offset"), self._number("size")
         length = self._length()
         if offset + length > size:

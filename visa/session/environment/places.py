@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 MOST_LINKS = 20_000
+_DANGEROUS = re.compile("[\x00-\x1f\x7f-\x9f/\\\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What ends a line or a part of a path, turns the direction of what follows, or is not UTF-8 on the disk."""
 
 
 class Problem(Exception):
@@ -41,16 +44,21 @@ def place(raw: str) -> Place:
     if not folder:
         raise Problem(404, "An address begins with home, shared or data.")
     for part in parts:
-        if part in ("", ".", "..") or not clean(part):
-            raise Problem(400, "The address has a part that is not accepted.")
+        if part in ("", ".", ".."):
+            raise Problem(400, "The address has an empty part, '.' or '..'.")
+        if not clean(part):
+            raise Problem(400, f"The name {ascii(part)[:80]} {UNFIT}: give it another one.")
         if len(part.encode()) > 255:
             raise Problem(400, "The name is too long.")
     return Place(root, os.path.join(folder, *parts))
 
 
+UNFIT = "has a control character, a backslash, or a sign that turns the direction of writing"
+
+
 def clean(name: str) -> bool:
-    """Whether a name can stand in an address."""
-    return name.isprintable() and "\\" not in name and "/" not in name
+    """Whether a name can stand in an address and in a list: whatever is not dangerous can."""
+    return not _DANGEROUS.search(name)
 
 
 def within(path: str, folder: str) -> bool:

@@ -22,7 +22,9 @@ from visa.store.tables import InstanceRow, MemberRow, PersonRow, RemovalRow
 
 T = TypeVar("T")
 _LONGEST_TEXT = 1000
-_UNSEEN = re.compile(r"[^\n\t\x20-\x7e\xa0-\U0010ffff]|[\u061c\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+_UNSEEN = re.compile(
+    r"[^\n\t\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]|[\u061c\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
+)
 
 
 class No(Exception):

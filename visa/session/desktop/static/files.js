@@ -1,7 +1,9 @@
 // The files panel: look through home, shared and data; bring files in by dropping or choosing them; take them out.
+import { bringFile, bringTree } from "./bringing.js";
 import { button, element, note, part, remember, remembered, size } from "./page.js";
 import { show, whenOpened } from "./panels.js";
-import { Upload, address, ask } from "./upload.js";
+import { chosen, dropped } from "./tree.js";
+import { address, ask } from "./upload.js";
 
 const ROOTS = [
   ["home", "Home"],
@@ -29,7 +31,7 @@ export function start(rights) {
       const told = await (await ask(path, "?list=1")).json();
       writable = told.writable;
       remember("folder", path);
-      fill(told.entries);
+      fill(told.entries, unshown(told));
     } catch (error) {
       if (path !== "home" && error.status === 404) return open("home");
       view.list.replaceChildren(element("li", error.message || "The files cannot be read now."));
@@ -52,16 +54,17 @@ export function start(rights) {
     if (view.drop) view.drop.hidden = !writable;
   }
 
-  function fill(entries) {
+  function fill(entries, missing) {
     const wanted = view.search.value.trim().toLowerCase();
     const sorted = entries
       .filter(({ name }) => name.toLowerCase().includes(wanted))
       .sort((a, b) => (a.type === b.type ? a.name.localeCompare(b.name, [], { numeric: true }) : a.type === "folder" ? -1 : 1));
     const lines = sorted.slice(0, MOST).map((entry) => line(entry));
-    if (!lines.length) lines.push(element("li", wanted ? "Nothing here has that in its name." : "This folder is empty.", { class: "none" }));
+    if (!lines.length && !(missing.length && !wanted)) lines.push(element("li", wanted ? "Nothing here has that in its name." : "This folder is empty.", { class: "none" }));
     if (sorted.length > MOST) lines.push(element("li", `${sorted.length - MOST} more: search by name.`, { class: "none" }));
+    lines.push(...missing.map((words) => element("li", words, { class: "none" })));
     view.list.replaceChildren(...lines);
-    view.search.oninput = () => fill(entries);
+    view.search.oninput = () => fill(entries, missing);
   }
 
   function line(entry) {
@@ -77,45 +80,31 @@ export function start(rights) {
     return item;
   }
 
-  async function bring(file) {
-    const path = `${folder}/${file.name}`;
-    const row = progress(view.uploads, file);
-    const upload = new Upload(path, file, (state, words) => row.show(state.sent, words));
-    row.cancel.addEventListener("click", () => upload.cancel());
-    try {
-      await upload.run();
-      row.end("is there");
-    } catch (error) {
-      if (upload.cancelled) return row.end("cancelled");
-      if (error.status !== 409) return row.end(error.message || "could not be brought in");
-      return row.ask("There is a file of that name already.", "Replace it", () => replace(upload, row));
-    }
-    if (path.startsWith(`${folder}/`)) open(folder);
-    return undefined;
-  }
-
-  async function replace(upload, row) {
-    try {
-      await upload.run(true);
-      row.end("is there, replaced");
-      open(folder);
-    } catch (error) {
-      row.end(error.message);
-    }
-  }
-
-  async function bringAll(list) {
+  async function bringAll({ files, trees }) {
     if (!inward) return note("Your facility does not allow files into the desktop.");
     show("files");
     if (!writable) await open("home");
-    for (const file of list) bring(file);
+    const into = folder;
+    const again = (there) => there && (folder === into || folder.startsWith(`${into}/`)) && open(folder);
+    for (const file of files) bringFile(view.uploads, `${into}/${file.name}`, file).then(again);
+    for (const tree of trees) bringTree(view.uploads, into, tree).then(again);
     return undefined;
   }
 
   for (const [name, control] of view.roots) control.addEventListener("click", () => open(name));
-  view.choose?.addEventListener("change", () => bringAll([...view.choose.files]));
+  view.choose?.addEventListener("change", () => bringAll({ files: [...view.choose.files], trees: [] }));
+  view.tree?.addEventListener("change", () => bringAll({ files: [], trees: chosen([...view.tree.files]) }));
   whenOpened("files", () => open(folder));
   dropping(bringAll);
+}
+
+/** What is in the folder and not in the list, in words. */
+function unshown({ more, unshown: { names, kinds } = { names: 0, kinds: 0 } }) {
+  const words = [];
+  if (names) words.push(`${names} ${names === 1 ? "entry has a name" : "entries have names"} that cannot be shown: not UTF-8, or with control characters. A terminal lists them: ls -b`);
+  if (kinds) words.push(`${kinds} ${kinds === 1 ? "entry is" : "entries are"} neither file nor folder: a link to nothing, a device or a socket.`);
+  if (more) words.push("There are more than can be listed: a terminal shows all.");
+  return words;
 }
 
 function layout(body, inward) {
@@ -129,48 +118,19 @@ function layout(body, inward) {
   body.append(bar, crumbs, search, list);
   let drop = null;
   let choose = null;
+  let tree = null;
   if (inward) {
-    drop = element("label", "Drop files here or anywhere on the desktop, or choose them: ", { class: "drop" });
     choose = element("input", "", { type: "file", multiple: "" });
-    drop.append(choose);
+    tree = element("input", "", { type: "file", webkitdirectory: "" });
+    const [files, folder] = [element("label", "Drop files or folders here or anywhere on the desktop, or choose files: "), element("label", "or a whole folder: ")];
+    files.append(choose);
+    folder.append(tree);
+    drop = element("div", "", { class: "drop" });
+    drop.append(files, folder);
     body.append(drop);
   }
   body.append(uploads);
-  return { roots, crumbs, search, list, uploads, drop, choose };
-}
-
-function progress(list, file) {
-  const item = element("li");
-  const name = element("span", file.name, { class: "name" });
-  const bar = element("progress", "", { max: String(file.size || 1), value: "0", "aria-label": `${file.name} on its way` });
-  const said = element("span", "waiting", { class: "small", role: "status" });
-  const cancel = element("button", "Cancel", { type: "button", "aria-label": `Cancel ${file.name}` });
-  item.append(name, bar, said, cancel);
-  list.prepend(item);
-  const began = performance.now();
-  const end = (words) => {
-    bar.remove();
-    cancel.remove();
-    said.textContent = words;
-    item.append(button("Dismiss", () => item.remove()));
-  };
-  return {
-    cancel,
-    end,
-    show(sent, words) {
-      const rate = sent / ((performance.now() - began) / 1000);
-      bar.value = sent;
-      said.textContent = words ?? `${size(sent)} of ${size(file.size)}, ${size(rate)} a second`;
-    },
-    ask(words, label, act) {
-      said.textContent = words;
-      const one = button(label, () => {
-        one.remove();
-        act();
-      });
-      item.append(one);
-    },
-  };
+  return { roots, crumbs, search, list, uploads, drop, choose, tree };
 }
 
 function dropping(bring) {
@@ -185,6 +145,6 @@ function dropping(bring) {
     document.body.classList.remove("dropping");
     if (!has(event)) return;
     event.preventDefault();
-    bring([...event.dataTransfer.files]);
+    bring(dropped(event.dataTransfer));
   });
 }

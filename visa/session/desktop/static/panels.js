@@ -26,9 +26,10 @@ function open(control) {
   (panel.querySelector("button, input, select, textarea, a") ?? panel).focus();
 }
 
-/** Call `act` each time the panel opens. */
+/** Call `act` each time the panel opens, and now when it is open already. */
 export function whenOpened(panel, act) {
   opened.set(panel, act);
+  if (current?.panel.id === panel) act();
 }
 
 export function show(panel) {

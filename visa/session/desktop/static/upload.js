@@ -4,6 +4,13 @@ import { base } from "./page.js";
 const PART = 8 * 2 ** 20;
 const TRIES = 8;
 
+const UNREADABLE = "It cannot be read on your computer: it is a folder, or was moved, changed or removed.";
+
+const readable = (file) =>
+  file.slice(0, 1).arrayBuffer().then(
+    () => true,
+    () => false,
+  );
 const spelled = (path) => path.split("/").map(encodeURIComponent).join("/");
 export const address = (path) => `${base}files/${spelled(path)}`;
 
@@ -48,6 +55,7 @@ export class Upload {
       } catch (error) {
         // What the server refused stays refused; a cut connection does not.
         if (this.cancelled || (error.status >= 400 && error.status < 500 && error.status !== 416) || tries >= TRIES) throw error;
+        if (!error.status && !(await readable(this.file))) throw new Error(UNREADABLE);
         tries += 1;
         this.progress(this, "The connection was cut; trying again.");
         await new Promise((done) => setTimeout(done, Math.min(15_000, 500 * 2 ** tries)));
