@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Page
 
 from tests.portal.people import instance_of
 from tests.services.browser import log_in
-from tests.services.hub import RunningHub
+from tests.services.hub import Browser, RunningHub
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -28,7 +29,7 @@ def instance(shared_hub: RunningHub) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def lab(shared_hub: RunningHub, instance: str, browser: Browser) -> Iterator[Page]:
+def lab(shared_hub: RunningHub, instance: str, browser: Chromium) -> Iterator[Page]:
     """Marie's JupyterLab, in a browser where she is logged in to the portal too."""
     context = browser.new_context()
     page = log_in(context, shared_hub.url, "marie")
@@ -104,6 +105,53 @@ def test_no_token_of_hers_is_made(shared_hub: RunningHub, lab: Page) -> None:
         }"""
     )
     assert made == [403]
+
+
+def test_no_login_code_is_given_to_a_script(shared_hub: RunningHub, instance: str, lab: Page) -> None:
+    """An unused code logs in as whoever it was made for, in the browser of whoever began that login."""
+    with Browser(base_url=shared_hub.url, headers={"Accept": "text/html"}) as anybody:
+        places = (lab.evaluate("location.pathname.split('/').slice(0, 4).join('/') + '/'"), "/services/visa/")
+        addresses = [anybody.get(place).headers["Location"] for place in places]
+    got = lab.evaluate(
+        """async addresses => {
+            const found = [];
+            for (const address of addresses) {
+                for (const mode of ["cors", "same-origin", "no-cors"]) {
+                    const answer = await fetch(address, {mode, credentials: "include"});
+                    found.push([answer.status, answer.url.includes("code=")]);
+                }
+            }
+            return found;
+        }""",
+        addresses,
+    )
+    assert got == [[403, False]] * 6
+
+
+def test_a_refused_logins_code_is_used_up(shared_hub: RunningHub) -> None:
+    with Browser(base_url=shared_hub.url) as attacker, shared_hub.login("marie") as marie:
+        authorize = attacker.get("/services/visa/").headers["Location"]
+        callback = marie.get(authorize, follow_redirects=False).headers["Location"]
+        assert "code=" in callback
+        assert marie.get(callback, follow_redirects=False).status_code == 403
+        assert attacker.get(callback).status_code >= 400
+        assert attacker.get("/services/visa/").status_code == 302, "nobody is logged in there"
+
+
+def test_no_page_of_the_hub_is_in_the_browsers_cache(shared_hub: RunningHub, lab: Page) -> None:
+    there = lab.context.new_page()
+    kept = []
+    for path in ("/hub/token", "/hub/home", "/services/visa/", "/hub/nowhere", "/hub/api/user"):
+        there.goto(shared_hub.url + path)
+        kept.append(
+            lab.evaluate(
+                """path => fetch(path, {cache: "only-if-cached", mode: "same-origin"})
+                    .then(answer => answer.status !== 504, () => false)""",
+                path,
+            )
+        )
+    there.close()
+    assert kept == [False] * 5
 
 
 def test_frame(shared_hub: RunningHub, instance: str, lab: Page) -> None:

@@ -166,8 +166,10 @@ async def test_a_login_answer_for_another_browser_is_refused(hub: rig.Hub) -> No
             authorize = answer.headers["Location"]
         async with browser.get(hub.url + authorize, allow_redirects=False) as answer:
             callback = answer.headers["Location"]
-    assert callback.startswith(rig.SERVER + "oauth_callback?")
-    assert await status(hub, callback[len(rig.SERVER) :]) == 400
+        assert callback.startswith(rig.SERVER + "oauth_callback?")
+        assert await status(hub, callback[len(rig.SERVER) :]) == 400
+        async with browser.get(hub.url + callback, allow_redirects=False) as answer:
+            assert answer.status == 403, "the code is used up: whoever began this login gets nothing by it either"
 
 
 @pytest.mark.backend

@@ -193,11 +193,13 @@ def portal(c: Any, service: dict[str, Any]) -> None:
 def _keep_windows_apart(hub: Any) -> None:
     """A script in an instance's page, which may share the hub's origin, gets no hold of a page of the hub.
 
-    The portal's pages do the same (`visa.portal.origin`); other headers that are configured stay.
+    Nor does it find one in the browser's cache. The portal's pages do the same (`visa.portal.origin`); other headers
+    that are configured stay.
     """
     known = hub.get("tornado_settings", {})
     if isinstance(known, dict):
-        headers = {"Cross-Origin-Opener-Policy": "same-origin", **known.get("headers", {})}
+        own = {"Cross-Origin-Opener-Policy": "same-origin", "Cache-Control": "no-store"}
+        headers = {**own, **known.get("headers", {})}
         hub.tornado_settings = {**known, "headers": headers}
 
 

@@ -24,8 +24,8 @@ def tell_scripts_no_token() -> None:
     BaseHandler.render_template = _render
 
 
-def _navigated(headers: HTTPHeaders) -> bool:
-    """Whether a person went to the page, as far as the browser tells."""
+def navigated(headers: HTTPHeaders) -> bool:
+    """Whether a person went to the page, as far as the browser tells: no script, frame or worker asks for it."""
     mode, what = headers.get("Sec-Fetch-Mode", "navigate"), headers.get("Sec-Fetch-Dest", "document")
     return bool(mode == "navigate" and what == "document")
 
@@ -33,10 +33,10 @@ def _navigated(headers: HTTPHeaders) -> bool:
 def _token(self: Any) -> Any:
     """Of a page that only shows something it would be told; of other requests it is what theirs is compared with."""
     shows = self.request.method in _SAFE and not isinstance(self, APIHandler)
-    return b"" if shows and not _navigated(self.request.headers) else _own_token.fget(self)
+    return b"" if shows and not navigated(self.request.headers) else _own_token.fget(self)
 
 
 def _render(self: Any, name: str, sync: bool = False, **values: Any) -> Any:
-    if not _navigated(self.request.headers):
+    if not navigated(self.request.headers):
         values = {**values, "xsrf_token": "", "xsrf": ""}
     return _own_render(self, name, sync, **values)

@@ -140,6 +140,23 @@ class Callback(_Known, HubOAuthCallbackHandler):  # type: ignore[misc]
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("Cache-Control", "no-store")
 
+    async def get(self) -> None:
+        """As JupyterHub's, which leaves the code of a login that it refuses: somebody else may have begun that one."""
+        try:
+            await super().get()
+        except web.HTTPError as error:
+            state, code = self.get_argument("state", ""), self.get_argument("code", "")
+            if error.status_code == 403 and state and code:
+                await self._spend(state, code)
+            raise
+
+    async def _spend(self, state: str, code: str) -> None:
+        verifier = self.hub_auth.get_code_verifier(state)
+        try:
+            await self.hub_auth.token_for_code(code, sync=False, code_verifier=verifier)
+        except web.HTTPError as error:
+            log.info("A refused login's code could not be used up: %s", error)
+
 
 class Api(Guard):
     """Every operation of the REST API."""

@@ -48,17 +48,28 @@ class Callback(Small):
 
     async def _log_in(self) -> tuple[str, str]:
         browsers = self.values_of(headers.STATE_COOKIE)
-        attempt = self.gateway.sessions.claim(self.get_argument("state", ""), browsers)
+        state, code = self.get_argument("state", ""), self.get_argument("code", "")
+        attempt = self.gateway.sessions.claim(state, browsers)
         if attempt is None:
+            await self._spend(code, self.gateway.sessions.verifier(state))
             raise Refused(400, "This login was not begun here or took too long. Open the instance again.")
         try:
-            token = await self.gateway.hub.token_for(self.get_argument("code", ""), attempt.verifier)
+            token = await self.gateway.hub.token_for(code, attempt.verifier)
         except HubUnavailable as error:
             log.warning("The hub does not answer: %s", error)
             raise Refused(503, "The hub does not answer. Try again soon.") from None
         if token is None:
             raise Refused(403, "The hub did not confirm the login. Open the instance again.")
         return token, attempt.next
+
+    async def _spend(self, code: str, verifier: str) -> None:
+        """Use a code up for nothing: who led somebody here in the course of a login of their own may know it."""
+        if not code:
+            return
+        try:
+            await self.gateway.hub.token_for(code, verifier)
+        except HubUnavailable as error:
+            log.warning("A login code could not be used up: %s", error)
 
 
 class Logout(Small):

@@ -69,7 +69,7 @@ class Sessions:
         """A new login: ``(state, PKCE challenge)``. ``browser`` is its own random cookie: no login forgery."""
         told = json.dumps([next_path, secrets.token_urlsafe(24)])
         state = create_signed_value(self._key, browser, told, clock=_seconds).decode()
-        digest = hashlib.sha256(self._verifier(state).encode()).digest()
+        digest = hashlib.sha256(self.verifier(state).encode()).digest()
         return state, _written(digest)
 
     def claim(self, state: str, browsers: Iterable[str]) -> Attempt | None:
@@ -81,10 +81,11 @@ class Sessions:
             age = _LOGIN_TIME / 86400
             told = decode_signed_value(self._key, browser, state, max_age_days=age, clock=_seconds)
             if told is not None:
-                return Attempt(json.loads(told)[0], self._verifier(state))
+                return Attempt(json.loads(told)[0], self.verifier(state))
         return None
 
-    def _verifier(self, state: str) -> str:
+    def verifier(self, state: str) -> str:
+        """PKCE's, of a login of this gateway."""
         return _written(hmac.digest(self._key, state.encode(), "sha256"))
 
     def open(self, token: str, name: str) -> str:
