@@ -18,6 +18,7 @@ from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.scopes import needs_scope
 from tornado import web
 
+from visa.bodies import Bodies, Bounds
 from visa.hub import settings
 from visa.hub.admitted import StartRefused
 from visa.hub.reconcile import Reconciler
@@ -34,6 +35,7 @@ from visa.instances.texts import for_hub
 from visa.store.store import Decision
 
 LARGEST_BODY = 64 * 1024
+BODIES = Bounds(each=2**20, together=2**24, seconds=30)
 PORTAL = "services/visa/"
 
 
@@ -259,12 +261,18 @@ def _is_experiment(text: str) -> bool:
     return True
 
 
+def _bound_bodies(app: Any) -> None:
+    """JupyterHub makes its application right after it asked for these handlers, and its server later."""
+    app.tornado_application.start_request = Bodies(app.tornado_application.start_request, BODIES).start_request
+
+
 def handlers(app: Any) -> list[tuple[str, type]]:
     """For `Authenticator.get_handlers`: JupyterHub puts these before its own.
 
     That call is also where the hub hands out its application: the reconciler and the watch start from here.
     """
     tell_scripts_no_token()
+    asyncio.get_running_loop().call_soon(_bound_bodies, app)
     watch = Watch(app)
     work = (Reconciler(app, watch).run(), watch.run())
     app._visa_tasks = [asyncio.ensure_future(one) for one in work]  # kept, or they could be collected

@@ -20,6 +20,7 @@ from tornado import web
 from tornado.httpserver import HTTPServer
 from tornado.routing import Router
 
+from visa.bodies import Bodies, Bounds
 from visa.catalogue.current import CurrentCatalogue
 from visa.facility.watch import FacilitySource
 from visa.portal import live, pages
@@ -37,6 +38,7 @@ HERE = Path(__file__).parent
 _PR_SET_PDEATHSIG = 1
 _SECRET = re.compile(r"/join/[^\s\"']*")
 """The end of an invitation's address is its key: logs do not have it."""
+BODIES = Bounds(each=4 * LARGEST_BODY, together=2**23, seconds=30)
 CACHED = 20
 """Seconds for which the hub's word on who holds a token is kept."""
 _LOOK = 2.0
@@ -183,4 +185,4 @@ async def serve() -> None:
 
 def listening(app: Router) -> HTTPServer:
     """A server for ``app``, which listens nowhere yet."""
-    return HTTPServer(app, max_body_size=4 * LARGEST_BODY)
+    return HTTPServer(Bodies(app.start_request, BODIES))

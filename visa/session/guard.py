@@ -60,8 +60,21 @@ class Admitted:
         return headers.encoded({**self.visitor.identity, "by": way, "role": role})
 
 
+@web.stream_request_body
 class Guard(web.RequestHandler):
-    """Identity, role, refusals and login for every handler of the gateway."""
+    """Identity, role, refusals and login for every handler of the gateway. None takes a body but `Session`."""
+
+    def prepare(self) -> Awaitable[None] | None:
+        """Refuse before a body is read."""
+        if self.has_body:
+            self.set_header("Connection", "close")
+            self.refuse(Refused(413, "This address takes no content."))
+        return None
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Of what was refused."""
+        self.drop(chunk)
+        return None
 
     @property
     def gateway(self) -> Gateway:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from dataclasses import asdict
-
-from tornado import web
 
 from visa.addresses import respelled
 from visa.instances.access import Role, coded, may
@@ -19,22 +18,7 @@ PATIENCE = 20.0
 """Seconds for which a page's question whether Jupyter is there is held open."""
 
 
-@web.stream_request_body
-class Small(Guard):
-    """The gateway's own pages: they take no body."""
-
-    def prepare(self) -> None:
-        """Refuse before a body is read."""
-        if self.has_body:
-            self.set_header("Connection", "close")
-            self.refuse(Refused(413, "The gateway's own pages take no content."))
-
-    def data_received(self, chunk: bytes) -> None:
-        """Of what was refused."""
-        self.drop(chunk)
-
-
-class Callback(Small):
+class Callback(Guard):
     """Back from the hub with a login code."""
 
     @refusing
@@ -72,7 +56,7 @@ class Callback(Small):
             log.warning("A login code could not be used up: %s", error)
 
 
-class Logout(Small):
+class Logout(Guard):
     """Ends the session here and goes on to the hub's logout."""
 
     async def get(self) -> None:
@@ -82,7 +66,7 @@ class Logout(Small):
         self.redirect(f"{self.gateway.settings.public_hub}{self.gateway.settings.hub_path}logout")
 
 
-class Health(Small):
+class Health(Guard):
     """Says that the gateway runs, and nothing else."""
 
     async def get(self) -> None:
@@ -90,7 +74,7 @@ class Health(Small):
         self.finish({"ok": True})
 
 
-class Ready(Small):
+class Ready(Guard):
     """Waits a while until Jupyter accepts connections."""
 
     @refusing
@@ -101,7 +85,7 @@ class Ready(Small):
         self.finish({"ready": await self.gateway.wait_for_jupyter(PATIENCE)})
 
 
-class People(Small):
+class People(Guard):
     """``_visa/people``: who the visitor is here, who else is, who asks to come in."""
 
     @refusing
@@ -127,7 +111,7 @@ class People(Small):
         )
 
 
-class Root(Small):
+class Root(Guard):
     """The instance's own address leads to its session."""
 
     @refusing
@@ -141,19 +125,19 @@ class Root(Small):
         self.redirect(self.gateway.settings.prefix + path)
 
 
-class Elsewhere(Small):
+class Elsewhere(Guard):
     """A path that is not this instance's, or not the gateway's to have."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> Awaitable[None] | None:
         """Lead to the instance from other spellings of its address, for which browsers keep other cookies."""
         target = respelled(self.request.path, self.gateway.settings.prefix)
         if target is None:
-            super().prepare()
-            return
+            return super().prepare()
         if self.has_body:
             self.set_header("Connection", "close")
         query = f"?{self.request.query}" if self.request.query else ""
         self.redirect(target + query, status=307)
+        return None
 
     @refusing
     async def get(self) -> None:

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from tornado import web
 from tornado.httputil import HTTPHeaders, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError
 
@@ -21,7 +20,6 @@ log = logging.getLogger(__name__)
 _CHUNKED = frozenset({"POST", "PUT", "PATCH"})
 
 
-@web.stream_request_body
 class Session(Guard):
     """Everything that is not the gateway's own."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-from visa.session.handlers import Small
+from visa.session.guard import Guard
 
 _HERE = Path(__file__).parent
 OWN = _HERE / "static"
@@ -85,7 +85,7 @@ def asset(name: str) -> Asset | None:
     return Asset(kind, content, gzip.compress(content, 6, mtime=0))
 
 
-class Static(Small):
+class Static(Guard):
     """``desktop/static/<version>/<name>``, without login: the same for everybody."""
 
     async def get(self, of: str, name: str) -> None:

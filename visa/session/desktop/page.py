@@ -12,8 +12,7 @@ from string import Template
 from visa.session import pages
 from visa.session.desktop import assets
 from visa.session.desktop.rights import rights_of
-from visa.session.guard import refusing
-from visa.session.handlers import Small
+from visa.session.guard import Guard, refusing
 
 WITHOUT_NOVNC = (
     "noVNC, which shows desktops, is not installed beside this gateway. Whoever runs VISA gets it with "
@@ -55,7 +54,7 @@ def _preload(nonce: str, address: str) -> str:
     return f'<link rel="modulepreload" nonce="{nonce}" href="{address}">'
 
 
-class Page(Small):
+class Page(Guard):
     """``desktop/``; without the slash, on to it."""
 
     @refusing

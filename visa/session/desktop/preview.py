@@ -14,8 +14,7 @@ from visa import clock
 from visa.instances.access import Role
 from visa.session import run, upstream
 from visa.session.desktop.greeting import shake_hands
-from visa.session.guard import Forbidden, Refused, refusing
-from visa.session.handlers import Small
+from visa.session.guard import Forbidden, Guard, Refused, refusing
 from visa.session.rfb.names import BELL, COLOURS, CUT_TEXT, RAW, UPDATE, Violation
 
 FRESH = 10.0
@@ -141,7 +140,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-class Preview(Small):
+class Preview(Guard):
     """For the owner, unless the facility has no previews. ``kept``: of this gateway's desktop."""
 
     def initialize(self, kept: Kept) -> None:

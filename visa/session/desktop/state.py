@@ -12,8 +12,8 @@ from visa import clock
 from visa.session import headers, run
 from visa.session.desktop.rights import needed, rights_of
 from visa.session.gateway import Gateway
-from visa.session.guard import Admitted, Forbidden, Refused, refusing
-from visa.session.handlers import PATIENCE, Small
+from visa.session.guard import Admitted, Forbidden, Guard, Refused, refusing
+from visa.session.handlers import PATIENCE
 
 ENDED = "desktop-ended"
 WITHOUT = "selkies-ended"
@@ -71,7 +71,7 @@ async def wait(folder: str, video: bool, seconds: float) -> bool:
     return True
 
 
-class State(Small):
+class State(Guard):
     """``desktop/state``: asked for by the page every few seconds."""
 
     @refusing
@@ -101,7 +101,7 @@ def described(gateway: Gateway, admitted: Admitted, open_: bool) -> dict[str, An
     }
 
 
-class Start(Small):
+class Start(Guard):
     """``desktop/start``: for who may act."""
 
     @refusing

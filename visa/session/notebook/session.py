@@ -13,8 +13,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
-from tornado import web
-
 from visa.instances.access import PERMISSIONS, Action, Role
 from visa.session import upstream
 from visa.session.guard import SAFE_METHODS, Admitted, Refused
@@ -35,7 +33,6 @@ def acts(role: Role) -> bool:
     return Action.EXECUTE in PERMISSIONS[role]
 
 
-@web.stream_request_body
 class Notebook(Session):
     """Everything that is not the gateway's own."""
 
