@@ -14,6 +14,7 @@ from pydantic.config import JsonDict
 from visa import clock
 from visa.facility.desktop import Desktop
 from visa.facility.kubernetes import FlavourOnKubernetes, Homes, ImageEnvironment, Storage
+from visa.facility.limits import Limits
 from visa.facility.section import Section, Text, one_of, subject_fault
 from visa.facility.sharing import Sharing, Support
 from visa.facility.units import Cpu, Duration, Memory, PathTemplate, TargetTemplate
@@ -398,6 +399,7 @@ class Facility(Section):
     data: dict[DataRootId, DataRoot] = Field(description="Data roots by name.")
     homes: Homes = Field(default=Homes(), description="Where home folders lie.")
     desktop: Desktop = Field(default=Desktop(), description="What may pass between a desktop and a browser.")
+    limits: Limits = Field(default=Limits(), description="What one person may take of an instance at once.")
     sharing: Sharing = Field(default=Sharing(), description="Who may be a member of other people's instances.")
     support: Support = Field(default=Support(), description="Which staff may help in people's instances.")
     environments: dict[EnvironmentId, Environment] = Field(min_length=1, description="Environments by name.")

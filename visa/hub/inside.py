@@ -47,6 +47,7 @@ def gateway_variables(spec: InstanceSpec, facility: Facility) -> dict[str, str]:
         "VISA_SESSIONS": sessions(spec, facility),
         "VISA_DESKTOP": facility.desktop.told(),
         "VISA_DESKTOP_SERVER": desktop_server(spec, facility),
+        **facility.limits.gateway(),
     }
     if spec.maximum is not None:
         told["VISA_ENDS"] = (clock.now() + spec.maximum).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -72,6 +73,7 @@ def variables(spec: InstanceSpec, facility: Facility, prefix: str) -> dict[str, 
         "VISA_SESSION": spec.session,
         "VISA_SESSIONS": sessions(spec, facility),
         "VISA_DESKTOP_SERVER": desktop_server(spec, facility),
+        **facility.limits.environment(),
         **dict.fromkeys(_THREADS, threads),
     }
 
