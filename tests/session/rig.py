@@ -223,6 +223,11 @@ class Gateway:
         """Resident memory in MB."""
         return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
 
+    def most_memory(self) -> float:
+        """The most resident memory that it ever had, in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1e3
+
 
 def variables(run: Path, api: str, prefix: str = SERVER) -> dict[str, str]:
     """What a spawner gives the gateway in front of ``run`` that asks the hub at ``api``."""

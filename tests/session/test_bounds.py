@@ -6,8 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import ClassVar
 
+import aiohttp
 import pytest
+from tornado import web
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_unix_socket
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from tests.session import rig
 from visa.session.app import make_app
@@ -16,6 +22,7 @@ from visa.session.settings import GatewaySettings
 
 LIGHT = 60.0
 """Megabytes that a gateway may have."""
+MEGABYTE = 2**20
 WEBSOCKET = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
 
 
@@ -60,3 +67,118 @@ def test_no_handler_waits_for_a_body_before_it_knows_who_asks(tmp_path: Path) ->
 
     for handler in asyncio.run(handlers()):
         assert getattr(handler, "_stream_request_body", False), handler
+
+
+class Jupyter(WebSocketHandler):
+    """A room that tells as much as its address says, and counts what it hears. Nothing else is asked of it."""
+
+    heard: ClassVar[list[int]] = []
+    max_message_size = 2**30
+
+    async def get(self, *args: str, **kwargs: str) -> None:
+        if self.request.headers.get("Upgrade"):
+            await super().get(*args, **kwargs)
+        else:
+            self.finish("[]")
+
+    async def open(self, *args: str, **kwargs: str) -> None:
+        megabytes = int(self.get_query_argument("tell", "0"))
+        if megabytes:
+            with contextlib.suppress(WebSocketClosedError):
+                await self.write_message(bytes(megabytes * MEGABYTE), binary=True)
+                await self.write_message("the end")
+
+    def on_message(self, message: str | bytes) -> None:
+        self.heard.append(len(message))
+
+
+@contextlib.asynccontextmanager
+async def beside(run: Path, hub: rig.FakeHub | None = None, **more: str) -> AsyncIterator[rig.Gateway]:
+    """A gateway of its own in front of `Jupyter`."""
+    Jupyter.heard.clear()
+    server = HTTPServer(web.Application([(r".*", Jupyter)]))
+    server.add_socket(bind_unix_socket(str(run / "jupyter.sock")))
+    async with (hub or rig.FakeHub()).served() as api:
+        with rig.gateway(run, api, **more) as gateway:
+            yield gateway
+    server.stop()
+    await server.close_all_connections()
+
+
+async def taken(client: aiohttp.ClientSession, url: str) -> int:
+    """The size of the one long message that comes, after which the end has to come."""
+    async with client.ws_connect(url, max_msg_size=0) as socket:
+        size = len(await socket.receive_bytes())
+        assert await socket.receive_str() == "the end"
+        return size
+
+
+async def test_one_output_of_50_mb_in_three_pages_arrives_and_costs_next_to_nothing(tmp_path: Path) -> None:
+    async with beside(tmp_path) as gateway, aiohttp.ClientSession(headers=rig.MARIE) as client:
+        url = f"{gateway.url}api/kernels/k/channels?tell=50"
+        assert await asyncio.gather(*(taken(client, url) for _ in range(3))) == [50 * MEGABYTE] * 3
+        assert gateway.most_memory() < LIGHT
+
+
+async def test_pages_that_do_not_read_make_jupyter_wait(tmp_path: Path) -> None:
+    async with beside(tmp_path) as gateway, rig.narrow() as client:
+        url = f"{gateway.url}api/kernels/k/channels?tell=50"
+        async with contextlib.AsyncExitStack() as stack:
+            opened = [client.ws_connect(url, max_msg_size=0, headers=rig.MARIE) for _ in range(10)]
+            slow = [await stack.enter_async_context(one) for one in opened]
+            async with aiohttp.ClientSession(headers=rig.MARIE) as quick:
+                assert await taken(quick, url) == 50 * MEGABYTE
+            assert gateway.most_memory() < LIGHT
+            assert not any(one.closed for one in slow)
+
+
+async def test_what_the_owner_sends_may_be_long(tmp_path: Path) -> None:
+    async with beside(tmp_path) as gateway, aiohttp.ClientSession(headers=rig.MARIE) as client:
+        async with client.ws_connect(f"{gateway.url}api/kernels/k/channels") as socket:
+            await socket.send_bytes(bytes(50 * MEGABYTE))
+            await socket.send_str("x" * 70_000)
+            async with asyncio.timeout(60):
+                while len(Jupyter.heard) < 2:
+                    await asyncio.sleep(0.01)
+        assert Jupyter.heard == [50 * MEGABYTE, 70_000]
+        assert gateway.most_memory() < LIGHT
+
+
+@pytest.mark.parametrize("path", ["api/collaboration/room/JupyterLab:globalAwareness", "api/events/subscribe"])
+@pytest.mark.parametrize("opcode", [0x01, 0x02])
+async def test_an_observer_s_unfinished_messages_are_not_kept(tmp_path: Path, path: str, opcode: int) -> None:
+    hub = rig.FakeHub()
+    hub.let_in("lise's", "lise")
+    hub.share("lise", "observer")
+    async with beside(tmp_path, hub) as gateway, aiohttp.ClientSession() as client:
+        await until_let_in(client, gateway.url, "lise's")
+        sent = [await unended(client, gateway, path, opcode) for _ in range(6)]
+        assert gateway.most_memory() < LIGHT
+        async with client.get(gateway.url + "api/status", headers=rig.MARIE) as answer:
+            assert answer.status == 200
+        for socket in sent:
+            await socket.close()
+
+
+async def until_let_in(client: aiohttp.ClientSession, url: str, token: str) -> None:
+    """Until the gateway has heard of a member."""
+    async with asyncio.timeout(60):
+        while True:
+            async with client.get(url + "api/me", headers={"Authorization": f"token {token}"}) as answer:
+                if answer.status == 200:
+                    return
+            await asyncio.sleep(0.05)
+
+
+async def unended(
+    client: aiohttp.ClientSession, gateway: rig.Gateway, path: str, opcode: int
+) -> aiohttp.ClientWebSocketResponse:
+    """48 MB of a message in many frames, none of them the last."""
+    socket = await client.ws_connect(gateway.url + path, headers={"Authorization": "token lise's"}, autoclose=False)
+    with contextlib.suppress(aiohttp.ClientError, ConnectionError):
+        for number in range(48):
+            head = bytes((0 if number else opcode, 0xFF)) + MEGABYTE.to_bytes(8, "big") + bytes(4)
+            transport = socket._writer.transport
+            transport.write(head + bytes(MEGABYTE))
+            await socket._writer.protocol._drain_helper()
+    return socket

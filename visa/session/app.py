@@ -85,7 +85,6 @@ def make_app(gateway: Gateway) -> web.Application:
         default_handler_class=Elsewhere,
         websocket_ping_interval=30,
         websocket_ping_timeout=20,
-        websocket_max_message_size=upstream.LARGEST_MESSAGE,
         log_function=_log,
     )
 
@@ -145,8 +144,8 @@ async def served(
         ssl_options=tls,
         chunk_size=upstream.CHUNK,
         max_body_size=upstream.LARGEST_BODY,
-        # One websocket message must fit; bodies are taken by the chunk all the same.
-        max_buffer_size=upstream.LARGEST_MESSAGE + upstream.CHUNK,
+        # Bodies and websocket messages are taken by the part.
+        max_buffer_size=4 * upstream.CHUNK,
         idle_connection_timeout=120,
         xheaders=False,
     )

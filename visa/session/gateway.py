@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -12,6 +13,8 @@ from tornado.iostream import IOStream
 from visa import clock
 from visa.session import upstream
 from visa.session.activity import Activity
+from visa.session.budget import Budget
+from visa.session.crowd import Crowd
 from visa.session.desktop.hand import Hand
 from visa.session.desktop.turns import Turns
 from visa.session.headers import IDENTITY
@@ -61,7 +64,11 @@ class Gateway:
         self.desks: WeakValueDictionary[str, Desk] = WeakValueDictionary()
         self.rooms: WeakValueDictionary[str, Claims] = WeakValueDictionary()
         self.sockets: set[OpenSocket] = set()
+        self.budget = Budget(settings.held, settings.owner)
+        self.crowd = Crowd(settings.sockets_each, settings.sockets_others, settings.owner)
         self.viewers: dict[Seat, None] = {}
+        self.seats: Counter[bool] = Counter()
+        """Of the desktop: the owner's, and all others'."""
         self.turns = Turns()
         self.hand = Hand(settings.run, settings.desktop.clipboard_limit)
         self.idle = asyncio.Event()

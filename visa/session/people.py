@@ -12,15 +12,15 @@ import math
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from visa import clock
 from visa.identifiers import instance_id
 from visa.instances.access import Role
 from visa.instances.members import OWNER_AWAY, Approvers, Sharing, role_now
-from visa.session.hub import Hub, HubLost, HubRefused, HubUnavailable, Visitor
+from visa.session.hub import Hub, HubLost, HubRefused, HubUnavailable
 from visa.session.kept import Kept
+from visa.session.presence import Presence, Present, UnderWay
 from visa.session.settings import GatewaySettings
 from visa.session.word import BadWord, Word, read
 
@@ -37,25 +37,6 @@ _REFUSED_AGAIN = 600.0
 _LOOKS = 0.25
 _PATIENCE = 2.0
 _MOST_REFUSED = 50
-
-
-class UnderWay(Protocol):
-    """What somebody's role allowed when it began, and who that is."""
-
-    @property
-    def visitor_here(self) -> Visitor: ...
-
-    def reconsider(self, visitor: Visitor) -> None: ...
-
-
-class Present(UnderWay, Protocol):
-    """An open websocket and who holds it."""
-
-    @property
-    def session_kind(self) -> str: ...
-
-    @property
-    def since(self) -> datetime: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +62,7 @@ class People:
         self._word: Word | None = None
         self._heard = self._answered = self._looked = -math.inf
         self._looking = asyncio.Lock()
-        self._present: dict[Present, None] = {}
+        self._present = Presence()
         self.transfers: set[UnderWay] = set()
         """Requests whose body or answer is under way."""
         self._owner_left: float | None = None
@@ -141,7 +122,7 @@ class People:
     @property
     def owner_here(self) -> bool:
         """Whether she has a websocket open, or had one a moment ago."""
-        if any(one.visitor_here.name == self.owner for one in self._present):
+        if self.owner in self._present:
             return True
         return self._owner_left is not None and clock.elapsed() - self._owner_left < LEFT
 
@@ -154,32 +135,37 @@ class People:
 
     def came(self, socket: Present) -> None:
         """A websocket is open."""
-        self._present[socket] = None
-        self.settle()
+        first = self._present.add(socket)
+        if self.owner_here != self._owner_here:
+            self.settle()
+            return
+        name = socket.visitor_here.name
+        socket.reconsider(socket.visitor_here.in_role(self.role(name)))
+        if first:
+            self._show()
 
     def went(self, socket: Present) -> None:
         """It is closed."""
-        if socket in self._present:
-            before = self.here()
-            del self._present[socket]
-            if socket.visitor_here.name == self.owner:
-                self._owner_left = clock.elapsed()
-                self._owner_last = tuple(one for one in before if one.role is Role.OWNER)
-            self.settle()
+        if not self._present.remove(socket):
+            return
+        visitor = socket.visitor_here
+        if visitor.name == self.owner and visitor.name not in self._present:
+            self._owner_left = clock.elapsed()
+            self._owner_last = (self._shown_as(socket, Role.OWNER),)
+            self._look_at_the_next_end()
+        self._show()
 
     def here(self) -> tuple[Here, ...]:
         """Who has websockets open, as they came."""
-        found: dict[tuple[str, str], Here] = {}
-        for one in self._present:
-            visitor, kind = one.visitor_here, one.session_kind
-            name, role = visitor.name, self.role(visitor.name)
-            if role is Role.NONE:
-                continue  # just sent away
-            member = self._word.members.get(name) if self._word and role is not Role.OWNER else None
-            shown, way = visitor.identity.get("display_name", name), member.way.value if member else ""
-            since = one.since.isoformat(timespec="seconds").replace("+00:00", "Z")
-            found.setdefault((name, kind), Here(name, shown, role, way, kind, since))
-        return tuple(found.values())
+        found = ((one, self.role(one.visitor_here.name)) for one in self._present.longest())
+        return tuple(self._shown_as(one, role) for one, role in found if role is not Role.NONE)  # just sent away
+
+    def _shown_as(self, one: Present, role: Role) -> Here:
+        name = one.visitor_here.name
+        member = self._word.members.get(name) if self._word and role is not Role.OWNER else None
+        shown, way = one.visitor_here.identity.get("display_name", name), member.way.value if member else ""
+        since = one.since.isoformat(timespec="seconds").replace("+00:00", "Z")
+        return Here(name, shown, role, way, one.session_kind, since)
 
     def told(self) -> tuple[Here, ...]:
         """Who is here as the hub is told: an owner whose page may load again is."""
@@ -223,19 +209,23 @@ class People:
         if here and not self._owner_here:
             self._were = frozenset()
         elif self._owner_here and not here:
-            self._were = frozenset(one.visitor_here.name for one in self._present)
+            self._were = self._present.names
         self._owner_here = here
         if self._stay() != before:
             self._kept.add(**self._stay()[0])
         for one in (*self._present, *self.transfers):
             visitor = one.visitor_here
             one.reconsider(visitor.in_role(self.role(visitor.name)))
-        word = self._word
+        self._show()
+        self._look_at_the_next_end()
+
+    def _show(self) -> None:
+        """Tell pages when what they show is another."""
+        word, here = self._word, self.owner_here
         shown = (self.here(), here, word and (word.number, word.requests), self.known)
         if shown != self._shown:
             self._shown = shown
             self._say()
-        self._look_at_the_next_end()
 
     def _say(self) -> None:
         self.number += 1

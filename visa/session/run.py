@@ -70,7 +70,7 @@ async def websocket(path: str, uri: str, largest: int) -> WebSocketClientConnect
     """A websocket to a socket, of messages of at most ``largest`` bytes; raise as `upstream.open_websocket`."""
     try:
         with _socket(path) as place:
-            return await upstream.open_websocket(place, uri, HTTPHeaders(), None, largest)
+            return await upstream.open_websocket(place, uri, HTTPHeaders(), largest)
     except OSError as error:
         raise upstream.NotListening(str(error)) from None
 

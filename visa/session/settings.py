@@ -34,6 +34,9 @@ class GatewaySettings:
 
     ``sessions``: kinds that the environment offers. ``desktop``: the facility's rules for it; ``video``: whether
     Selkies shows it too. ``ends``: when the instance's lifetime ends, empty when it does not.
+
+    ``held``: bytes that all websockets together may hold; ``sockets_each``: websockets of one person;
+    ``sockets_others``: of all together who are not the owner.
     """
 
     token: str
@@ -63,6 +66,9 @@ class GatewaySettings:
     desktop: DesktopRules
     video: bool
     ends: str
+    held: int
+    sockets_each: int
+    sockets_others: int
 
     @staticmethod
     def read(variables: Mapping[str, str] | None = None) -> GatewaySettings:
@@ -109,6 +115,9 @@ class GatewaySettings:
             desktop=_desktop(source.get("VISA_DESKTOP", "")),
             video=_video(source.get("VISA_DESKTOP_SERVER", "")),
             ends=_moment(source.get("VISA_ENDS", "")),
+            held=_count(source, "VISA_HELD", 16 * 2**20, 2**20, 2**30),
+            sockets_each=_count(source, "VISA_SOCKETS_EACH", 100, 10, 10_000),
+            sockets_others=_count(source, "VISA_SOCKETS_OTHERS", 400, 10, 10_000),
         )
 
 
@@ -145,6 +154,13 @@ def _seconds(source: Mapping[str, str], name: str, usual: float, most: float) ->
     if not 0.1 <= seconds <= most:
         raise BadSettings(f"{name} {value!r} is not a number of seconds from 0.1 to {most:g}")
     return seconds
+
+
+def _count(source: Mapping[str, str], name: str, usual: int, least: int, most: int) -> int:
+    value = source.get(name, "") or str(usual)
+    if not re.fullmatch(r"[0-9]{1,12}", value) or not least <= int(value) <= most:
+        raise BadSettings(f"{name} {value!r} is not a number from {least} to {most}")
+    return int(value)
 
 
 def _desktop(value: str) -> DesktopRules:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
-from tornado.httpclient import HTTPRequest
+from tornado.httpclient import HTTPRequest, _RequestProxy
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import Resolver
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from visa import clock
+from visa.session.frames import Jupyters
 
 CHUNK = 2**18
 """Bytes moved at a time; two of these per direction is all that a transfer holds."""
 BULK = 2**22
 """Bytes from which an answer is moved without the HTTP parser between: 1.6 times as fast (measured)."""
 LARGEST_BODY = 2**50
-LARGEST_MESSAGE = 64 * 2**20
-"""Of a websocket: outputs with pictures are large, but one message is held in memory as a whole."""
 
 
 _PATIENCE = 5.0
@@ -166,20 +166,26 @@ class _SocketResolver(Resolver):
         return [(socket.AF_UNIX, self.path)]
 
 
-async def open_websocket(
-    path: str, uri: str, headers: HTTPHeaders, subprotocols: list[str] | None, largest: int = LARGEST_MESSAGE
-) -> WebSocketClientConnection:
-    """Jupyter's end of a websocket; raise `NotListening`, or tornado's ``HTTPClientError`` when it refuses."""
+async def open_websocket(path: str, uri: str, headers: HTTPHeaders, largest: int) -> WebSocketClientConnection:
+    """A websocket of messages of at most ``largest`` bytes, each held as a whole; raise as `open_in_parts`."""
     request = HTTPRequest(f"ws://visa{uri}", headers=headers, connect_timeout=10)
     try:
-        return await websocket_connect(
-            request,
-            subprotocols=subprotocols,
-            max_message_size=largest,
-            resolver=_SocketResolver(path=path),
-        )
+        return await websocket_connect(request, max_message_size=largest, resolver=_SocketResolver(path=path))
     except (TimeoutError, OSError, StreamClosedError) as error:
         raise NotListening(str(error)) from error
+
+
+async def open_in_parts(path: str, uri: str, headers: HTTPHeaders, subprotocols: list[str] | None) -> Jupyters:
+    """Jupyter's end of a websocket; raise `NotListening`, or tornado's ``HTTPClientError`` when it refuses."""
+    request = HTTPRequest(f"ws://visa{uri}", headers=headers, connect_timeout=10)
+    # As websocket_connect does, for a class of our own.
+    asked = cast("HTTPRequest", _RequestProxy(request, HTTPRequest._DEFAULTS))
+    end = Jupyters(asked, subprotocols=subprotocols, resolver=_SocketResolver(path=path))
+    try:
+        await end.connect_future
+    except (TimeoutError, OSError, StreamClosedError) as error:
+        raise NotListening(str(error)) from error
+    return end
 
 
 async def ask(stream: IOStream, uri: str, headers: HTTPHeaders, largest: int = 2**20) -> tuple[int, bytes]:

@@ -1,22 +1,26 @@
-"""What all websockets share: who opened it is looked at again, and the gateway can end it."""
+"""What all websockets share: who opened it is looked at again, what it holds is counted, the gateway can end it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
 
-from tornado.websocket import WebSocketHandler
+from tornado.websocket import WebSocketHandler, WebSocketProtocol13
 
 from visa import clock
 from visa.instances.access import Role, may
 from visa.session import headers
-from visa.session.guard import Guard, Refused
+from visa.session.crowd import TooMany
+from visa.session.frames import PART, InParts, NoRoom, Part, Whole
+from visa.session.guard import Admitted, Guard, Refused
 from visa.session.hub import Visitor
 
 RECHECK = 2 / 3
 """Of the time for which the hub's word is taken, an open websocket's visitor is looked at again."""
 NOT_ALLOWED = 4403
 """Close code for a visitor who may not be here any more."""
+FULL, MALFORMED, TOO_LONG = 1013, 1007, 1009
+NO_ROOM = "This instance's gateway has no room for more of what is on its way to or from your page. Try again."
 
 
 class Watched(Guard, WebSocketHandler):
@@ -27,6 +31,7 @@ class Watched(Guard, WebSocketHandler):
         self._tasks: list[asyncio.Task[None]] = []
         self._path = ""
         self._over = False
+        self._whole: Whole | None = None
         self._ending = False
         self._visitor: Visitor | None = None
         self.since = clock.now()
@@ -47,9 +52,64 @@ class Watched(Guard, WebSocketHandler):
         """Who opened it, in her role as it was last seen."""
         return self._visitor or Visitor("", Role.NONE, {})
 
+    async def get(self, *args: str, **kwargs: str) -> None:
+        """Decide, count, and only then take the websocket; it is over when this ends."""
+        try:
+            admitted = await self.admit()
+            self._path, self._visitor = admitted.path, admitted.visitor
+            self.gateway.crowd.enter(admitted.visitor.name)
+        except Refused as error:
+            self.refuse(error)
+            return
+        except TooMany as error:
+            self.refuse(Refused(429, str(error)))
+            return
+        try:
+            await self.begin(admitted)
+            if not self._over:
+                await super().get(*args, **kwargs)
+        except Refused as error:
+            self.refuse(error)
+        finally:
+            self.gateway.crowd.leave(admitted.visitor.name)
+            if self.ws_connection is None:  # the browser went away meanwhile, or its handshake was not in order
+                self.close_upstream(1001, None)
+
+    async def begin(self, admitted: Admitted) -> None:
+        """What has to be before the websocket is taken; raise `Refused`."""
+
+    def get_websocket_protocol(self) -> InParts | None:
+        """tornado's, in parts."""
+        made = super().get_websocket_protocol()
+        return InParts(self, False, made.params) if isinstance(made, WebSocketProtocol13) else None
+
+    async def on_part(self, part: Part) -> None:
+        """Of a message that is read as a whole."""
+        if not self._ending and (message := self.gather(part, self.max_message_size)) is not None:
+            await self.on_message(message)
+        elif self._whole is not None and self._whole.too_long:
+            self.end(TOO_LONG, "The message is too long.")
+
+    def gather(self, part: Part, most: int) -> str | bytes | None:
+        """The message, when it is whole and has at most ``most`` bytes. What does not fit ends the websocket."""
+        if self._whole is None:
+            self._whole = Whole(self.gateway.budget, self.visitor_here.name, most)
+        try:
+            return self._whole.add(part)
+        except NoRoom:
+            self.end(FULL, NO_ROOM)
+        except UnicodeDecodeError:
+            self.end(MALFORMED, "The message is no text.")
+        return None
+
+    async def on_message(self, message: str | bytes) -> None:
+        """A whole message."""
+
     def watch(self, *work: Coroutine[None, None, None]) -> None:
         """Begin the work and look again at the visitor; all of it ends with the websocket."""
         self.set_nodelay(True)
+        if self.ws_connection is not None and self.ws_connection.stream is not None:
+            self.ws_connection.stream.read_chunk_size = PART
         self.gateway.sockets.add(self)
         self._tasks += [asyncio.create_task(one) for one in (*work, self._look_again())]
         self.gateway.people.came(self)
@@ -101,6 +161,8 @@ class Watched(Guard, WebSocketHandler):
     def on_close(self) -> None:
         """End the other side too."""
         self._ending = True
+        if self._whole is not None:
+            self._whole.drop()
         self.gateway.sockets.discard(self)
         self.gateway.people.went(self)
         for task in self._tasks:

@@ -17,6 +17,7 @@ from tests.session.notebook.messages import frames, text
 from tests.session.notebook.rooms import PATH
 from tests.session.notebook.test_live import channels, heard, session
 from visa.session import upstream
+from visa.session.budget import Budget
 from visa.session.notebook.audience import Audience
 from visa.session.notebook.desks import Desk
 from visa.session.notebook.seat import framed
@@ -185,7 +186,7 @@ class End:
     def __init__(self) -> None:
         self.over = asyncio.Event()
 
-    async def read_message(self) -> None:
+    async def read_part(self) -> None:
         await self.over.wait()
 
     def close(self, code: int) -> None:
@@ -219,7 +220,7 @@ async def test_an_end_of_the_connection_is_told_to_all_and_who_comes_again_opens
 ) -> None:
     desk = Desk()
     desk.came(object())
-    audience = Audience(desk)
+    audience = Audience(desk, Budget(2**24, "marie"))
     for _ in range(2):
         end = End()
         end.over.set()
@@ -234,7 +235,7 @@ async def test_an_end_of_the_connection_is_told_to_all_and_who_comes_again_opens
 async def test_a_connection_that_nobody_waits_for_any_more_is_closed() -> None:
     desk, end = Desk(), End()
     desk.came(object())
-    audience, watcher = Audience(desk), Watcher(end)
+    audience, watcher = Audience(desk, Budget(2**24, "marie")), Watcher(end)
     audience.came(watcher)
     await asyncio.wait_for(watcher.asked.wait(), 30)
     audience.went(watcher)

@@ -11,7 +11,7 @@ from tornado.websocket import WebSocketClosedError
 from visa.instances.access import DesktopRights
 from visa.session.desktop.meter import Meter
 from visa.session.desktop.rights import needed, rights_of
-from visa.session.guard import Refused
+from visa.session.guard import Admitted
 from visa.session.hub import Visitor
 from visa.session.rfb.names import Allowed
 from visa.session.watched import Watched
@@ -35,19 +35,13 @@ class Seated(Watched):
         super().initialize()
         self._rights: DesktopRights | None = None
         self._meter = Meter()
+        self._seat: bool | None = None
 
     session_kind = "desktop"
 
-    async def get(self, *args: str, **kwargs: str) -> None:
+    async def begin(self, admitted: Admitted) -> None:
         """Decide, and only then take the websocket."""
-        try:
-            admitted = await self.admit()
-            self._path, self._visitor = admitted.path, admitted.visitor
-            self._rights = needed(self.gateway, admitted.visitor)
-        except Refused as error:
-            self.refuse(error)
-            return
-        await super().get(*args, **kwargs)
+        self._rights = needed(self.gateway, admitted.visitor)
 
     @property
     def max_message_size(self) -> int:
@@ -74,8 +68,10 @@ class Seated(Watched):
 
     def full(self) -> bool:
         """Whether there is no seat left; she is then told so."""
-        hers = self._owns
-        if sum(isinstance(one, Seated) and one._owns == hers for one in self.gateway.sockets) < MOST:
+        seats, hers = self.gateway.seats, self._owns
+        if seats[hers] < MOST:
+            seats[hers] += 1
+            self._seat = hers
             return False
         self.end(LATER, "Too many people look at this desktop.")
         return True
@@ -120,6 +116,9 @@ class Seated(Watched):
     def on_close(self) -> None:
         """She is not here any more."""
         self.gateway.viewers.pop(self, None)
+        if self._seat is not None:
+            self.gateway.seats[self._seat] -= 1
+            self._seat = None
         super().on_close()
 
 

@@ -19,10 +19,12 @@ from visa.session import run, upstream
 from visa.session.desktop.greeting import shake_hands
 from visa.session.desktop.seat import BEGINNING, ENDED, FORBIDDEN, KIND, LATER, Seated, allowed
 from visa.session.desktop.turns import AT_MOST, Look
+from visa.session.frames import BINARY, Part
 from visa.session.rfb.handshake import WithViewer
 from visa.session.rfb.names import Agreed, Violation
 from visa.session.rfb.server import FromServer, Seen
 from visa.session.rfb.viewer import ONE_PIXEL, FromViewer
+from visa.session.watched import NO_ROOM
 
 log = logging.getLogger(__name__)
 
@@ -85,18 +87,18 @@ class Viewer(Seated):
         if self._from_viewer is None:
             self.end(FORBIDDEN, "The viewer took too long to begin.")
 
-    async def on_message(self, message: str | bytes) -> None:
-        """The next is read when what may pass of this one is written."""
+    async def on_part(self, part: Part) -> None:
+        """RFB is one stream, whatever its messages. The next is read when what may pass of this one is written."""
         if self._ending:
             return
-        if isinstance(message, str):
+        if part.opcode != BINARY:
             self.end(KIND, "RFB is not text.")
             return
         try:
             if self._from_viewer is None:
-                await self._shake(message)
+                await self._shake(part.data)
             else:
-                await self._pass(self._from_viewer, message)
+                await self._pass(self._from_viewer, part.data)
         except Violation as error:
             self.violated(error)
 
@@ -119,6 +121,9 @@ class Viewer(Seated):
 
     async def _pass(self, viewer: FromViewer, message: bytes) -> None:
         passes = viewer.feed(message)
+        if not self.gateway.budget.hold(self, self.visitor_here.name, viewer.held):
+            self.end(LATER, NO_ROOM)
+            return
         if viewer.acted():
             self.gateway.activity.happened()
         if viewer.wants():
@@ -243,4 +248,5 @@ class Viewer(Seated):
         for timer in (self._patience, self._reminder):
             if timer is not None:
                 timer.cancel()  # or it would keep all of this for that long
+        self.gateway.budget.release(self)
         super().on_close()

@@ -1,5 +1,7 @@
 """All who only look at one kernel, in one encoding: one connection to Jupyter for them together, while somebody acts.
 
+A long message passes in parts: nobody has to read it, because answers are short.
+
 What comes is gathered for an eye's blink and handed to everybody in the same bytes, so sixty who watch cost about what
 one does. Nobody waits for who does not read: she is sent away before much is kept for her, and her page comes again.
 """
@@ -12,10 +14,12 @@ from collections.abc import Iterable
 
 from tornado.httpclient import HTTPClientError
 from tornado.iostream import StreamClosedError
-from tornado.websocket import WebSocketClientConnection, WebSocketClosedError
+from tornado.websocket import WebSocketClosedError
 
 from visa import clock
 from visa.session import upstream
+from visa.session.budget import Budget
+from visa.session.frames import BINARY, Jupyters, Part, frame
 from visa.session.notebook import kernel
 from visa.session.notebook.desks import Desk
 from visa.session.notebook.seat import Seat, Watcher, framed
@@ -28,6 +32,8 @@ PACE = 0.2
 """Seconds that the quickest of the watchers has for what was handed out, before more is read from Jupyter."""
 PATIENCE, PAUSE = 1.0, 0.01
 """Seconds that a question waits for the answer to the one before, and after it."""
+SHORT = 2**18
+"""Bytes of a message that is read as a whole: it may be an answer."""
 _MOST_ASKED = 512
 _BROKEN = 1011
 
@@ -35,18 +41,19 @@ _BROKEN = 1011
 class Audience:
     """Of one kernel, in one encoding."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, budget: Budget) -> None:
+        self._desk, self._budget = desk, budget
         self._seats: dict[Watcher, Seat] = {}
         self._asked: dict[str, Watcher] = {}
         self._to_ask, self._answered = asyncio.Event(), asyncio.Event()
-        self._end: WebSocketClientConnection | None = None
+        self._end: Jupyters | None = None
+        self._heard, self._long = bytearray(), False
         self._apart = False
         self._task: asyncio.Task[None] | None = None
 
     def came(self, watcher: Watcher) -> None:
         """The first one begins it."""
-        self._seats[watcher] = Seat(watcher)
+        self._seats[watcher] = Seat(watcher, self._long)
         if self._task is None:
             self._task = asyncio.create_task(self._attend())
 
@@ -56,6 +63,7 @@ class Audience:
         if not self._seats and self._task is not None:
             self._task.cancel()
             self._task = None
+            self._budget.release(self)
             self._part()
 
     def asks(self, watcher: Watcher, question: str | bytes) -> None:
@@ -83,7 +91,7 @@ class Audience:
         for watcher in seats:
             watcher.end(code, reason)
 
-    async def _connect(self) -> WebSocketClientConnection:
+    async def _connect(self) -> Jupyters:
         """As one of those who watch. It is closed when the last one leaves meanwhile."""
         connecting = asyncio.create_task(next(iter(self._seats)).connect())
         try:
@@ -101,7 +109,7 @@ class Audience:
         if self._end is not None:
             self._end.close(1001)
 
-    async def _pass_on(self, end: WebSocketClientConnection) -> None:
+    async def _pass_on(self, end: Jupyters) -> None:
         asking = asyncio.create_task(self._ask(end))
         try:
             await self._gather(end)
@@ -109,26 +117,54 @@ class Audience:
             asking.cancel()
             self._asked.clear()
             self._end = None
+            self._heard = bytearray()
+            if self._long:  # the rest will not come
+                self._long = False
+                for seat in list(self._seats.values()):
+                    seat.send_away(reason="What the kernel told was cut.")
             end.close(1001)
 
-    async def _gather(self, end: WebSocketClientConnection) -> None:
+    async def _gather(self, end: Jupyters) -> None:
         frames, due = bytearray(), 0.0
-        reading = asyncio.ensure_future(end.read_message())
+        reading = asyncio.ensure_future(end.read_part())
         while True:
             done, _ = await asyncio.wait([reading], timeout=max(0, due - clock.elapsed()) if frames else None)
+            ended = False
             if done:
-                message = reading.result()
-                if message is None:
+                part = reading.result()
+                if part is None:
                     self._hand_out(bytes(frames), self._seats.values())
                     return
                 due = due if frames else clock.elapsed() + GATHERED
-                frames += self._to_all(message)
-                reading = asyncio.ensure_future(end.read_message())
-            if frames and (len(frames) >= LARGEST or clock.elapsed() >= due):
+                ended = self._long and part.last
+                frames += self._of(part)
+                reading = asyncio.ensure_future(end.read_part())
+            if frames and (ended or len(frames) >= LARGEST or clock.elapsed() >= due):
                 written = self._hand_out(bytes(frames), self._seats.values())
                 frames = bytearray()
+                if ended:
+                    self._long_ended()
                 if written:
                     await asyncio.wait(written, timeout=PACE, return_when=asyncio.FIRST_COMPLETED)
+
+    def _of(self, part: Part) -> bytes:
+        """What everybody is to hear of it now: nothing, while it may become an answer."""
+        if self._long:
+            return frame(part)
+        self._heard += part.data
+        if part.last:
+            data, self._heard = bytes(self._heard), bytearray()
+            return self._to_all(data if part.opcode == BINARY else data.decode(errors="replace"))
+        if len(self._heard) < SHORT:
+            return b""
+        data, self._heard, self._long = bytes(self._heard), bytearray(), True
+        return frame(Part(part.opcode, data, last=False))
+
+    def _long_ended(self) -> None:
+        """Who came meanwhile hears the next."""
+        self._long = False
+        for seat in self._seats.values():
+            seat.late = False
 
     def _to_all(self, message: str | bytes) -> bytes:
         """What everybody is to hear of it: an answer is for who asked."""
@@ -142,9 +178,14 @@ class Audience:
 
     def _hand_out(self, frames: bytes, seats: Iterable[Seat]) -> list[asyncio.Future[None]]:
         heard = [seat.hear(frames) for seat in list(seats)]
+        for slowest in sorted(self._seats.values(), key=lambda seat: -seat.behind):
+            # They share the bytes, so who is furthest behind holds what all hold.
+            if self._budget.hold(self, "", slowest.behind):
+                break
+            slowest.send_away()
         return [written for written in heard if written is not None]
 
-    async def _ask(self, end: WebSocketClientConnection) -> None:
+    async def _ask(self, end: Jupyters) -> None:
         """One question after the other, everybody in turn: sixty pages that open at once do not flood the kernel."""
         with contextlib.suppress(WebSocketClosedError, StreamClosedError):
             while True:
@@ -154,7 +195,7 @@ class Audience:
                 if not any(seat.questions for seat in self._seats.values()):
                     await self._to_ask.wait()
 
-    async def _put(self, end: WebSocketClientConnection, seat: Seat) -> None:
+    async def _put(self, end: Jupyters, seat: Seat) -> None:
         question = seat.questions.popleft()
         if len(self._asked) >= _MOST_ASKED:
             del self._asked[next(iter(self._asked))]
@@ -167,6 +208,6 @@ class Audience:
         await asyncio.sleep(PAUSE)
 
 
-def _closed(connecting: asyncio.Task[WebSocketClientConnection]) -> None:
+def _closed(connecting: asyncio.Task[Jupyters]) -> None:
     if not connecting.cancelled() and connecting.exception() is None:
         connecting.result().close(1001)

@@ -114,9 +114,14 @@ class Room:
         state = awareness.own if self._acts else awareness.looking
         return Entry(entry.client, entry.clock, state(entry.state, self._identity))
 
+    @property
+    def keeps_back(self) -> bool:
+        """Whether `outward` has something to keep back."""
+        return self._everybody and not self._acts
+
     def outward(self, message: str | bytes) -> str | bytes | None:
         """Of Jupyter's message: who only looks is not told which documents the others have open."""
-        if self._acts or not self._everybody or isinstance(message, str) or message[:1] != bytes([AWARENESS]):
+        if not self.keeps_back or isinstance(message, str) or message[:1] != bytes([AWARENESS]):
             return message
         try:
             entries = awareness.read(Reader(message[1:]).bytes())

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, urlencode
 
 from visa.instances.access import Role
+from visa.session.frames import BINARY, Part, Whole
 from visa.session.guard import Admitted, Forbidden, Refused
 from visa.session.notebook import kernel
 from visa.session.notebook.desks import Desk
-from visa.session.notebook.room import EVERYBODY, Claims, Passes, Room, document, is_fork
+from visa.session.notebook.room import AWARENESS, EVERYBODY, LARGEST_QUESTION, Claims, Passes, Room, document, is_fork
 from visa.session.notebook.session import acts
 
 if TYPE_CHECKING:
@@ -22,22 +23,30 @@ log = logging.getLogger(__name__)
 
 _CHANNELS = re.compile(r"api/kernels/([^/]+)/channels")
 _ROOM = re.compile(r"api/collaboration/room/([^/]+)")
+LARGEST_STATES = 2**21
+"""Bytes of what all who are here tell of themselves, as Jupyter repeats it to who comes."""
 _EVENTS = "api/events/subscribe"
 _NOT_OPEN = "The owner has not opened this file's folder to you."
 
 
 class Rules(Protocol):
-    """Of one websocket. ``silent``: nothing is asked of Jupyter at all. ``watches``: only while somebody acts."""
+    """Of one websocket. ``silent``: nothing is asked of Jupyter at all. ``watches``: only while somebody acts.
+
+    ``largest``: bytes of a browser's message that is read as a whole; a longer one does not pass.
+    """
 
     silent: bool
     watches: bool
     v1: bool
+    largest: int
+
+    def lets_pass(self, beginning: Part) -> bool: ...
 
     def address(self, uri: str) -> str: ...
 
     def inward(self, message: str | bytes) -> Passes: ...
 
-    def outward(self, message: str | bytes) -> str | bytes | None: ...
+    def outward(self, part: Part) -> Part | None: ...
 
     def farewell(self) -> bytes | None: ...
 
@@ -73,14 +82,19 @@ class _Base:
     silent = False
     watches = False
     v1 = False
+    largest = 0
+
+    def lets_pass(self, beginning: Part) -> bool:
+        """Whether a browser's message passes unread, to judge by its first part."""
+        return False
 
     def address(self, uri: str) -> str:
         """The address for Jupyter."""
         return uri
 
-    def outward(self, message: str | bytes) -> str | bytes | None:
+    def outward(self, part: Part) -> Part | None:
         """Everything."""
-        return message
+        return part
 
     def farewell(self) -> bytes | None:
         """Nothing."""
@@ -105,6 +119,7 @@ class AtKernel(_Base):
     """A kernel's channels for who may only look: outputs come, nothing goes that acts."""
 
     watches = True
+    largest = kernel.LARGEST
 
     def __init__(self, gateway: Gateway, admitted: Admitted, identifier: str) -> None:
         self._gateway, self._identifier, self._name = gateway, identifier, admitted.visitor.name
@@ -128,6 +143,8 @@ class AtKernel(_Base):
 class InRoom(_Base):
     """A collaboration room."""
 
+    largest = LARGEST_QUESTION + 64
+
     def __init__(self, gateway: Gateway, admitted: Admitted, name: str) -> None:
         self._gateway, self._name = gateway, name
         self._owner = admitted.visitor.role is Role.OWNER
@@ -135,17 +152,28 @@ class InRoom(_Base):
         self._claims = gateway.rooms.setdefault(name, Claims())
         identity = dict(admitted.visitor.identity)
         self._room = Room(identity, self._acts, name == EVERYBODY, self._claims)
+        self._told = Whole(gateway.budget, admitted.visitor.name, LARGEST_STATES) if self._room.keeps_back else None
+
+    def lets_pass(self, beginning: Part) -> bool:
+        """What is of the document, of who may change it: it may be long."""
+        return self._acts and beginning.opcode == BINARY and beginning.data[:1] not in (b"", bytes([AWARENESS]))
 
     def inward(self, message: str | bytes) -> Passes:
         """By the room's own rules."""
         return self._room.inward(message)
 
-    def outward(self, message: str | bytes) -> str | bytes | None:
-        """By the room's own rules."""
-        return self._room.outward(message)
+    def outward(self, part: Part) -> Part | None:
+        """By the room's own rules; raise `NoRoom`."""
+        if self._told is None:
+            return part
+        message = self._told.add(part)
+        told = None if message is None else self._room.outward(message)
+        return Part(BINARY, told) if isinstance(told, bytes) else None
 
     def farewell(self) -> bytes | None:
         """Tells the others."""
+        if self._told is not None:
+            self._told.drop()
         return self._room.farewell()
 
     async def hold(self) -> bool:

@@ -7,11 +7,11 @@ import logging
 from collections import deque
 from typing import Protocol
 
-from tornado.websocket import WebSocketClientConnection
+from visa.session.frames import BINARY, TEXT, Jupyters, Part, frame
 
 log = logging.getLogger(__name__)
 
-BEHIND = 16 * 2**20
+BEHIND = 4 * 2**20
 """Bytes on their way to one watcher from which she is sent away."""
 MOST_WAITING = 8
 """Questions of one watcher that are kept until they can be asked."""
@@ -21,7 +21,7 @@ _AGAIN = 1013
 class Watcher(Protocol):
     """Her websocket."""
 
-    async def connect(self) -> WebSocketClientConnection: ...
+    async def connect(self) -> Jupyters: ...
 
     def send(self, frames: bytes) -> asyncio.Future[None] | None: ...
 
@@ -29,17 +29,21 @@ class Watcher(Protocol):
 
 
 class Seat:
-    """What waits for one watcher, and what she asks. The bytes themselves are shared with the others."""
+    """What waits for one watcher, and what she asks. The bytes themselves are shared with the others.
 
-    def __init__(self, watcher: Watcher) -> None:
-        self.watcher, self.behind = watcher, 0
+    ``late``: she came in the middle of a message, and hears from the next one on.
+    """
+
+    def __init__(self, watcher: Watcher, late: bool = False) -> None:
+        self.watcher, self.behind, self.late = watcher, 0, late
         self.questions: deque[str | bytes] = deque(maxlen=MOST_WAITING)
 
     def hear(self, frames: bytes) -> asyncio.Future[None] | None:
         """Done when they are on their way; None when they never will be."""
+        if self.late:
+            return None
         if self.behind > BEHIND:
-            log.info("a watcher who does not read is sent away")
-            self.watcher.end(_AGAIN, "You did not read what the kernel told.")
+            self.send_away()
             return None
         written = self.watcher.send(frames)
         if written is not None:
@@ -47,14 +51,15 @@ class Seat:
             written.add_done_callback(lambda _: self._took(len(frames)))
         return written
 
+    def send_away(self, code: int = _AGAIN, reason: str = "Your page did not take what the kernel told.") -> None:
+        """Her page comes again."""
+        log.info("a watcher is sent away: %s", reason)
+        self.watcher.end(code, reason)
+
     def _took(self, size: int) -> None:
         self.behind -= size
 
 
 def framed(message: str | bytes) -> bytes:
     """A message as a server's websocket frame, uncompressed: made once for all."""
-    data, first = (message, 0x82) if isinstance(message, bytes) else (message.encode(), 0x81)
-    if len(data) < 126:
-        return bytes((first, len(data))) + data
-    kind, size = (126, 2) if len(data) < 2**16 else (127, 8)
-    return bytes((first, kind)) + len(data).to_bytes(size, "big") + data
+    return frame(Part(BINARY, message) if isinstance(message, bytes) else Part(TEXT, message.encode()))
