@@ -35,6 +35,11 @@ def test_the_description_is_valid_openapi_and_names_every_operation(description:
     assert openapi.document("/x")["paths"] == description["paths"]
 
 
+def test_the_description_is_made_once() -> None:
+    assert openapi.content("/x") is openapi.content("/x")
+    assert json.loads(openapi.content("/x")) == openapi.document("/x")
+
+
 @pytest.mark.parametrize(
     "path", ["me", "experiments", "environments", "flavours", "quotas", "instances", "experiments?text=flow&limit=1"]
 )

@@ -164,7 +164,8 @@ class Api(Guard):
     async def _serve(self, path: str) -> None:
         try:
             if path == "openapi.json" and self.request.method == "GET":
-                self.finish(openapi.document(f"{self.settings['prefix']}api/v1"))
+                self.set_header("Content-Type", "application/json")
+                self.finish(openapi.content(f"{self.settings['prefix']}api/v1"))
                 return
             self.own_page()
             operation, parts = _find(self.request.method or "", path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -13,6 +15,12 @@ from visa.portal import models
 from visa.portal.api import OPERATIONS, Operation
 
 _REF = "#/components/schemas/{model}"
+
+
+@cache
+def content(server: str) -> bytes:
+    """`document` as it is sent: making it takes most of a second, and anybody may ask."""
+    return json.dumps(document(server)).encode()
 
 
 def document(server: str) -> dict[str, Any]:

@@ -1,17 +1,28 @@
-"""The audit trail: every decision, written in the transaction of what was decided."""
+"""The audit trail: every decision, written in the transaction of what was decided.
+
+Refusals that are repeated are summed (`visa.store.refusals`).
+"""
 
 from __future__ import annotations
 
+import atexit
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
+from weakref import WeakKeyDictionary, ref
 
-from sqlalchemy import Table
+from sqlalchemy import Engine, Table
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from visa.clock import now
+from visa.store.refusals import Refusals, Summed
 from visa.store.tables import AuditRow
+
+log = logging.getLogger(__name__)
 
 _LONGEST_NAME = 128  # of people; a service's may be longer
 
@@ -40,8 +51,59 @@ class AuditEntry:
 
 def write(session: Session, decision: Decision) -> None:
     """Add ``decision`` in the caller's transaction."""
+    at, refusals = now(), _refusals(session.get_bind().engine)
+    for summed in refusals.due(at):
+        _insert(session, _sum(summed), at)
+    kind = (decision.actor, decision.owner, decision.action, decision.instance_id, decision.reason)
+    if decision.allowed or refusals.own_row(kind, at):
+        _insert(session, decision, at)
+
+
+def sum_up(engine: Engine) -> None:
+    """Write the sums that were not written yet."""
+    found = _refusals(engine).due(now(), all_of_them=True)
+    try:
+        with Session(engine) as session:
+            for summed in found:
+                _insert(session, _sum(summed), now())
+            session.commit()
+    except SQLAlchemyError as error:
+        log.warning("Refusals that were repeated are not in the audit trail: %s", error)
+
+
+_counted: WeakKeyDictionary[Engine, Refusals] = WeakKeyDictionary()
+
+
+def _refusals(engine: Engine) -> Refusals:
+    known = _counted.get(engine)
+    if known is None:
+        known = _counted.setdefault(engine, Refusals(partial(_sum_up_late, ref(engine))))
+    return known
+
+
+def _sum_up_late(engine: ref[Engine]) -> None:
+    there = engine()
+    if there is not None:
+        sum_up(there)
+
+
+@atexit.register
+def _sum_up_all() -> None:
+    for engine in list(_counted):
+        sum_up(engine)
+
+
+def _sum(summed: Summed) -> Decision:
+    actor, owner, action, instance, reason = summed.kind
+    span = {"since": summed.since.isoformat(), "until": summed.until.isoformat()}
+    return Decision(
+        actor, owner, action, False, instance, reason, {"times": summed.times, **span, "some": summed.kinds}
+    )
+
+
+def _insert(session: Session, decision: Decision, at: datetime) -> None:
     row = {
-        "at": now(),
+        "at": at,
         "actor": decision.actor[:_LONGEST_NAME],
         "owner": decision.owner[:_LONGEST_NAME],
         "action": decision.action,

@@ -98,6 +98,8 @@ class Store:
         schema.verify(self.engine)
 
     def close(self) -> None:
+        """What was only counted is written first."""
+        audit.sum_up(self.engine)
         self.engine.dispose()
 
     @contextmanager
