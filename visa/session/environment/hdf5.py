@@ -1,23 +1,30 @@
-"""HDF5 files in h5web: loaded with the first question; for others than the owner what is in the file itself.
+"""HDF5 files in h5web: a server extension that asks a process of its own, and stays small and quick itself.
 
-HDF5 for Python is a fifth of Jupyter's start, and many sessions never need it: this server extension stands in the
-place of jupyterlab-h5web's until the first question to it.
-
-A file may name other files: external links, virtual datasets, raw data kept elsewhere. HDF5 follows them as the owner,
-who may read more than she opened, and anybody of her team may put such a file into an opened folder. So others get
-nothing that the file takes from elsewhere.
+What a person asks for may be as large as what the file says, and HDF5 holds up whoever reads it. So `hdf5_reader.py`
+reads, within bounds; when it ends for memory or takes too long, that one question is answered with a sentence, and
+the next one starts another. It is started by the first question: HDF5 for Python is a fifth of Jupyter's start.
 Runs on the environment's own Python (3.8 and later).
 """
 
 import asyncio
-import functools
+import contextlib
 import importlib.util
-import re
+import json
+import os
+import sys
 
-from tornado.httputil import HTTPMessageDelegate
-from tornado.routing import PathMatches, Router, Rule
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.utils import url_path_join
+from tornado import web
 
-MOST_LINKS = 64
+PATIENCE = float(os.environ.get("VISA_READER_PATIENCE", "") or 60)
+"""Seconds that a question may take, and as many until its answer is taken."""
+READERS = 2
+"""Processes for the owner's questions; everybody else's share one of their own."""
+_CHUNK = 2**18
+_SLOW = "Reading this took too long. Choose a part of it, or read it in a notebook."
+_ENDED = "Reading this takes more memory than the viewer has. Choose a part of it, or read it in a notebook."
+_READER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hdf5_reader.py")
 
 
 def _jupyter_server_extension_points():
@@ -26,131 +33,127 @@ def _jupyter_server_extension_points():
 
 def _load_jupyter_server_extension(server_app):
     if importlib.util.find_spec("jupyterlab_h5web"):
-        FirstQuestion(server_app)
+        readers = {owner: Readers(server_app.root_dir, READERS if owner else 1) for owner in (True, False)}
+        path = url_path_join(server_app.web_app.settings["base_url"], r"h5web/(attr|data|meta|paths)")
+        server_app.web_app.add_handlers(".*$", [(path, Question, {"readers": readers})])
 
 
-class FirstQuestion(Router):
-    """Answers for jupyterlab-h5web until it is loaded; what was asked meanwhile waits."""
+class Failed(Exception):
+    """No answer came; ``status`` and a sentence."""
 
-    def __init__(self, server_app):
-        self.app = server_app
-        base = re.escape(server_app.web_app.settings["base_url"].rstrip("/"))
-        self._rule = Rule(PathMatches(base + r"/h5web/\w+"), self)
-        server_app.web_app.default_router.rules.insert(0, self._rule)
-        self._loading = None
+    def __init__(self, status, sentence):
+        super().__init__(sentence)
+        self.status, self.sentence = status, sentence
 
-    def find_handler(self, request, **_matched):
-        return _Waiting(self, request)
 
-    async def loaded(self):
-        """Once jupyterlab-h5web, or the lack of it, answers."""
-        if self._loading is None:
-            self._loading = asyncio.ensure_future(self._load())
-        await self._loading
-        return self.app.web_app
+class Question(APIHandler):
+    """One of h5web's."""
 
-    async def _load(self):
+    def initialize(self, readers):
+        self._readers = readers
+
+    @web.authenticated
+    async def get(self, what):
+        owner = bool(self.identity_provider.is_owner(self))
+        given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        self.update_api_activity()
         try:
-            await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "jupyterlab_h5web.handlers")
-            keep_to_the_file(self.app.identity_provider.is_owner)
-            importlib.import_module("jupyterlab_h5web")._load_jupyter_server_extension(self.app)
-        except Exception:
-            self.app.log.exception("jupyterlab-h5web cannot be loaded: HDF5 files are not shown")
-        finally:
-            self.app.web_app.default_router.rules.remove(self._rule)
+            async with self._readers[owner].one() as reader:
+                await self._answer(reader, {"what": what, "given": given, "owner": owner})
+        except Failed as failed:
+            self._say(failed.status, failed.sentence)
 
-
-class _Waiting(HTTPMessageDelegate):
-    """A question that goes on to whoever answers then. None of h5web's has a body."""
-
-    def __init__(self, first, request):
-        self._first, self._request, self._closed = first, request, False
-
-    def headers_received(self, start_line, headers):
-        self._line, self._headers = start_line, headers
-
-    def finish(self):
-        self._passed = asyncio.ensure_future(self._pass())
-
-    def on_connection_close(self):
-        self._closed = True
-
-    async def _pass(self):
-        answering = (await self._first.loaded()).find_handler(self._request)
-        if self._closed:
+    async def _answer(self, reader, question):
+        head = await reader.ask(question)
+        if "sentence" in head:
+            self._say(head["status"], head["sentence"])
             return
-        answering.headers_received(self._line, self._headers)
-        answering.finish()
+        for name, value in head["headers"].items():
+            self.set_header(name, value)
+        try:
+            await asyncio.wait_for(self._pass(reader, head["size"]), PATIENCE)
+        except (TimeoutError, asyncio.IncompleteReadError):
+            self.log.warning("An answer about an HDF5 file was cut off: it was not taken, or its reader ended")
+            reader.end()
+            self.request.connection.stream.close()
+
+    async def _pass(self, reader, size):
+        while size:
+            chunk = await reader.read(min(size, _CHUNK))
+            size -= len(chunk)
+            self.write(chunk)
+            await self.flush()
+        super(APIHandler, self).finish()
+
+    def _say(self, status, sentence):
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        super(APIHandler, self).finish(json.dumps({"message": sentence, "reason": sentence}))
 
 
-def keep_to_the_file(is_owner):
-    """Change jupyterlab-h5web. ``is_owner``: whether a handler answers the instance's owner."""
-    import h5grove.content as content
-    from h5grove.utils import PathError
-    from jupyterlab_h5web import handlers
+class Readers:
+    """So many processes at most, each asked one question at a time."""
 
-    kept = []  # not empty while another one than the owner is answered; no answer waits for anything meanwhile
+    def __init__(self, folder, most):
+        self._folder, self._idle = folder, []
+        self._free = asyncio.Semaphore(most)
 
-    def guarded(get):
-        @functools.wraps(get)
-        def answer(handler):
-            if is_owner(handler):
-                return get(handler)
-            kept.append(handler)
+    @contextlib.asynccontextmanager
+    async def one(self):
+        """One that waits for a question; one that was left in the middle of an answer is ended."""
+        async with self._free:
+            reader = self._idle.pop() if self._idle else Reader(self._folder)
             try:
-                return get(handler)
-            finally:
-                kept.pop()
-
-        return answer
-
-    resolve, data = content.get_entity_from_file, content.DatasetContent.data
-
-    def entity(h5file, path, *more, **named):
-        if not kept:
-            return resolve(h5file, path, *more, **named)
-        found = inside(h5file, path)
-        if found is None:
-            raise PathError(f"{path} is not in this file, or it leads out of it")
-        return found
-
-    def own_data(self, *given, **named):
-        if kept and foreign(self._h5py_entity):
-            raise PathError(f"The data of {self.path} are in other files")
-        return data(self, *given, **named)
-
-    content.get_entity_from_file, content.DatasetContent.data = entity, own_data
-    for one in (handlers.ContentHandler, handlers.PathsHandler):
-        one.get = guarded(one.get)
+                yield reader
+            except BaseException:
+                reader.end()
+                raise
+            if reader.well:
+                self._idle.append(reader)
 
 
-def foreign(dataset):
-    """Whether a dataset's data are, or may be, in other files. A virtual one's source may be a link."""
-    return bool(dataset.is_virtual or dataset.external)
+class Reader:
+    """A process, started by its first question."""
 
+    def __init__(self, folder):
+        self._folder, self._process = str(folder), None
+        self.well = True
 
-def inside(h5file, path):
-    """What is at ``path`` when nothing on the way leaves the file; a link that does so at its end; None else."""
-    import h5py
+    async def ask(self, question):
+        """The head of its answer; raise `Failed`."""
+        try:
+            return await asyncio.wait_for(self._ask(question), PATIENCE)
+        except TimeoutError:
+            self.end()
+            raise Failed(504, _SLOW) from None
+        except (OSError, ValueError, EOFError):
+            self.end()
+            raise Failed(507, _ENDED) from None
 
-    here, parts, links, last = h5file["/"], path.split("/"), 0, None
-    while parts:
-        part = parts.pop(0)
-        if part in ("", "."):
-            continue
-        link = _link(here, part) if isinstance(here, h5py.Group) else None
-        if isinstance(link, h5py.SoftLink) and links < MOST_LINKS:
-            last, links = (link if not any(parts) and last is None else last), links + 1
-            here, parts = (h5file["/"] if link.path.startswith("/") else here), link.path.split("/") + parts
-        elif isinstance(link, h5py.HardLink):
-            here = here[part]
-        else:
-            return last or (link if isinstance(link, h5py.ExternalLink) and not any(parts) else None)
-    return here
+    async def _ask(self, question):
+        if self._process is None:
+            pipe = asyncio.subprocess.PIPE
+            # Without -I: the environment's variables say where its packages and HDF5's filters are.
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, _READER, self._folder, stdin=pipe, stdout=pipe, limit=_CHUNK
+            )
+        self._process.stdin.write(json.dumps(question).encode() + b"\n")
+        await self._process.stdin.drain()
+        line = await self._process.stdout.readline()
+        if not line:
+            raise EOFError
+        return json.loads(line)
 
+    async def read(self, most):
+        """Some of the answer."""
+        chunk = await self._process.stdout.read(most)
+        if not chunk:
+            raise asyncio.IncompleteReadError(b"", most)
+        return chunk
 
-def _link(group, name):
-    try:
-        return group.get(name, getlink=True)
-    except (KeyError, TypeError):  # TypeError: a kind of link that a program made for itself
-        return None
+    def end(self):
+        """It is not asked again."""
+        self.well = False
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
