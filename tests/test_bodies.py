@@ -13,6 +13,7 @@ from tornado import web
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
+from tests.services.waiting import eventually
 from visa.bodies import Bodies, Bounds
 
 BOUNDS = Bounds(each=2**16, together=2**18, seconds=3600)
@@ -105,12 +106,9 @@ async def test_of_too_many_unfinished_bodies_the_oldest_are_given_up_and_a_whole
 async def test_who_goes_away_with_her_body_gives_back_what_it_held() -> None:
     async with serving() as here:
         await here.send(HEAD + b"Content-Length: 1000\r\n\r\n" + bytes(999))
-        async with asyncio.timeout(30):
-            while here.bodies.held != 999:
-                await asyncio.sleep(0.01)
-            here.open.pop().close()
-            while here.bodies.held:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: here.bodies.held == 999, "the body's coming")
+        here.open.pop().close()
+        await eventually(lambda: not here.bodies.held, "its being given up")
 
 
 async def test_a_body_has_to_come_in_time() -> None:

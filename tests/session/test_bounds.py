@@ -15,6 +15,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from tests.services.waiting import eventually
 from tests.session import rig
 from visa.session.app import make_app
 from visa.session.gateway import Gateway
@@ -54,7 +55,7 @@ async def test_a_stranger_s_body_is_not_kept(tmp_path: Path, path: str, more: by
         assert gateway.memory() < LIGHT
         for writer in sent:
             writer.close()
-        assert (await rig.raw(gateway.port, head)).startswith((b"HTTP/1.1 401", b"HTTP/1.1 413"))
+        assert (await rig.answered(gateway.port, head)).startswith((b"HTTP/1.1 401", b"HTTP/1.1 413"))
 
 
 def test_no_handler_waits_for_a_body_before_it_knows_who_asks(tmp_path: Path) -> None:
@@ -137,9 +138,7 @@ async def test_what_the_owner_sends_may_be_long(tmp_path: Path) -> None:
         async with client.ws_connect(f"{gateway.url}api/kernels/k/channels") as socket:
             await socket.send_bytes(bytes(50 * MEGABYTE))
             await socket.send_str("x" * 70_000)
-            async with asyncio.timeout(60):
-                while len(Jupyter.heard) < 2:
-                    await asyncio.sleep(0.01)
+            await eventually(lambda: len(Jupyter.heard) == 2, "Jupyter's hearing all of it")
         assert Jupyter.heard == [50 * MEGABYTE, 70_000]
         assert gateway.most_memory() < LIGHT
 
@@ -162,12 +161,12 @@ async def test_an_observer_s_unfinished_messages_are_not_kept(tmp_path: Path, pa
 
 async def until_let_in(client: aiohttp.ClientSession, url: str, token: str) -> None:
     """Until the gateway has heard of a member."""
-    async with asyncio.timeout(60):
-        while True:
-            async with client.get(url + "api/me", headers={"Authorization": f"token {token}"}) as answer:
-                if answer.status == 200:
-                    return
-            await asyncio.sleep(0.05)
+
+    async def let_in() -> bool:
+        async with client.get(url + "api/me", headers={"Authorization": f"token {token}"}) as answer:
+            return answer.status == 200
+
+    await eventually(let_in, "a member's being let in")
 
 
 async def unended(

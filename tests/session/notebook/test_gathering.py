@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
-from tornado.websocket import WebSocketClientConnection
 
 from tests.session.notebook.messages import text
 from visa.clock import elapsed
+from visa.session.budget import Budget
+from visa.session.frames import BINARY, TEXT, Jupyters, Part, frame
 from visa.session.notebook.audience import GATHERED, LARGEST, PACE, PATIENCE, PAUSE, Audience
 from visa.session.notebook.desks import Desk
-from visa.session.notebook.seat import MOST_WAITING, framed
+from visa.session.notebook.seat import BEHIND, MOST_WAITING, framed
 
 pytestmark = pytest.mark.looptime
 
@@ -25,14 +26,16 @@ class End:
     close_code, close_reason = 1001, ""
 
     def __init__(self) -> None:
-        self.news: asyncio.Queue[str | bytes] = asyncio.Queue()
+        self.news: asyncio.Queue[str | bytes | Part] = asyncio.Queue()
         self.read: list[float] = []
         self.asked: list[tuple[str | bytes, float]] = []
 
-    async def read_message(self) -> str | bytes:
+    async def read_part(self) -> Part:
         message = await self.news.get()
+        if isinstance(message, Part):
+            return message
         self.read.append(elapsed())
-        return message
+        return Part(BINARY, message) if isinstance(message, bytes) else Part(TEXT, message.encode())
 
     async def write_message(self, question: str | bytes, binary: bool) -> None:
         self.asked.append((question, elapsed()))
@@ -46,9 +49,10 @@ class Watcher:
     def __init__(self, end: End, after: float | None = 0.0) -> None:
         self.jupyter, self.after = end, after
         self.heard: list[tuple[bytes, float]] = []
+        self.told: list[tuple[int, str]] = []
 
-    async def connect(self) -> WebSocketClientConnection:
-        return cast("WebSocketClientConnection", self.jupyter)
+    async def connect(self) -> Jupyters:
+        return cast("Jupyters", self.jupyter)
 
     def send(self, frames: bytes) -> asyncio.Future[None]:
         self.heard.append((frames, elapsed()))
@@ -57,7 +61,8 @@ class Watcher:
             asyncio.get_running_loop().call_later(self.after, written.set_result, None)
         return written
 
-    def end(self, code: int, reason: str) -> None: ...
+    def end(self, code: int, reason: str) -> None:
+        self.told.append((code, reason))
 
 
 @asynccontextmanager
@@ -65,7 +70,7 @@ async def attended(*after: float | None) -> AsyncIterator[tuple[Audience, End, l
     """A kernel that somebody uses, and watchers."""
     desk, end = Desk(), End()
     desk.came(object())
-    audience = Audience(desk)
+    audience = Audience(desk, Budget(2**24, "marie"))
     watchers = [Watcher(end, one) for one in after]
     for one in watchers:
         audience.came(one)
@@ -139,3 +144,45 @@ async def test_who_left_is_not_asked_for() -> None:
         audience.asks(first, question(1))
         await asyncio.sleep(10)
         assert end.asked == []
+
+
+async def test_a_long_message_passes_in_parts_and_who_comes_meanwhile_hears_the_next() -> None:
+    async with attended(0) as (audience, end, (watcher,)):
+        half = bytes(2**18)
+        end.news.put_nowait(Part(BINARY, half, last=False))
+        await asyncio.sleep(1)
+        late = Watcher(end)
+        audience.came(late)
+        end.news.put_nowait(Part(BINARY, b"end", first=False))
+        await asyncio.sleep(1)
+        end.news.put_nowait(b"next")
+        await asyncio.sleep(1)
+        begun, rest = frame(Part(BINARY, half, last=False)), frame(Part(BINARY, b"end", first=False))
+        assert b"".join(frames for frames, _ in watcher.heard) == begun + rest + framed(b"next")
+        assert [frames for frames, _ in late.heard] == [framed(b"next")]
+        audience.went(late)
+
+
+async def test_who_does_not_take_it_is_sent_away_with_a_sentence_and_the_others_hear_on() -> None:
+    async with attended(0, None) as (_, end, (quick, slow)):
+        for _ in range(2 * BEHIND // LARGEST):
+            end.news.put_nowait(bytes(LARGEST))
+        await asyncio.sleep(60)
+        assert len(quick.heard) == 2 * BEHIND // LARGEST
+        assert sum(len(frames) for frames, _ in slow.heard) <= BEHIND + 2 * LARGEST
+        assert set(slow.told) == {(1013, "Your page did not take what the kernel told.")}
+
+
+async def test_what_all_watchers_hold_is_in_the_gateway_s_budget() -> None:
+    desk, end = Desk(), End()
+    desk.came(object())
+    budget = Budget(8 * LARGEST, "marie")
+    audience, slow = Audience(desk, budget), Watcher(end, None)
+    audience.came(slow)
+    for _ in range(4):
+        end.news.put_nowait(bytes(LARGEST))
+    await asyncio.sleep(60)
+    assert slow.told
+    assert budget.held <= budget.total // 4
+    audience.went(slow)
+    assert budget.held == 0
