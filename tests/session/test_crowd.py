@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.session.site import Site, still, until
+from tests.services.waiting import eventually
+from tests.session.site import Site, still
 from visa.instances.access import Role
 from visa.session.crowd import Crowd, TooMany
 from visa.session.hub import Visitor
@@ -44,7 +45,7 @@ async def test_a_person_has_so_many_websockets_and_no_more_and_the_owner_gets_in
         await opened(site, stack, "marie", 10)
         assert (await site.ask("marie"))[0] == 200
         await first.close()
-        await until(lambda: len(site.gateway.sockets) == 19)
+        await eventually(lambda: len(site.gateway.sockets) == 19)
         await opened(site, stack, "lise", 1)
 
 
@@ -90,7 +91,7 @@ async def test_one_more_is_looked_at_alone(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setattr(Watched, "reconsider", counted)
         sockets = await opened(site, stack, "lise", 30)
         await asyncio.gather(*(one.close() for one in sockets))
-        await until(lambda: len(site.gateway.sockets) == 30)
+        await eventually(lambda: len(site.gateway.sockets) == 30)
         assert looked == ["lise"] * 30
         assert [(one.username, one.role) for one in site.gateway.people.here()] == [("marie", Role.OWNER)]
 

@@ -15,8 +15,9 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 from tornado.websocket import WebSocketHandler
 
+from tests.services.waiting import eventually
 from tests.session import rig
-from tests.session.site import ENOUGH, Site, closed, running, until
+from tests.session.site import Site, closed, running
 from visa.session.budget import Budget
 from visa.session.frames import BINARY, PART, TEXT, NoRoom, Part, Whole
 
@@ -68,7 +69,7 @@ def masked(first: int, data: bytes, mask: bytes = b"abcd") -> bytes:
 
 async def heard(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     """The next frame: its first byte and its data."""
-    async with asyncio.timeout(ENOUGH):
+    async with asyncio.timeout(30):
         first, size = await reader.readexactly(2)
         return first, await reader.readexactly(size)
 
@@ -107,9 +108,9 @@ async def test_pings_come_between_the_parts_of_a_message(tmp_path: Path) -> None
 async def test_frames_out_of_order_close(tmp_path: Path, frames: bytes) -> None:
     async with echoing(tmp_path) as site, bare(site) as (reader, writer):
         writer.write(frames)
-        async with asyncio.timeout(ENOUGH):
+        async with asyncio.timeout(30):
             await reader.read()
-        await until(lambda: not site.gateway.sockets)
+        await eventually(lambda: not site.gateway.sockets)
 
 
 async def test_a_watcher_s_message_that_does_not_fit_the_budget_is_refused_in_words(tmp_path: Path) -> None:

@@ -71,9 +71,9 @@ class Refusals:
             self._timer.start()
 
     def due(self, at: datetime, *, all_of_them: bool = False) -> list[Summed]:
-        """Take what is to be written now: nothing, until the span is over."""
+        """Take what is to be written now, and begin anew: nothing, until the span is over."""
         with self._lock:
-            if not self._sums or self._began is None or not (all_of_them or at - self._began >= SPAN):
+            if self._began is None or not (all_of_them or (self._sums and at - self._began >= SPAN)):
                 return []
             found, self._sums, self._rows, self._began = list(self._sums.values()), {}, {}, None
             if self._timer is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.store.sharing import rig
+from visa.store import audit
 from visa.store.people import People
 from visa.store.store import Store
 from visa.store.tables import Base
@@ -31,6 +32,7 @@ def upgraded(store_url: str) -> Iterator[Store]:
 @pytest.fixture
 def people(upgraded: Store) -> People:
     """Of Marie's and Lise's instances."""
+    audit.sum_up(upgraded.engine)
     with upgraded.engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             connection.execute(table.delete())
