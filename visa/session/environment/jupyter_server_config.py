@@ -7,6 +7,7 @@ import atexit
 import base64
 import functools
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -49,7 +50,6 @@ mark_children()
 
 # Beside this file; Jupyter's own Python does not look here.
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
-import pieces
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
@@ -124,7 +124,7 @@ c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 # The software is mounted read-only: nothing can be installed from the browser, and there is nothing to build.
 c.LabApp.extension_manager = "readonly"
 c.ServerApp.tornado_settings = {"page_config_data": {"buildAvailable": False, "buildCheck": False}}
-pieces.bound(c.ServerApp)
+importlib.import_module("pieces").bound(c.ServerApp)
 c.FileContentsManager.delete_to_trash = False
 c.ContentsManager.allow_hidden = False
 
