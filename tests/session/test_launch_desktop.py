@@ -19,6 +19,7 @@ from tests.session import rig
 
 SESSION = """#!/bin/sh
 grep SigIgn /proc/self/status >"$HOME/signals"
+cat /proc/self/oom_score_adj >"$HOME/value"
 echo "session on $DISPLAY" >"$HOME/began"
 while [ ! -e "$HOME/leave" ]; do sleep 0.05; done
 """
@@ -120,6 +121,12 @@ def test_a_desktop_has_a_socket_and_no_port(desktop: Launched) -> None:
     listening = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
     assert f"pid={server}," not in listening
     assert not desktop.home("jupyter-began").exists()
+
+
+def test_when_memory_ends_programs_of_the_desktop_go_before_its_screen(desktop: Launched) -> None:
+    (server,) = desktop.servers()
+    assert desktop.home("value").read_text() == "1000\n"
+    assert 300 <= int(Path(f"/proc/{server}/oom_score_adj").read_text()) < 1000
 
 
 def test_interrupts_are_not_ignored(desktop: Launched) -> None:

@@ -41,10 +41,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ControlGroups:
-    """What this machine offers. ``parents``: controller to the folder under which groups are made."""
+    """What this machine offers. ``parents``: controller to the folder under which groups are made.
+
+    ``properties``: what systemd's scopes take here besides the limits.
+    """
 
     kind: Kind
     parents: tuple[tuple[str, Path], ...] = ()
+    properties: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -61,7 +65,7 @@ class ControlGroups:
         if self.kind == "rlimit":
             return Limits(data=resources.memory)
         if self.kind == "scope":
-            return Limits(scope=_scope(identifier, resources))
+            return Limits(scope=_scope(identifier, resources, self.properties))
         environment = self._make(f"{identifier}.environment", resources.cpu, resources.memory)
         gateway = self._make(f"{identifier}.gateway", None, GATEWAY_MEMORY)
         name = "memory.events" if self.kind == "cgroup2" else "memory.oom_control"
@@ -131,19 +135,20 @@ def _settings(kind: Kind, controller: str, cpu: float | None, memory: int) -> li
     }[controller]
 
 
-def _scope(identifier: str, resources: Resources) -> tuple[str, ...]:
+def _scope(identifier: str, resources: Resources, more: tuple[str, ...]) -> tuple[str, ...]:
     return (
         *("systemd-run", "--user", "--scope", "--quiet", "--collect", f"--unit=visa-{identifier}"),
         f"--property=MemoryMax={resources.memory}",
         "--property=MemorySwapMax=0",
         f"--property=CPUQuota={max(1, int(resources.cpu * 100))}%",
         f"--property=TasksMax={PIDS}",
+        *(f"--property={one}" for one in more),
         "--",
     )
 
 
-def find(state: Path, scope_works: bool, root: Path = Path("/sys/fs/cgroup")) -> ControlGroups:
-    """What can be used here, tried by making a group. ``scope_works``: ``systemd-run --user --scope`` does."""
+def find(state: Path, scope: tuple[str, ...] | None, root: Path = Path("/sys/fs/cgroup")) -> ControlGroups:
+    """What can be used here, tried by making a group. ``scope``: properties for systemd's; None: there are none."""
     name = "visa-" + hashlib.sha256(str(state).encode()).hexdigest()[:12]
     for kind, find_parents in (("cgroup2", _second), ("cgroup1", _first)):
         try:
@@ -157,7 +162,7 @@ def find(state: Path, scope_works: bool, root: Path = Path("/sys/fs/cgroup")) ->
             continue
         if parents:
             return ControlGroups("cgroup2" if kind == "cgroup2" else "cgroup1", tuple(parents))
-    return ControlGroups("scope" if scope_works else "rlimit")
+    return ControlGroups("rlimit") if scope is None else ControlGroups("scope", properties=scope)
 
 
 def _own_groups() -> dict[str, str]:

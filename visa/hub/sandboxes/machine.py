@@ -18,6 +18,8 @@ from visa.hub.sandboxes.folders import Account
 
 log = logging.getLogger(__name__)
 
+_SYSTEMD = "/run/systemd/system"
+
 
 class NoSandbox(RuntimeError):
     """This machine cannot make a sandbox; the text says why and what helps."""
@@ -51,7 +53,7 @@ def probe(state: Path, bubblewrap: str | None = None) -> Machine:
     version = _version(program)
     privileged = os.geteuid() == 0
     _try(program, privileged)
-    control = cgroups.find(state, _scope_works() if not privileged else False)
+    control = cgroups.find(state, scope_properties() if not privileged else None)
     machine = Machine(program, version, privileged, network.find(), control)
     for what, how in machine.table():
         log.info("Sandboxes: %s: %s", what, how)
@@ -140,10 +142,20 @@ def _apparmor_restricts() -> bool:
         return False
 
 
-def _scope_works() -> bool:
-    if shutil.which("systemd-run") is None or not os.path.isdir("/run/systemd/system"):
-        return False
-    command = ["systemd-run", "--user", "--scope", "--quiet", "--collect", "--property=MemoryMax=64M", "--", "true"]
+def scope_properties() -> tuple[str, ...] | None:
+    """What systemd's scopes take besides limits; None: there are no scopes here.
+
+    Where one is ended for memory, systemd from 253 on would end all of the scope, Jupyter with a kernel.
+    """
+    if shutil.which("systemd-run") is None or not os.path.isdir(_SYSTEMD):
+        return None
+    tries: tuple[tuple[str, ...], ...] = (("OOMPolicy=continue",), ())
+    return next((properties for properties in tries if _scope_takes(properties)), None)
+
+
+def _scope_takes(properties: tuple[str, ...]) -> bool:
+    given = [f"--property={one}" for one in ("MemoryMax=64M", *properties)]
+    command = ["systemd-run", "--user", "--scope", "--quiet", "--collect", *given, "--", "true"]
     try:
         return subprocess.run(command, capture_output=True, timeout=10).returncode == 0
     except (OSError, subprocess.TimeoutExpired) as error:
