@@ -1,4 +1,7 @@
-"""A hub that is killed again and again, at any moment: nothing is lost, nothing is left, running work is reachable."""
+"""A hub that is killed again and again, at any moment, and a gateway with it.
+
+Nothing is lost, nothing is left, running work is reachable.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,11 @@ def test_killed_again_and_again(own_hub: RunningHub, soak: Soak) -> None:
             thread.join()
         with httpx.Client(headers={"Authorization": f"token {token}"}) as client:
             assert client.get(f"{own_hub.url}/user/marie/steady/_visa/health").status_code == 200
+        own_hub.end_gateway("marie", "steady")
         own_hub.start()
         _is_whole(own_hub, token)
         soak.did("kills of the hub")
+        soak.did("kills of a gateway")
 
 
 def _begin(hub: RunningHub, token: str, name: str) -> None:

@@ -46,7 +46,7 @@ class Restarts:
     """
 
     pauses: tuple[float, ...] = (0, 0.5, 1, 2, 4, 8, 15, *[30] * 15)
-    well: float = 60.0
+    well: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
