@@ -297,5 +297,5 @@ def test_an_interrupted_check_leaves_no_pod() -> None:
         process = subprocess.Popen([*command, space.name, image("notebook")], preexec_fn=heard)
         space.run("wait", "--for=create", "pod", "-l", "app.kubernetes.io/name=visa-check-image", "--timeout=20s")
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
         assert json.loads(space.run("get", "pods", "-o", "json"))["items"] == []

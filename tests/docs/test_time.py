@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SLEEPS = {"time.sleep", "asyncio.sleep", "wait_for_timeout"}
 READS = {f"time.{name}" for name in ("monotonic", "monotonic_ns", "perf_counter", "time", "time_ns", "localtime")}
+READS |= {"loop.time", "asyncio.get_running_loop().time", "asyncio.get_event_loop().time"}
 READS |= {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "datetime.datetime.now"}
 WATCHES = {"time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns"}
 
@@ -43,6 +44,8 @@ def _name(function: ast.expr) -> str:
     """As it is called, whatever a module's or a page's variable is."""
     if isinstance(function, ast.Attribute):
         return function.attr if function.attr == "wait_for_timeout" else f"{_name(function.value)}.{function.attr}"
+    if isinstance(function, ast.Call):
+        return f"{_name(function.func)}()"
     return function.id if isinstance(function, ast.Name) else ""
 
 
@@ -91,12 +94,13 @@ def test_no_test_sleeps_or_holds_a_stopwatch() -> None:
         ("@pytest.mark.looptime\nasync def f():\n await asyncio.sleep(3600)", set()),
         ("pytestmark = [pytest.mark.looptime]\nasync def f():\n await asyncio.sleep(3600)", set()),
         ("program = 'time.sleep(60)'", set()),
+        ("def f():\n return asyncio.get_running_loop().time() + datetime.now(UTC)", {"x.py::f"}),
     ],
 )
 def test_what_counts(tmp_path: Path, text: str, found: set[str]) -> None:
     path = tmp_path / "x.py"
     path.write_text(text)
-    assert in_file(path, SLEEPS | WATCHES) == found
+    assert in_file(path, SLEEPS | WATCHES | READS) == found
 
 
 def test_a_bare_import_is_refused(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def _inside(folder: Path, command: str) -> str:
         if words and words[0].endswith("Xvnc"):
             display = os.listdir(f"/proc/{pid}/root/tmp/.X11-unix")[0].replace("X", ":")
             enter = ["nsenter", "-t", str(pid), "-m", "-n", "--", "env", f"DISPLAY={display}", "sh", "-c", command]
-            return subprocess.run(enter, capture_output=True, text=True, timeout=20).stdout
+            return subprocess.run(enter, capture_output=True, text=True, timeout=60).stdout
         for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
             left += map(int, tasks.read_text().split())
     return ""

@@ -59,7 +59,7 @@ async def test_a_proxy_that_says_nothing_keeps_nobody_waiting(
     known = SimpleNamespace(server=True, proxy_spec="/services/visa/")
     app = SimpleNamespace(http_server=True, users={}, _service_map={"visa": known})
     proxy = VisaHTTPProxy(config=hubs, app=app, log=logging.getLogger("chp"))
-    await asyncio.wait_for(proxy.check_running(), 20)
+    await asyncio.wait_for(proxy.check_running(), 60)
     assert service.asked == 1
     assert "The proxy does not answer" in caplog.text
     await client.close()

@@ -145,7 +145,7 @@ def _greeting(path: Path, account: int) -> str:
         "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.recv(12).decode())"
     )
     command = [sys.executable, "-c", script, path.name, str(account)]
-    done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, timeout=60)
     return done.stdout + done.stderr
 
 

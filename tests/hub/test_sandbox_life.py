@@ -203,7 +203,7 @@ def test_a_supervisor_begins_with_its_signals_blocked(place: Place, monkeypatch:
     assert process.stdout is not None
     with process.stdout:
         assert process.stdout.read() == b"2 15\n"
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
     start.clear(start.site.run_folder(start.identifier))
 
@@ -212,7 +212,7 @@ def test_a_stop_that_comes_at_once_starts_nothing(place: Place) -> None:
     start = place.start(SLEEP)
     process = spawned(start)
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert process.stdout is not None
     process.stdout.close()
     run = start.site.run_folder(start.identifier)

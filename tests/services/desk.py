@@ -210,9 +210,9 @@ def cuttable(url: str) -> Iterator[tuple[str, Callable[[bool], None]]]:
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield parts._replace(netloc=f"{parts.hostname}:{relay.port}").geturl(), cut
     finally:
         loop.call_soon_threadsafe(end.set)
-        thread.join(10)
+        thread.join(60)

@@ -72,5 +72,5 @@ def running() -> Iterator[PostgreSQL]:
         yield PostgreSQL(folder, user)
     finally:
         server.send_signal(signal.SIGINT)  # SIGTERM would wait for clients
-        server.wait(20)
+        server.wait(60)
         shutil.rmtree(folder, ignore_errors=True)

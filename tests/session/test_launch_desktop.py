@@ -200,7 +200,7 @@ def test_a_notebook_instance_ends_with_jupyter_and_has_a_desktop_when_asked(plac
         launched.ask("desktop")
         launched.until("the session", "home/began")
         launched.home("end-jupyter").touch()
-        assert launched.process.wait(20) == 7
+        assert launched.process.wait(60) == 7
         until(lambda: not launched.servers(), 60, "the X server's end")
     finally:
         if launched.process.poll() is None:

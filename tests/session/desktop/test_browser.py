@@ -272,7 +272,7 @@ async def test_after_cuts_the_same_windows_are_there(seen: Seen) -> None:
         await expect(seen.page.locator("#words")).to_contain_text("cannot be reached")
         network.up = True
         await seen.page.get_by_role("button", name="Try now").click()
-        await expect(seen.page.locator("#words")).to_be_hidden(timeout=5_000)
+        await expect(seen.page.locator("#words")).to_be_hidden()
         for _ in range(3):
             async with seen.page.expect_websocket():  # the cut is noticed
                 network.cut(up=True)
@@ -324,7 +324,7 @@ async def test_without_a_login_it_says_so(seen: Seen) -> None:
 
 async def test_without_a_gateway_it_says_so(seen: Seen) -> None:
     rig.end(seen.desk.gateway.process)
-    await expect(seen.page.locator("#words")).to_contain_text("cannot be reached", timeout=15_000)
+    await expect(seen.page.locator("#words")).to_contain_text("cannot be reached")
 
 
 async def test_who_is_here_is_told_with_the_connections_figures(seen: Seen) -> None:

@@ -127,9 +127,9 @@ async def test_a_page_comes_back_after_every_cut_and_grows_no_heavier(chromium: 
             page = await context.new_page()
             await page.add_init_script(NEWEST)
             await page.goto(marie_desk.url.replace(str(marie_desk.gateway.port), str(network.port)))
-            await expect(page.locator("#words")).to_be_hidden(timeout=20_000)
+            await expect(page.locator("#words")).to_be_hidden(timeout=60_000)
             # A cut while its last modules load begins the page anew, see desktop.js.
-            await expect(page.locator("#key-buttons button").first).to_be_attached(timeout=20_000)
+            await expect(page.locator("#key-buttons button").first).to_be_attached(timeout=60_000)
             tools = await context.new_cdp_session(page)
             await _flap(page, network, 8)
             before, heavy = await settled(marie_desk, 1), await heap(tools)
@@ -149,7 +149,7 @@ async def _flap(page: Page, network: Relay, count: int) -> None:
         network.cut(up=turn % 5 != 0)
         await page.evaluate("1")  # the page has seen that
         network.up = True
-        await page.wait_for_function(BACK, arg=number, timeout=20_000)
+        await page.wait_for_function(BACK, arg=number, timeout=60_000)
         assert await page.locator("#screen canvas").count() == 1
 
 

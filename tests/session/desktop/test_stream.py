@@ -272,14 +272,14 @@ async def test_a_role_that_changes_or_ends_closes_the_socket(desk: Desk) -> None
 async def test_a_gateway_that_comes_right_after_another_is_let_in(desk: Desk) -> None:
     for _ in range(3):
         one = await hand.Hand(desk.gateway.settings.run, 100).look()
-        assert (await asyncio.wait_for(one.read_message(), 10)) is not None
+        assert (await asyncio.wait_for(one.read_message(), ENOUGH)) is not None
         one.close()
 
 
 async def test_it_shares_seats_with_rfb(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seat, "MOST", 1)
     async with viewing(desk), desk.client.ws_connect(desk.socket, headers=rig.MARIE) as rfb:
-        assert (await rfb.receive(10)).data == 1013
+        assert (await rfb.receive(ENOUGH)).data == 1013
 
 
 async def test_without_selkies_it_is_said_in_words(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ class Desktop:
         By the X protocol itself, since none of the programs that are there has more than a few colours.
         """
         with socket.socket(socket.AF_UNIX) as server:
-            server.settimeout(10)
+            server.settimeout(60)
             server.connect(f"/tmp/.X11-unix/X{self.display[1:]}")
             server.sendall(struct.pack("<BxHHHH2x", ord("l"), 11, 0, 0, 0))
             (length,) = struct.unpack("<H", _exactly(server, 8)[6:])

@@ -77,7 +77,7 @@ async def test_a_message_that_is_not_in_order_closes_and_the_kernel_lives(three:
     kernel = await session(three, PATH)
     async with channels(three, three.pierre, kernel, True) as socket:
         await socket.send_bytes(b"\xff" * 99)
-        while (await asyncio.wait_for(socket.receive(), 20)).type is aiohttp.WSMsgType.BINARY:
+        while (await asyncio.wait_for(socket.receive(), 60)).type is aiohttp.WSMsgType.BINARY:
             pass
         assert socket.close_code == 1008
     async with channels(three, three.claude, kernel, True) as socket:
@@ -98,7 +98,7 @@ async def test_kernels_and_sessions_of_closed_folders_are_not_there(three: Three
     assert {seen, hidden} <= {one["id"] for one in await three.json(three.claude, "GET", "api/kernels")}
     async with channels(three, three.pierre, seen, False) as socket:
         three.hub.share_as(folders=["shared/e2"])
-        while (await asyncio.wait_for(socket.receive(), 20)).type is aiohttp.WSMsgType.TEXT:
+        while (await asyncio.wait_for(socket.receive(), 60)).type is aiohttp.WSMsgType.TEXT:
             pass
         assert socket.close_code == 4403
 
