@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from playwright import async_api, sync_api
 from playwright.sync_api import Browser
 
 from tests.services import hub, postgresql
@@ -17,6 +18,10 @@ from tests.services.browser import chromium
 from visa import clock
 
 REPOSITORY = Path(__file__).parents[1]
+
+# What a page shows is waited for until only a fault can be why it does not come: Playwright's own bound is 5 s.
+async_api.expect.set_options(timeout=60_000)
+sync_api.expect.set_options(timeout=60_000)
 
 # The same few cases in every run; `make soak` looks for new ones, as many as there is time for.
 _HEALTH = [HealthCheck.too_slow, HealthCheck.differing_executors]

@@ -102,8 +102,13 @@ def test_reports_of_others_are_refused(release: Release, pods: dict[str, str]) -
     tokens = [own_token(release, pods["lise"]), *(release.token(name) for name in ("marie", "lise", "grace")), ""]
     for token in tokens:
         headers = {"Authorization": f"token {token}"} if token else {}
-        assert [httpx.post(address, json=body, headers=headers).status_code for body in reports] == [403, 403]
-    late = httpx.post(address, json=reports[0], headers={"Authorization": f"token {own_token(release, pods['marie'])}"})
+        assert [httpx.post(address, json=body, headers=headers, timeout=60).status_code for body in reports] == [
+            403,
+            403,
+        ]
+    late = httpx.post(
+        address, json=reports[0], headers={"Authorization": f"token {own_token(release, pods['marie'])}"}, timeout=60
+    )
     assert late.status_code == 403, "its start is over: no certificate any more"
     assert opened(release, own_token(release, pods["marie"]), "lise/attacked/api/contents") in (401, 403)
 
@@ -112,7 +117,7 @@ def test_a_notice_with_markup_is_text(release: Release, pods: dict[str, str]) ->
     address = f"{release.url}/hub/api/visa/gateways/marie/attacked"
     headers = {"Authorization": f"token {own_token(release, pods['marie'])}"}
     notice = "<img src=x onerror=alert(1)> {{7*7}}"
-    assert httpx.post(address, json={"notice": notice}, headers=headers).status_code == 204
+    assert httpx.post(address, json={"notice": notice}, headers=headers, timeout=60).status_code == 204
     with release.login("marie") as browser:
         page = browser.get("/services/visa/").text
     assert "&lt;img src=x onerror=alert(1)&gt; {{7*7}}" in page
@@ -133,7 +138,7 @@ def test_an_environment_in_jupyters_place_gets_no_secret_and_no_cookie_of_the_ho
         "X_Visa_Identity": "secret-5",
         "Proxy-Authorization": "secret-6",
     }
-    answer = httpx.get(f"{release.url}/user/lise/attacked/page?token=secret-7", headers=given)
+    answer = httpx.get(f"{release.url}/user/lise/attacked/page?token=secret-7", headers=given, timeout=60)
     assert answer.text == "ok"
     prefix = "/user/lise/attacked/"
     kept = answer.headers.get_list("set-cookie")

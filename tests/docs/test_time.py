@@ -14,6 +14,8 @@ READS = {f"time.{name}" for name in ("monotonic", "monotonic_ns", "perf_counter"
 READS |= {"loop.time", "asyncio.get_running_loop().time", "asyncio.get_event_loop().time"}
 READS |= {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "datetime.datetime.now"}
 WATCHES = {"time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns"}
+REQUESTS = {f"httpx.{name}" for name in ("get", "post", "put", "patch", "delete", "head", "options", "request")}
+REQUESTS |= {"httpx.stream", "httpx.Client", "httpx.AsyncClient"}
 
 MAY_READ = {
     "visa/clock.py": "is the clock",
@@ -73,6 +75,20 @@ def left(folder: str, names: set[str], allowed: dict[str, str]) -> tuple[set[str
     found = set().union(*(in_file(path, names) for path in (ROOT / folder).rglob("*.py")))
     unused = {one for one in allowed if not any(use.startswith(one) for use in found)}
     return {use for use in found if not use.startswith(tuple(allowed))}, unused
+
+
+def impatient(tree: ast.AST) -> Iterator[int]:
+    """Lines of requests that have httpx's own bound, 5 s."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or _name(node.func) not in REQUESTS:
+            continue
+        if not {"timeout", None} & {one.arg for one in node.keywords}:
+            yield node.lineno
+
+
+def test_no_request_has_the_five_seconds_of_httpx() -> None:
+    found = {path: list(impatient(ast.parse(path.read_text()))) for path in (ROOT / "tests").rglob("*.py")}
+    assert {path: lines for path, lines in found.items() if lines} == {}, "give a timeout of 60"
 
 
 def test_nothing_but_the_clock_reads_the_time() -> None:

@@ -254,9 +254,9 @@ def test_a_hub_starts_with_it_and_brings_the_portal(tmp_path: Path) -> None:
     )
     with started(hub):
         assert (tmp_path / "jupyterhub.sqlite").exists()
-        assert httpx.get(f"{hub.portal}api/v1/openapi.json").status_code == 200
+        assert httpx.get(f"{hub.portal}api/v1/openapi.json", timeout=60).status_code == 200
         headers = {"Authorization": "token " + "x" * 20}
-        theirs = httpx.get(f"{hub.url}/hub/api/user", headers=headers)
+        theirs = httpx.get(f"{hub.url}/hub/api/user", headers=headers, timeout=60)
         assert theirs.json()["name"] == "theirs", "a service of the chart's values"
 
 

@@ -108,7 +108,7 @@ def test_after_a_cut_and_after_a_reload_the_same_windows_are_there(desk: Desk) -
         desk.page.goto(address)
         desk.opened()
         cut(False)
-        expect(desk.page.locator("#words")).to_contain_text(re.compile("cut|cannot be reached"), timeout=60_000)
+        expect(desk.page.locator("#words")).to_contain_text(re.compile("cut|cannot be reached"))
         cut(True)
         desk.opened()
         assert desk.settled() == before
@@ -153,7 +153,7 @@ def test_her_home_page_shows_it_in_a_browser_that_never_opened_it(
     context = browser.new_context()
     page = log_in(context, demo[0], "marie")
     picture = page.locator(".card img.preview")
-    expect(picture).to_be_visible(timeout=60_000)
+    expect(picture).to_be_visible()
     assert picture.evaluate("image => image.naturalWidth") == 480
     context.close()
 
@@ -162,6 +162,6 @@ def test_a_desktop_that_was_left_starts_again(desk: Desk) -> None:
     if folder := os.environ.get("VISA_SCREENSHOTS"):
         desk.page.screenshot(path=f"{folder}/desktop.png")
     assert desk.shell("(sleep 1; openbox --exit) >/dev/null 2>&1 & echo leaves", "leaving") == "leaves\n"
-    expect(desk.page.get_by_text("logged out", exact=False).first).to_be_visible(timeout=60_000)
+    expect(desk.page.get_by_text("logged out", exact=False).first).to_be_visible()
     desk.page.get_by_role("button", name="Start the desktop again").click()
     desk.opened()

@@ -57,7 +57,7 @@ def test_a_person_of_that_name_starts_an_instance_and_opens_it(hub: RunningHub, 
     start_new(page)
     page.wait_for_url(f"**/user/{part(name)}/**/lab/**", timeout=60_000)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
     server = page.url.partition("/user/")[2].split("/")[1]
     home = context.new_page()
     home.goto(f"{hub.url}/services/visa/")

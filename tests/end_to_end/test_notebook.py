@@ -30,7 +30,7 @@ def lab(browser: Browser, demo: tuple[str, Path]) -> Iterator[Page]:
     start_new(page, "wormlike", "4 experiments")
     page.wait_for_url("**/lab/**", timeout=60_000)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
     yield page
     context.close()
 
@@ -69,9 +69,9 @@ def test_the_starter_notebook_reads_and_plots_the_file(lab: Page) -> None:
     lab.get_by_role("menuitem", name="Run", exact=True).click()
     lab.locator(".lm-Menu-itemLabel", has_text="Run All Cells").first.click()
     picture = lab.locator(".jp-Notebook .jp-RenderedImage img")
-    expect(picture.first).to_be_visible(timeout=60_000)
+    expect(picture.first).to_be_visible()
     assert picture.first.evaluate("image => image.naturalWidth") > 300
-    expect(lab.locator(".jp-Notebook")).to_contain_text("scipp", timeout=60_000)
+    expect(lab.locator(".jp-Notebook")).to_contain_text("scipp")
     assert lab.locator(".jp-Notebook .jp-RenderedText[data-mime-type*=error]").count() == 0
 
 
@@ -142,7 +142,7 @@ def test_h5web_shows_the_file(lab: Page) -> None:
     lab.locator(".jp-DirListing-item", has_text=".nxs").first.dblclick()
     # The name is "entry" until h5web has read that it is an NX group, and the plot may be there by itself then.
     entry = lab.get_by_role("treeitem", name=re.compile(r"^entry\b")).first
-    expect(entry).to_be_visible(timeout=60_000)
+    expect(entry).to_be_visible()
     picture = lab.locator(".jp-MainAreaWidget:not(.lm-mod-hidden) canvas")
 
     def opened() -> bool:
@@ -153,7 +153,7 @@ def test_h5web_shows_the_file(lab: Page) -> None:
         return picture.count() > 0
 
     until(opened, 90, "h5web's picture", pause=0.5)
-    expect(picture.first).to_be_visible(timeout=60_000)
+    expect(picture.first).to_be_visible()
 
 
 def test_stopped_and_started_again_from_its_card(browser: Browser, demo: tuple[str, Path]) -> None:
@@ -166,13 +166,13 @@ def test_stopped_and_started_again_from_its_card(browser: Browser, demo: tuple[s
     card = page.locator(".card").first
     expect(card).to_contain_text("Running")
     card.get_by_role("button", name="Stop").click()
-    expect(page.locator(".card").first).to_contain_text("Stopped", timeout=60_000)
+    expect(page.locator(".card").first).to_contain_text("Stopped")
     page.locator(".card").first.get_by_role("button", name="Start").click()
     page.wait_for_url("**/lab/**", timeout=60_000)
     page.goto(f"{url}/services/visa/")
     page.locator(".card").first.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Delete", exact=True).last.click()
-    expect(page.get_by_text("You have no instances yet.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("You have no instances yet.")).to_be_visible()
     context.close()
 
 

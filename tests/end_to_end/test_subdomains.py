@@ -48,7 +48,7 @@ def test_a_notebook_opens_on_its_owners_own_host(hub: RunningHub, browser: Brows
     start_new(page)
     page.wait_for_url(f"http://marie.visa.localhost:{port}/user/marie/**/lab/**", timeout=60_000)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
     hosts = {cookie["domain"]: cookie["name"] for cookie in context.cookies() if cookie["name"] == "visa-session"}
     assert set(hosts) == {"marie.visa.localhost"}, "the session's cookie stays on her host"
     context.close()

@@ -28,7 +28,7 @@ def begin(together: Together) -> Together:
     together.base, _, path = marie.portal.url.partition("lab/tree/")
     together.notebook = path.partition("?")[0].removeprefix("RTC:")
     lab = together.open_lab("marie")
-    expect(lab.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
+    expect(lab.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
     together.rules("shared", "home")
     together.add("lise", "collaborator")
     return together
@@ -49,15 +49,15 @@ def test_who_asks_is_let_in_from_the_portal_at_once(together: Together) -> None:
     page.locator("#asking textarea").fill("May I look at the fit?")
     page.get_by_role("button", name="Ask the owner").click()
     toast = marie.lab.locator(".jp-toastContainer", has_text="asks to watch")
-    expect(toast).to_contain_text("May I look at the fit?", timeout=60_000)
+    expect(toast).to_contain_text("May I look at the fit?")
     with marie.lab.expect_popup() as opened:
         toast.get_by_role("button", name="Answer on the portal").click()
     portal = opened.value
     portal.locator("#people").get_by_role("button", name="Let in to watch").click()
-    expect(page.get_by_role("link", name="Open notebook")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("link", name="Open notebook")).to_be_visible()
     portal.close()
     marie.lab.bring_to_front()
-    expect(toast).to_have_count(0, timeout=60_000)
+    expect(toast).to_have_count(0)
 
 
 def test_the_observer_sees_live_what_the_others_type_and_run(together: Together) -> None:
@@ -65,16 +65,16 @@ def test_the_observer_sees_live_what_the_others_type_and_run(together: Together)
     rosalind, lise = together.open_lab("rosalind"), together.open_lab("lise")
     expect(rosalind.locator(".visa-role")).to_have_text("You are watching")
     expect(lise.locator(".visa-role")).to_have_text("You work here too")
-    expect(marie.locator(".visa-people")).to_contain_text("3 here", timeout=60_000)
+    expect(marie.locator(".visa-people")).to_contain_text("3 here")
     add_cell(marie, "print('sum', 40 + 2)")
-    expect(source(rosalind, "print('sum', 40 + 2)")).to_be_attached(timeout=60_000)
+    expect(source(rosalind, "print('sum', 40 + 2)")).to_be_attached()
     run_cell(marie, "sum 42")
-    expect(said(rosalind, "sum 42")).to_be_attached(timeout=60_000)
+    expect(said(rosalind, "sum 42")).to_be_attached()
     add_cell(lise, "print('half', 42 / 2)")
-    expect(source(marie, "print('half', 42 / 2)")).to_be_attached(timeout=60_000)
+    expect(source(marie, "print('half', 42 / 2)")).to_be_attached()
     run_cell(lise, "half 21.0")
     for page in (marie, rosalind):
-        expect(said(page, "half 21.0")).to_be_attached(timeout=60_000)
+        expect(said(page, "half 21.0")).to_be_attached()
 
 
 def test_the_observer_can_change_nothing_through_the_page(together: Together) -> None:
@@ -142,13 +142,13 @@ def test_a_changed_role_narrows_what_is_open(together: Together) -> None:
     portal = together.panel()
     row = together.row(portal, "Lise")
     row.get_by_role("combobox").select_option("observer")
-    expect(lise.locator(".visa-role")).to_have_text("You are watching", timeout=60_000)
+    expect(lise.locator(".visa-role")).to_have_text("You are watching")
     lise.locator(".jp-Notebook .jp-CodeCell .cm-content").last.click()
     lise.keyboard.type("narrowed = 1")
     assert asked(lise, "POST", "api/terminals", "{}") == 403
     expect(source(marie, "narrowed")).to_have_count(0)
     row.get_by_role("combobox").select_option("collaborator")
-    expect(lise.locator(".visa-role")).to_have_text("You work here too", timeout=60_000)
+    expect(lise.locator(".visa-role")).to_have_text("You work here too")
 
 
 def test_on_the_desktop_only_who_works_here_is_heard(together: Together) -> None:
@@ -170,7 +170,7 @@ def test_on_the_desktop_only_who_works_here_is_heard(together: Together) -> None
         type_on(rosalind, "\ntouch ~/by-observer\n")
         until(lambda name=name: heard(name), what="what the collaborator typed", pause=1)
     assert not there(marie, "by-observer")
-    expect(marie.locator("#people-button")).to_have_text("3 here", timeout=60_000)
+    expect(marie.locator("#people-button")).to_have_text("3 here")
 
 
 def type_on(desktop: Page, text: str) -> None:
@@ -190,7 +190,7 @@ def test_who_is_removed_while_she_types_is_out(together: Together) -> None:
     lise, marie = together.person("lise"), together.person("marie").lab
     lise.lab.bring_to_front()
     add_cell(lise.lab, "before_removal = 1")
-    expect(source(marie, "before_removal")).to_be_attached(timeout=60_000)
+    expect(source(marie, "before_removal")).to_be_attached()
     together.remove("lise")
 
     def out() -> bool:
@@ -199,9 +199,9 @@ def test_who_is_removed_while_she_types_is_out(together: Together) -> None:
 
     until(out, what="her way out")
     ended = lise.lab.get_by_role("dialog", name="You are not on this instance any more")
-    expect(ended).to_be_visible(timeout=60_000)
+    expect(ended).to_be_visible()
     for desktop in lise.desktops:
-        expect(desktop.locator("#words")).to_contain_text("You are not on this instance any more", timeout=60_000)
+        expect(desktop.locator("#words")).to_contain_text("You are not on this instance any more")
     lise.lab.keyboard.type("after_removal")
     assert asked(lise.lab, "POST", "api/terminals", "{}") in OUT
     page = lise.context.new_page()
@@ -236,7 +236,7 @@ def test_a_public_link_holds_only_while_the_owner_is_there(together: Together) -
     marie.lab.close()
     for desktop in marie.desktops:
         desktop.close()
-    expect(lab.get_by_role("dialog", name="You are not on this instance any more")).to_be_visible(timeout=60_000)
+    expect(lab.get_by_role("dialog", name="You are not on this instance any more")).to_be_visible()
     assert asked(together.person("rosalind").lab, "GET", "api/status") == 200, "members by her own hand stay"
     together.open_lab("marie")
     until(lambda: _again(lab), 60, "bertram watches again")

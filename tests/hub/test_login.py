@@ -203,7 +203,7 @@ def test_a_withdrawn_account_loses_its_running_instance_until_it_is_back(
 ) -> None:
     def status(token: str) -> int:
         address = f"{hub.url}/user/marie/kept/api/status"
-        return httpx.get(address, headers={"Authorization": f"token {token}"}).status_code
+        return httpx.get(address, headers={"Authorization": f"token {token}"}, timeout=60).status_code
 
     # A gateway keeps the hub's word for some seconds, so each look is with a token that it has not seen.
     first, second = token_of(hub, provider, "marie"), token_of(hub, provider, "marie")

@@ -33,7 +33,7 @@ def test_it_is_taken_over_after_a_kill_and_after_a_clean_stop(hub: RunningHub) -
     hub.start()
     first = traefik_of(hub)
     hub.kill()
-    until(lambda: httpx.get(f"{hub.url}/hub/health").status_code == 502, 60, "traefik without the hub")
+    until(lambda: httpx.get(f"{hub.url}/hub/health", timeout=60).status_code == 502, 60, "traefik without the hub")
     hub.start()
     assert traefik_of(hub) == first
     hub.stop()
@@ -65,7 +65,7 @@ def test_other_ports_replace_it(hub: RunningHub) -> None:
     assert traefik_of(hub) != first
     assert not first.is_alive()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{former}/hub/health")
+        httpx.get(f"{former}/hub/health", timeout=60)
     with hub.login("marie") as browser:
         assert browser.get("/hub/api/user").json()["name"] == "marie"
 

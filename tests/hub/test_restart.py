@@ -55,7 +55,7 @@ def test_killed_during_starts_nothing_is_lost_or_left(own_hub: RunningHub) -> No
     for thread in threads:
         thread.join()
 
-    with httpx.Client(headers={"Authorization": f"token {token}"}) as client:
+    with httpx.Client(headers={"Authorization": f"token {token}"}, timeout=60) as client:
         alive = client.get(f"{own_hub.url}/user/marie/steady/_visa/health")
         assert alive.status_code == 200, "proxy and instance go on without the hub"
     until(lambda: not portal.is_alive(), 60, "the portal's end: no process is left that nobody needs")

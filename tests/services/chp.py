@@ -94,7 +94,7 @@ def running(folder: Path, port: int | None = None) -> Iterator[Running]:
 
 def _answers(made: Running) -> bool:
     try:
-        answer = httpx.get(f"{made.api}/api/routes", headers={"Authorization": f"token {TOKEN}"})
+        answer = httpx.get(f"{made.api}/api/routes", headers={"Authorization": f"token {TOKEN}"}, timeout=60)
     except httpx.HTTPError:
         return False
     return answer.status_code == 200

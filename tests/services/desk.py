@@ -54,8 +54,8 @@ class Desk:
 
     def opened(self) -> None:
         """Until windows are shown."""
-        expect(self.page.locator("#screen canvas")).to_be_visible(timeout=60_000)
-        expect(self.page.locator("#words")).to_be_hidden(timeout=60_000)
+        expect(self.page.locator("#screen canvas")).to_be_visible()
+        expect(self.page.locator("#words")).to_be_hidden()
         until(lambda: self.colours() > 20, 60, "windows")
 
     def size(self) -> tuple[int, int]:

@@ -37,7 +37,7 @@ class Browser(httpx.Client):
     """Cookies and redirects, as a browser keeps them; may be entered after it was used."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+        super().__init__(**{"timeout": 60, **settings})
         self.event_hooks["response"].append(self._loopback_is_secure)
 
     def _loopback_is_secure(self, response: httpx.Response) -> None:
@@ -198,7 +198,7 @@ class RunningHub(Site):
     def is_up(self) -> bool:
         """Whether hub and portal answer and the hub says that it runs."""
         try:
-            pages = [httpx.get(address) for address in self.answering()]
+            pages = [httpx.get(address, timeout=5) for address in self.answering()]
         except httpx.HTTPError:
             return False
         return all(page.status_code == 200 for page in pages) and "is now running" in self.tail(200_000)

@@ -80,8 +80,8 @@ class Together:
         person = self.person(username)
         desktop = person.context.new_page()
         desktop.goto(f"{self.base}desktop/")
-        expect(desktop.locator("#screen canvas")).to_be_visible(timeout=60_000)
-        expect(desktop.locator("#words")).to_be_hidden(timeout=60_000)
+        expect(desktop.locator("#screen canvas")).to_be_visible()
+        expect(desktop.locator("#words")).to_be_hidden()
         person.desktops.append(desktop)
         return desktop
 
@@ -110,7 +110,7 @@ class Together:
         portal.locator("#add summary").click()
         portal.locator("#candidate").fill(username)
         portal.get_by_role("button", name=re.compile(f"Add as {role}.*{name}")).click(timeout=60_000)
-        expect(self.row(portal, name)).to_be_visible(timeout=60_000)
+        expect(self.row(portal, name)).to_be_visible()
 
     def remove(self, username: str) -> None:
         """By the owner."""
@@ -138,7 +138,7 @@ class Together:
         portal.locator("#link [name=kind]").select_option(kind)
         portal.locator("#link [name=role]").select_option(role)
         portal.get_by_role("button", name="Make the link").click()
-        expect(portal.locator("#made-link")).to_have_value(re.compile("/join/"), timeout=60_000)
+        expect(portal.locator("#made-link")).to_have_value(re.compile("/join/"))
         return portal.locator("#made-link").input_value()
 
 

@@ -6,13 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from playwright.async_api import expect
 
 from tests.services.waiting import eventually
 from tests.session import rig
 from tests.session.site import Site, running
-
-expect.set_options(timeout=30_000)  # what a page shows is waited for, however busy the machine
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def test_killed_again_and_again(own_hub: RunningHub, soak: Soak) -> None:
         own_hub.kill()
         for thread in threads:
             thread.join()
-        with httpx.Client(headers={"Authorization": f"token {token}"}) as client:
+        with httpx.Client(headers={"Authorization": f"token {token}"}, timeout=60) as client:
             assert client.get(f"{own_hub.url}/user/marie/steady/_visa/health").status_code == 200
         own_hub.end_gateway("marie", "steady")
         own_hub.start()

@@ -97,7 +97,7 @@ def test_removed_while_she_works(instance: Instance, rosalind: str) -> None:
             instance.let_in(rosalind, None)
             assert closed_within(socket) == 4403
         assert instance.get(rosalind).status_code in (401, 403)
-        answer = httpx.get(instance.url + "api/status", cookies=cookies)
+        answer = httpx.get(instance.url + "api/status", cookies=cookies, timeout=60)
         assert answer.status_code in (401, 403)
         assert refused(instance, rosalind)
         again = browser.get(instance.url, headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})

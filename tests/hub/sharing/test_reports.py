@@ -22,12 +22,12 @@ def test_nobody_but_the_gateway_asks_or_tells(shared_hub: RunningHub, who: str |
     token = who if who in (None, "nonsense") else shared_hub.token(who)
     headers = {} if token is None else {"Authorization": f"token {token}"}
     for query in ("", "?after=1", "?after=x"):
-        answer = httpx.get(f"{shared_hub.url}{PATH}{query}", headers=headers)
+        answer = httpx.get(f"{shared_hub.url}{PATH}{query}", headers=headers, timeout=60)
         assert answer.status_code == 403
         assert "members" not in answer.text
-    answer = httpx.post(f"{shared_hub.url}{PATH}", headers=headers, json={"here": [HERE]})
+    answer = httpx.post(f"{shared_hub.url}{PATH}", headers=headers, json={"here": [HERE]}, timeout=60)
     assert answer.status_code == 403
-    assert httpx.put(f"{shared_hub.url}{PATH}", headers=headers).status_code == 405
+    assert httpx.put(f"{shared_hub.url}{PATH}", headers=headers, timeout=60).status_code == 405
     audit = [e.decision.action for e in shared_hub.store.audit(limit=500)]
     assert "visit" not in audit
 
