@@ -130,7 +130,7 @@ def test_an_environment_in_jupyters_place_gets_no_secret_and_no_cookie_of_the_ho
     pod, token = pods["lise"], release.token("lise")
     release.namespace.inside(pod, "sh", "-c", f"cat >/tmp/evil.py <<'END'\n{EVIL}\nEND")
     release.namespace.inside(pod, "sh", "-c", "nohup python3 /tmp/evil.py >/tmp/evil.log 2>&1 &")
-    until(lambda: "ready" in release.namespace.inside(pod, "cat", "/tmp/evil.log"), 20, "the evil Jupyter")
+    until(lambda: "ready" in release.namespace.inside(pod, "cat", "/tmp/evil.log"), 60, "the evil Jupyter")
     given = {
         "Authorization": f"token {token}",
         "Cookie": "jupyterhub-session-id=secret-1; jupyterhub-hub-login=secret-2; visa-session=secret-3; own=1",

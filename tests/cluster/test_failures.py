@@ -159,7 +159,7 @@ def test_a_kernel_killed_for_memory_is_on_the_card_while_the_instance_goes_on(
     identifier = start(hub, marie, "kernel", flavour="tight")
     with pytest.raises((AssertionError, TimeoutError, OSError)):
         assert run_in(hub, token, "marie/kernel", FILL, seconds=15)
-    notice = until(lambda: hub.store.instance(identifier).notice, 20, "the notice")  # type: ignore[union-attr]
+    notice = until(lambda: hub.store.instance(identifier).notice, 60, "the notice")  # type: ignore[union-attr]
     assert "because the memory was full" in notice
     assert on_the_page(hub, notice)
     assert "42" in run_in(hub, token, "marie/kernel", "print(42)"), "it goes on"
@@ -219,12 +219,12 @@ def test_a_claim_that_is_missing(hub: RunningHub, marie: httpx.Client) -> None:
     loaded = _loaded(hub)
     hub.facility.write_text(facility.dump(changed))
     try:
-        until(lambda: _loaded(hub) >= loaded + 2, 15, "the hub's new facility.yaml")
+        until(lambda: _loaded(hub) >= loaded + 2, 60, "the hub's new facility.yaml")
         said = failing(hub, marie, "noclaim")
     finally:
         loaded = _loaded(hub)
         hub.facility.write_text(before)
-    until(lambda: _loaded(hub) >= loaded + 2, 15, "the hub's former facility.yaml")
+    until(lambda: _loaded(hub) >= loaded + 2, 60, "the hub's former facility.yaml")
     assert said.startswith("The storage volume 'nobody-made-this' not found")
 
 
@@ -236,6 +236,6 @@ def _loaded(hub: RunningHub) -> int:
 def test_a_pod_that_an_operator_deletes(hub: RunningHub, marie: httpx.Client, place: cluster.Namespace) -> None:
     identifier = start(hub, marie, "deleted")
     place.run("delete", "pod", f"visa-{identifier}", "--grace-period=1")
-    said = str(until(lambda: _failed(hub, "marie", "deleted"), 15, "the failure"))
+    said = str(until(lambda: _failed(hub, "marie", "deleted"), 60, "the failure"))
     assert said.startswith("The instance was removed from the cluster")
     assert on_the_page(hub, said)

@@ -61,7 +61,7 @@ def test_an_imposter_gets_nothing_and_the_instance_ends(release: Release, instan
     namespace.inside(pod, "sh", "-c", f"cat >/tmp/imposter.py <<'END'\n{IMPOSTER}\nEND")
     command = f"nohup python3 /tmp/imposter.py {kind} {address} >/tmp/imposter.log 2>&1 &"
     namespace.inside(pod, "sh", "-c", command)
-    until(lambda: "ready" in namespace.inside(pod, "cat", "/tmp/imposter.log"), 20, "the imposter")
+    until(lambda: "ready" in namespace.inside(pod, "cat", "/tmp/imposter.log"), 60, "the imposter")
 
     answers: list[tuple[int, str]] = []
     over = threading.Event()
@@ -78,7 +78,7 @@ def test_an_imposter_gets_nothing_and_the_instance_ends(release: Release, instan
     asking = threading.Thread(target=ask)
     asking.start()
     try:
-        until(lambda: any(status == 200 for status, _ in answers), 20, "an answer")
+        until(lambda: any(status == 200 for status, _ in answers), 60, "an answer")
         watching = threading.Thread(target=_end_gateway, args=(release, pod))
         watching.start()
         with release.api(token) as api:

@@ -74,7 +74,7 @@ def test_nothing_that_is_closed_answers(release: Release, pods: tuple[str, str],
 
 def test_the_hub_answers_and_names_are_found(release: Release, pods: tuple[str, str]) -> None:
     mine, _ = pods
-    told = until(lambda: _if_open(reached(release, mine, "visa-hub:8081", container="gateway")), 10, "the hub")
+    told = until(lambda: _if_open(reached(release, mine, "visa-hub:8081", container="gateway")), 60, "the hub")
     assert told == {"visa-hub:8081": "open"}
 
 

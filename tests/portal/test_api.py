@@ -106,7 +106,7 @@ def test_bodies_that_are_not_json(rest: httpx.Client) -> None:
 
 
 def test_without_a_login_and_with_a_token_that_lacks_the_scope(site: RunningPortal) -> None:
-    with httpx.Client(base_url=f"{site.portal}api/v1/") as nobody:
+    with httpx.Client(base_url=f"{site.portal}api/v1/", timeout=60) as nobody:
         for path in ("me", "instances", "experiments"):
             answer = nobody.get(path)
             assert answer.status_code == 401

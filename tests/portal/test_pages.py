@@ -216,7 +216,7 @@ def test_started_by_keyboard_alone_and_watched(hub: RunningPortal, browser: Brow
     expect(watching.locator(".card")).to_contain_text("Running")
     with hub.rest(hub.token("rosalind")) as rest:
         rest.post(f"instances/{rest.get('instances').json()[0]['id']}/stop")
-    expect(watching.locator(".card")).to_contain_text("Stopped", timeout=15_000)
+    expect(watching.locator(".card")).to_contain_text("Stopped")
     expect(watching.locator("#said")).to_contain_text("Stopped")
     card = watching.locator(".card")
     card.get_by_role("button", name="Delete").click()
