@@ -7,9 +7,10 @@ from playwright.async_api import Browser, expect
 from tests.session import rig
 from tests.session.desktop import test_flapping as flapping
 from tests.session.desktop import xvnc
+from tests.session.desktop.browsing import chromium
 from tests.session.desktop.conftest import desk
+from tests.session.desktop.pages import context_of
 from tests.session.desktop.relay import Relay
-from tests.session.desktop.test_browser import chromium, context_of
 from tests.soak.conftest import Soak
 
 __all__ = ["chromium"]
@@ -24,7 +25,7 @@ async def test_cuts_of_a_client_leave_nothing_behind(soak: Soak) -> None:
             async with Relay(marie.gateway.port).running() as network:
                 address = f"ws://127.0.0.1:{network.port}{rig.SERVER}desktop/websocket"
                 await flapping._cuts(marie, network, address, 50)
-                before = await flapping.settled(marie, 0, 0)
+                before = await flapping.settled(marie, 0)
                 for _ in soak.turns():
                     await flapping._cuts(marie, network, address, CUTS)
                     soak.did("cuts of a client", CUTS)
@@ -46,7 +47,7 @@ async def test_a_page_comes_back_after_every_cut(chromium: Browser, soak: Soak) 
                 await expect(page.locator("#key-buttons button").first).to_be_attached(timeout=60_000)
                 tools = await context.new_cdp_session(page)
                 await flapping._flap(page, network, 8)
-                before, heavy = await flapping.settled(marie, 1, 0), await flapping.heap(tools)
+                before, heavy = await flapping.settled(marie, 1), await flapping.heap(tools)
                 for _ in soak.turns():
                     await flapping._flap(page, network, FLAPS)
                     soak.did("cuts of a page", FLAPS)

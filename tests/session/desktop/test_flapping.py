@@ -16,8 +16,8 @@ from tests.session import rig
 from tests.session.desktop import xvnc
 from tests.session.desktop.browsing import browsing, chromium, marie_desk
 from tests.session.desktop.conftest import Apart
+from tests.session.desktop.pages import context_of
 from tests.session.desktop.relay import Relay
-from tests.session.desktop.test_browser import context_of
 from tests.session.rfb import messages as m
 
 __all__ = ["browsing", "chromium", "marie_desk"]

@@ -12,7 +12,7 @@ from tests.session import rig
 from tests.session.desktop import xvnc
 from tests.session.desktop.browsing import browsing, chromium
 from tests.session.desktop.conftest import MakeDesk
-from tests.session.desktop.test_browser import context_of
+from tests.session.desktop.pages import context_of
 from tests.session.desktop.test_flapping import NEWEST
 from visa import clock
 

@@ -11,7 +11,7 @@ from tests.services.waiting import eventually
 from tests.session.desktop import xvnc
 from tests.session.desktop.browsing import browsing, chromium, marie_desk
 from tests.session.desktop.conftest import Desk
-from tests.session.desktop.test_browser import context_of, let_in, opened, shows
+from tests.session.desktop.pages import context_of, let_in, opened, shows
 
 __all__ = ["browsing", "chromium", "marie_desk"]
 

@@ -17,7 +17,7 @@ from tests.session.desktop import launched, xvnc
 from tests.session.desktop.browsing import browsing, chromium
 from tests.session.desktop.conftest import MakeDesk
 from tests.session.desktop.launched import called, processes
-from tests.session.desktop.test_browser import (
+from tests.session.desktop.pages import (
     PICTURES,
     Seen,
     browser_has,
