@@ -17,6 +17,7 @@ import aiohttp
 import psutil
 
 from tests.conftest import REPOSITORY
+from tests.services.waiting import until
 from tests.session import rig
 
 PREFIX = REPOSITORY / ".cache" / "benchmarks" / "remote-desktop"
@@ -109,7 +110,7 @@ async def ours() -> AsyncIterator[Side]:
         launcher = _started(["/bin/sh", str(rig.FILES / "launch")], environ, folder / "launch.log", home)
         try:
             async with fake.served() as api:
-                rig.wait_until(lambda: rig.answers(str(run / "desktop.sock")), 30, "the desktop", launcher)
+                until(lambda: rig.answers(str(run / "desktop.sock")), 30, "the desktop", launcher)
                 with rig.gateway(run, api, VISA_SESSION="desktop", VISA_SESSIONS="desktop") as gateway:
                     cookie = await rig.session_cookie(gateway)
                     between = psutil.Process(gateway.process.pid)
@@ -161,7 +162,7 @@ async def stock() -> AsyncIterator[Side]:
 async def _up(url: str, headers: dict[str, str], server: subprocess.Popen[bytes]) -> None:
     """It answers, and so does its X server, which it starts with the first websocket."""
     port = int(url.split(":")[2].rstrip("/"))
-    rig.wait_until(lambda: _listens(port), 60, "the stock server", server)
+    until(lambda: _listens(port), 60, "the stock server", server)
     async with (
         aiohttp.ClientSession(headers=headers) as client,
         client.ws_connect(f"{url}desktop-websockify/", timeout=aiohttp.ClientWSTimeout(60)) as websocket,

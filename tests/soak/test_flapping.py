@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from tests.session import rig
 from tests.session.desktop import test_flapping as flapping
 from tests.session.desktop import xvnc
-from tests.session.desktop.browsing import chromium
+from tests.session.desktop.browsing import browsing, chromium
 from tests.session.desktop.conftest import desk
 from tests.session.desktop.pages import context_of
 from tests.session.desktop.relay import Relay
 from tests.soak.conftest import Soak
 
-__all__ = ["chromium"]
+__all__ = ["browsing", "chromium"]
 
 CUTS, FLAPS = 40, 5
 """In a turn."""
@@ -34,6 +35,7 @@ async def test_cuts_of_a_client_leave_nothing_behind(soak: Soak) -> None:
             assert x.server.poll() is None
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_page_comes_back_after_every_cut(chromium: Browser, soak: Soak) -> None:
     async with desk() as marie:
         with xvnc.running(marie.run) as x:
