@@ -25,6 +25,7 @@ from typing import Any
 import aiohttp
 
 from benchmarks import figures
+from tests.services.waiting import until
 from tests.session import rig
 
 MESSAGES = 200
@@ -120,7 +121,7 @@ def _stock(jupyter: rig.Jupyter) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        rig.wait_until(lambda: _listens(port), 60, "the stock Jupyter listens", process)
+        until(lambda: _listens(port), 60, "the stock Jupyter listens", process)
         yield f"http://127.0.0.1:{port}/"
     finally:
         rig.end(process)

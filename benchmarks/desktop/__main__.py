@@ -26,7 +26,7 @@ from benchmarks.desktop import viewers
 from benchmarks.desktop.seen import Seen
 from benchmarks.desktop.sides import SIDES, Side
 from tests.services.browser import ARGUMENTS
-from tests.session import rig
+from tests.services.waiting import until
 
 SIZES = ((1280, 720), (1920, 1080))
 CLICKS, SECONDS, STUCK = 40, 4.0, 15.0
@@ -58,7 +58,7 @@ async def shown(side: Side, kind: str, size: tuple[int, int]) -> AsyncIterator[N
 
 
 def _variables(side: Side) -> dict[str, str]:
-    rig.wait_until(side.variables, 20, f"the X session of {side.name}")
+    until(side.variables, 20, f"the X session of {side.name}")
     found = side.variables()
     assert found is not None
     return found

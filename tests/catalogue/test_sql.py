@@ -32,7 +32,7 @@ def make(url: str) -> None:
     execute(url, *(statement for statement in SCHEMA.read_text().split(";") if statement.strip()))
     engine = create_engine(url)
     with engine.begin() as connection:
-        _fill(connection)
+        fill(connection)
     engine.dispose()
 
 
@@ -45,7 +45,7 @@ def execute(url: str, *statements: str) -> None:
     engine.dispose()
 
 
-def _fill(connection: Any) -> None:
+def fill(connection: Any) -> None:
     for person in CATALOGUE["people"]:
         values = {"email": None, "affiliation": None, "groups": None, "gids": None, "roles": None, **person}
         values["gids"] = ",".join(map(str, person.get("gids", [])))
