@@ -275,9 +275,11 @@ def test_a_server_that_was_refused_is_not_there_and_one_that_went_meanwhile_is_l
     assert database.commits == 1
 
 
-def test_refusals_are_in_the_audit_trail(shared_hub: RunningHub, marie: httpx.Client) -> None:
-    marie.post("/users/marie/servers/audited", json={**GOOD, "experiments": ["exp-3"]})
+def test_refusals_are_in_the_audit_trail(shared_hub: RunningHub) -> None:
+    """Of somebody who is refused seldom: what is refused again and again gets no row each time."""
+    with shared_hub.api(shared_hub.token("dorothy")) as dorothy:
+        dorothy.post("/users/dorothy/servers/audited", json={**GOOD, "experiments": ["exp-99"]})
     newest = shared_hub.store.audit(limit=1)[0].decision
-    assert (newest.actor, newest.owner, newest.allowed) == ("marie", "marie", False)
+    assert (newest.actor, newest.owner, newest.allowed) == ("dorothy", "dorothy", False)
     assert newest.reason == "experiment-not-available"
     assert json.dumps(newest.detail)
