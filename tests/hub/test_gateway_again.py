@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.hub.test_sandbox_life import SLEEP, gone, tree
 from tests.services.hub import until
 from visa.hub.sandboxes import instance
 from visa.hub.sandboxes.endings import ending_of
-from visa.hub.sandboxes.instance import Restarts
+from visa.hub.sandboxes.instance import Restarts, Running
 from visa.hub.sandboxes.supervisor import Restarts as When
 from visa.processes import Process, arguments
 
@@ -51,12 +52,17 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield place
 
 
-def program(run: Path, word: str) -> Process | None:
-    """The process in the instance's sandbox whose command line has ``word``."""
-    for pid in tree(run):
-        found = Process.of(pid)
-        if found is not None and word in arguments(pid) and "--args" not in arguments(pid):
+def program(running: Running, word: str) -> Process | None:
+    """The process in one of the instance's sandboxes whose command line has ``word``, as one of its own."""
+    left = [running.supervisor.pid]
+    while left:
+        pid = left.pop()
+        words, found = arguments(pid), Process.of(pid)
+        if word in words and "--args" not in words and found is not None:
             return found
+        for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+            with suppress(OSError):
+                left += map(int, tasks.read_text().split())
     return None
 
 
@@ -74,24 +80,24 @@ async def test_a_killed_gateway_is_replaced_and_nothing_else_is(place: Place) ->
         (sys.executable, "-c", BEGUN), gateway_command=(sys.executable, "-c", ANSWERS, "the-gateway")
     )
     assert told(run)
-    environment = program(run, BEGUN)
+    environment = program(running, BEGUN)
     assert environment is not None
     assert asked(running.port) == ["token-of-the-hub", []]
     for times in range(1, 4):
-        gateway = until(lambda: program(run, "the-gateway"), 60, "a gateway")
+        gateway = until(lambda: program(running, "the-gateway"), 60, "a gateway")
         gateway.signal(signal.SIGKILL)
         assert gone(gateway)
         # Who asks meanwhile waits: the port is never closed.
         assert asked(running.port) == ["token-of-the-hub", ["the-gateway"] * times]
-    assert program(run, BEGUN) == environment
+    assert program(running, BEGUN) == environment
     instance.end(running.supervisor.pid, running.supervisor, now=False)
     assert ending_of(run).code == 0
     assert tree(run) == []
 
 
 async def test_it_is_asked_to_end_by_somebody_and_comes_back_too(place: Place) -> None:
-    run, running = await place.run(SLEEP, gateway_command=(sys.executable, "-c", ANSWERS, "the-gateway"))
-    gateway = until(lambda: program(run, "the-gateway"), 60, "a gateway")
+    _run, running = await place.run(SLEEP, gateway_command=(sys.executable, "-c", ANSWERS, "the-gateway"))
+    gateway = until(lambda: program(running, "the-gateway"), 60, "a gateway")
     gateway.signal(signal.SIGTERM)
     assert gone(gateway)
     assert asked(running.port) == ["token-of-the-hub", ["the-gateway"]]
@@ -126,18 +132,18 @@ async def test_an_environment_that_ends_while_none_runs_ends_the_instance(place:
         ("sleep", "3456"), gateway_command=(sys.executable, "-c", gateway), restarts=Restarts((3600,), 3600)
     )
     until(lambda: "started again in 3600 s" in (run / "supervisor.log").read_text(), 60, "the pause")
-    environment = until(lambda: program(run, "3456"), 60, "the environment")
+    environment = until(lambda: program(running, "3456"), 60, "the environment")
     environment.signal(signal.SIGSEGV)
     assert gone(running.supervisor)
     assert "The session ended (by signal SIGSEGV)" in ending_of(run).sentence
 
 
 async def test_port_and_kept_logins_are_not_the_environments(place: Place) -> None:
-    run, _running = await place.run(
+    run, running = await place.run(
         (sys.executable, "-c", BEGUN), gateway_command=(sys.executable, "-c", ANSWERS, "the-gateway")
     )
     assert told(run)
-    gateway, environment = program(run, "the-gateway"), program(run, BEGUN)
+    gateway, environment = program(running, "the-gateway"), program(running, BEGUN)
     assert gateway is not None
     assert environment is not None
     theirs = [opened for opened in descriptors(gateway) if opened.startswith(("socket:", "/memfd:kept"))]
