@@ -1,6 +1,7 @@
 // The clipboard: by itself where the browser allows it, by a panel everywhere.
 // In: read on focus where permission was given; else Ctrl+V hands the browser's own paste to the desktop first.
 // Out: written when the desktop says so, or with the next click or key when the browser asks for one.
+import { letter } from "./layouts.js";
 import keysym from "./novnc/core/input/keysym.js";
 import { note, part, size } from "./page.js";
 
@@ -64,7 +65,7 @@ export function start(connection, rights) {
   }
 
   function paste(event) {
-    const pastes = event.code === "KeyV" && (event.ctrlKey || event.metaKey) && !event.altKey;
+    const pastes = letter(event, connection.screen?.layout) === "v" && (event.ctrlKey || event.metaKey) && !event.altKey;
     if (!inward || !pastes || event.repeat) return;
     event.stopImmediatePropagation(); // noVNC would keep the browser's paste from happening
     const { metaKey, shiftKey } = event;
@@ -77,7 +78,7 @@ export function start(connection, rights) {
       if (value) give(value);
       const { screen } = connection;
       if (metaKey) screen?.sendKey(keysym.XK_Control_L, "ControlLeft", true);
-      screen?.sendKey(shiftKey ? keysym.XK_V : keysym.XK_v, "KeyV");
+      screen?.sendKey(shiftKey ? keysym.XK_V : keysym.XK_v, event.code);
       if (metaKey) screen?.sendKey(keysym.XK_Control_L, "ControlLeft", false);
     };
     const onPaste = (pasted) => go(pasted);

@@ -54,7 +54,7 @@ export function mapper(layout) {
   const [plain, shift, level3] = [layout.plain, layout.shift, layout.level3].map(table);
   const held = new Set();
   const pressed = new Map();
-  return (keysym, code, down) => {
+  const map = (keysym, code, down) => {
     if (["ShiftLeft", "ShiftRight", "AltRight"].includes(code)) {
       if (down) held.add(code);
       else held.delete(code);
@@ -70,4 +70,43 @@ export function mapper(layout) {
     pressed.set(code, sym);
     return sym;
   };
+  map.plain = plain;
+  return map;
+}
+
+const SHORTCUT = ["ControlLeft", "ControlRight", "AltLeft", "MetaLeft", "MetaRight"];
+// Of X's older keysyms: kana, Arabic, Cyrillic, Greek, Hebrew, Thai, Hangul.
+const SCRIPTS = [0x04, 0x05, 0x06, 0x07, 0x0c, 0x0d, 0x0e];
+const foreign = (character) => /\p{L}/u.test(character) && !/\p{Script=Latin}/u.test(character);
+const byPlace = table(LAYOUTS.us.plain);
+
+function isForeign(keysym) {
+  return keysym > 0x1000000 ? foreign(String.fromCodePoint(keysym - 0x1000000)) : SCRIPTS.includes(keysym >> 8);
+}
+
+/**
+ * `(keysym, code, down) => keysym` for what the browser or `mapper` says. With Ctrl, Alt or Super a key that writes in
+ * another script than Latin stands for the Latin letter of its place, as on a desktop of one's own; all others stand for
+ * what is on them, wherever they are.
+ */
+export function shortcuts() {
+  const held = new Set();
+  const pressed = new Map();
+  return (keysym, code, down) => {
+    if (SHORTCUT.includes(code)) held[down ? "add" : "delete"](code);
+    if (!down) {
+      const same = pressed.get(code) ?? keysym;
+      pressed.delete(code);
+      return same;
+    }
+    const sym = held.size && isForeign(keysym) ? (byPlace.get(code) ?? keysym) : keysym;
+    pressed.set(code, sym);
+    return sym;
+  };
+}
+
+/** The letter that a key stands for in a shortcut; `layout`: a chosen one's `mapper`, or null. */
+export function letter({ key, code }, layout = null) {
+  const sym = layout?.plain.get(code) ?? (foreign(key) && key.length === 1 ? byPlace.get(code) : undefined);
+  return (sym === undefined ? key : String.fromCharCode(sym)).toLowerCase();
 }

@@ -1,6 +1,7 @@
 // noVNC's RFB with what it has no public hook for: finished pictures, every pixel of the screen, keyboard layouts.
 // noVNC is locked to one version (novnc/package-lock.json); the methods overridden here are its own.
 import RFB from "./novnc/core/rfb.js";
+import { shortcuts } from "./layouts.js";
 
 const LOOKING = new Set(["enableContinuousUpdates", "clientFence", "pixelFormat", "clientEncodings", "fbUpdateRequest"]);
 
@@ -38,8 +39,11 @@ export default class Screen extends RFB {
     return { w: Math.floor(w * factor), h: Math.floor(h * factor) };
   }
 
+  #shortcuts = shortcuts();
+
   _handleKeyEvent(keysym, code, down, ...locks) {
-    super._handleKeyEvent(this.layout ? this.layout(keysym, code, down) : keysym, code, down, ...locks);
+    const meant = this.layout ? this.layout(keysym, code, down) : keysym;
+    super._handleKeyEvent(this.#shortcuts(meant, code, down), code, down, ...locks);
   }
 
   /** Ask for the size again, after a change of `sharp` or `resizeSession`. */

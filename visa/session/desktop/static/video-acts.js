@@ -1,4 +1,5 @@
 // Keys, pointer, touch, size and clipboard of a desktop that is shown as video: loaded only for who may act.
+import { shortcuts } from "./layouts.js";
 import Keyboard from "./novnc/core/input/keyboard.js";
 import GestureHandler from "./novnc/core/input/gesturehandler.js";
 
@@ -48,8 +49,9 @@ function keys(video, canvas) {
     if (pressed !== true) release(keysym);
   };
   const keyboard = new Keyboard(canvas);
+  const shortcut = shortcuts();
   keyboard.onkeyevent = (plain, code, pressed) => {
-    const keysym = video.layout ? video.layout(plain, code, pressed) : plain;
+    const keysym = shortcut(video.layout ? video.layout(plain, code, pressed) : plain, code, pressed);
     if (pressed) {
       const before = byCode.get(code);
       if (before !== undefined && before !== keysym) release(before);

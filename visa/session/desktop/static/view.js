@@ -72,7 +72,10 @@ export class View {
       return;
     }
     // Chromium then passes on most keys that it keeps otherwise; others have no such thing.
-    await navigator.keyboard?.lock?.(KEYS).catch(() => {});
+    // It takes keys by their place, and W, N and T are elsewhere on some keyboards.
+    const places = [...((await navigator.keyboard?.getLayoutMap?.().catch(() => null)) ?? [])];
+    const closing = places.filter(([, letter]) => "wnt".includes(letter)).map(([code]) => code);
+    await navigator.keyboard?.lock?.([...new Set([...KEYS, ...closing])]).catch(() => {});
     this.#connection.screen?.focus();
   }
 
