@@ -18,6 +18,7 @@ import traceback
 
 import h5grove.content as content
 import h5py
+import hdf5_values as values
 from h5grove.encoders import encode
 from h5grove.utils import PathError, parse_bool_arg, parse_slice
 
@@ -80,7 +81,8 @@ def answer(folder, question, kept):
     get = content.get_list_of_paths if question["what"] == "paths" else content.get_content_from_file
     with get(pathlib.Path(path), given.get("path"), Problem, h5py_options=options) as found:
         told = found if question["what"] == "paths" else _of(question["what"], found, given)
-        made = encode(told, given.get("format"))
+        form = given.get("format") or "json"
+        made = encode(values.for_json(told) if form == "json" else values.for_bytes(told), form)
     if len(made.content) > 4 * PIECE:
         check(len(made.content))
     return made
@@ -92,10 +94,11 @@ def _of(what, found, given):
     if what == "attr":
         if not isinstance(found, content.ResolvedEntityContent):
             raise Problem(422, "A link that leads nowhere has no attributes.")
-        return found.attributes()
+        return values.attributes(found._h5py_entity)
     if not isinstance(found, content.DatasetContent):
         raise Problem(422, "This is no dataset, so it has no data.")
     check(bytes_of(found._h5py_entity, given.get("selection")))
+    values.check_filters(found._h5py_entity)
     return found.data(given.get("selection"), parse_bool_arg(given.get("flatten"), fallback=False), given.get("dtype"))
 
 
@@ -167,6 +170,8 @@ def said(error):
     """What went wrong, as ``(status, sentence)``."""
     if isinstance(error, Problem):
         return error.status, error.sentence
+    if isinstance(error, values.Unfit):
+        return 422, str(error)
     # HDF5 says in many words that it got no memory.
     if isinstance(error, MemoryError) or "allocat" in str(error):
         more = "Choose a part of it, or read it in a notebook."
@@ -181,6 +186,7 @@ def main():
     os.dup2(2, 1)  # what libraries print is no answer
     kept = []
     keep_to_the_file(kept)
+    values.tell_true_types()
     bound_memory()
     for line in sys.stdin.buffer:
         try:

@@ -1,0 +1,1 @@
+../../../visa/session/environment/hdf5_values.py
