@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.hub.pods.making import HUBS, IDENTITIES, MARIE, on_kubernetes, spec
+from tests.services import cluster
 from visa.facility.desktop import Desktop
 from visa.hub import inside
 from visa.identifiers import ExperimentId, Username
@@ -67,6 +68,18 @@ def test_variables_are_text_and_none_is_the_hubs(identity: Identity, session: st
     assert not [name for name in made if name.startswith("JUPYTERHUB")]
     assert made["HOME"] == f"/home/{identity.username}"
     assert int(made["OMP_NUM_THREADS"]) >= max(1, cpu)
+
+
+def test_a_facilitys_variables_and_an_environments_own() -> None:
+    made = inside.variables(spec(), on_kubernetes(), "/")
+    assert made["HDF5_USE_FILE_LOCKING"] == "FALSE", "who reads stops nobody from writing"
+    environments = cluster.parts()["environments"]
+    environments["scattering"] |= {"variables": {"A": "its own", "OMP_NUM_THREADS": "1"}}
+    everywhere = {"A": "all", "B": "all", "HDF5_USE_FILE_LOCKING": "BEST_EFFORT"}
+    made = inside.variables(spec(), on_kubernetes(variables=everywhere, environments=environments), "/")
+    assert (made["A"], made["B"], made["OMP_NUM_THREADS"]) == ("its own", "all", "1")
+    assert made["HDF5_USE_FILE_LOCKING"] == "BEST_EFFORT"
+    assert made["HOME"] == "/home/marie"
 
 
 def test_the_first_page() -> None:

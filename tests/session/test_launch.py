@@ -138,3 +138,13 @@ def test_jupyter_knows_no_hub_and_needs_no_token(jupyter: rig.Jupyter) -> None:
     assert "ERROR" not in log
     assert "Extension Manager is 'readonly'" in log
     assert oct((jupyter.run / "jupyter.sock").stat().st_mode & 0o777) == "0o660"
+
+
+def test_programs_find_the_filters_that_came_with_python(place: Path) -> None:
+    jupyter = place / "bin/jupyter"
+    jupyter.write_text('#!/bin/sh\necho "filters in ${HDF5_PLUGIN_PATH-nowhere}."\n')
+    assert "filters in nowhere." in launch(place)[1], "HDF5 looks where it always does"
+    plugins = place / "lib/python3.12/site-packages/hdf5plugin/plugins"
+    plugins.mkdir(parents=True)
+    assert f"filters in {plugins}." in launch(place)[1]
+    assert "filters in /of/the/facility." in launch(place, HDF5_PLUGIN_PATH="/of/the/facility")[1]

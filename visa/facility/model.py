@@ -18,6 +18,7 @@ from visa.facility.limits import Limits
 from visa.facility.section import Section, Text, one_of, subject_fault
 from visa.facility.sharing import Sharing, Support
 from visa.facility.units import Cpu, Duration, Memory, PathTemplate, TargetTemplate
+from visa.facility.variables import Variables
 from visa.identifiers import DataRootId, EnvironmentId, FlavourId, InstrumentId, ProposalId, RoleName, Username
 
 SessionKind = Literal["notebook", "desktop"]
@@ -297,6 +298,11 @@ class Environment(Section):
         description="Instruments for which it is preselected. Empty: any.",
         examples=[["d22"]],
     )
+    variables: Variables = Field(
+        default={},
+        description="Variables of this environment alone, before those of all. Not for secrets: members can read them.",
+        examples=[{"MANTID_FACILITY": "ILL"}],
+    )
     roles: Roles = ()
     local: LocalEnvironment | None = Field(default=None, description="For one Linux machine.")
     kubernetes: ImageEnvironment | None = Field(default=None, description="For Kubernetes.")
@@ -402,6 +408,12 @@ class Facility(Section):
     limits: Limits = Field(default=Limits(), description="What one person may take of an instance at once.")
     sharing: Sharing = Field(default=Sharing(), description="Who may be a member of other people's instances.")
     support: Support = Field(default=Support(), description="Which staff may help in people's instances.")
+    variables: Variables = Field(
+        default={},
+        description="Variables of all environments, text in quotes. Not for secrets: members can read them. "
+        '`HDF5_USE_FILE_LOCKING` is `"FALSE"` unless it is here: who reads a file then stops nobody from writing it.',
+        examples=[{"HDF5_USE_FILE_LOCKING": "BEST_EFFORT", "HTTPS_PROXY": "http://proxy.example.org:3128"}],
+    )
     environments: dict[EnvironmentId, Environment] = Field(min_length=1, description="Environments by name.")
     flavours: dict[FlavourId, Flavour] = Field(min_length=1, description="Flavours by name.")
     quotas: tuple[Quota, ...] = Field(default=(), description="Limits on what is held at once.")

@@ -58,10 +58,15 @@ def variables(spec: InstanceSpec, facility: Facility, prefix: str) -> dict[str, 
     """Variables of the environment, none of them secret; ``prefix`` is the instance's own path."""
     threads = str(max(1, math.ceil(spec.resources.cpu)))
     return {
+        "LANG": "C.UTF-8",
+        # A lock of who reads would stop the acquisition from writing.
+        "HDF5_USE_FILE_LOCKING": "FALSE",
+        **dict.fromkeys(_THREADS, threads),
+        **facility.variables,
+        **facility.environments[spec.environment].variables,
         "HOME": home(spec.identity),
         "USER": spec.identity.username,
         "LOGNAME": spec.identity.username,
-        "LANG": "C.UTF-8",
         "TMPDIR": "/tmp",
         # Not in the home folder, which her other instances share.
         "JUPYTER_RUNTIME_DIR": "/tmp/jupyter-runtime",
@@ -74,7 +79,6 @@ def variables(spec: InstanceSpec, facility: Facility, prefix: str) -> dict[str, 
         "VISA_SESSIONS": sessions(spec, facility),
         "VISA_DESKTOP_SERVER": desktop_server(spec, facility),
         **facility.limits.environment(),
-        **dict.fromkeys(_THREADS, threads),
     }
 
 

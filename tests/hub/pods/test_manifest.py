@@ -74,6 +74,11 @@ def test_what_the_operator_did_not_name_does_not_reach_the_environment() -> None
     assert "MEM_LIMIT" not in inside
 
 
+def test_a_facilitys_variables_reach_a_pod_as_they_are() -> None:
+    made = pod(where=on_kubernetes(variables={"A": "$(HOME) {username} $B"}))
+    assert env(container(made, "environment"))["A"] == "$$(HOME) {username} $B", "Kubernetes takes one $ away"
+
+
 def test_neither_container_has_an_account_of_the_cluster() -> None:
     made = pod()["spec"]
     assert made["automountServiceAccountToken"] is False
@@ -219,7 +224,7 @@ def test_text_with_braces_passes_as_it_is(text: str) -> None:
     parts["data"]["raw"]["kubernetes"] = {"csi": {"driver": "d", "attributes": {text: text}}}
     identity = replace(spec().identity, name=text)
     made = pod(spec(identity=identity, mounts=(mount("raw", text),)), on_kubernetes(**parts))
-    assert env(container(made, "environment"))["PATH"] == text
+    assert env(container(made, "environment"))["PATH"] == text.replace("$(", "$$("), "Kubernetes takes one $ away"
     found, seen = volume(made, "/data/exp-1")
     assert found["csi"]["volumeAttributes"] == {text: text}
     assert seen["subPath"] == text

@@ -172,6 +172,11 @@ def _item(file: str) -> Dict:
     return {"path": file, "fieldRef": {"fieldPath": f"metadata.annotations['visa/{file}']"}}
 
 
+def _literal(name: str, value: str) -> Dict:
+    """A variable as it is: Kubernetes would put another one's value in place of ``$(NAME)``."""
+    return {"name": name, "value": value.replace("$(", "$$(")}
+
+
 def _environment(theirs: Dict, parts: Parts, volumes: Volumes) -> Dict:
     """KubeSpawner's container: what the operator added stays, the hub's variables go."""
     spec, image = parts.spec, parts.environment.kubernetes
@@ -187,7 +192,7 @@ def _environment(theirs: Dict, parts: Parts, volumes: Volumes) -> Dict:
         **kept_keys,
         "name": ENVIRONMENT,
         "command": list(inside.LAUNCH),
-        "env": [*kept, *({"name": name, "value": value} for name, value in sorted(values.items()))],
+        "env": [*kept, *(_literal(name, value) for name, value in sorted(values.items()))],
         "resources": _resources(theirs.get("resources") or {}, parts),
         "volumeMounts": [*theirs.get("volumeMounts", []), *volumes.mounts],
         "securityContext": {
