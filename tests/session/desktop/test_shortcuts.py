@@ -4,39 +4,46 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from tests.services.waiting import eventually
+from tests.services.waiting import elsewhere, eventually
 from tests.session.desktop import xvnc
 from tests.session.desktop.browsing import browsing
 from tests.session.desktop.conftest import desk
-from tests.session.desktop.test_browser import context_of, opened
+from tests.session.desktop.test_browser import context_of, has_the_focus, opened
 from tests.session.desktop.test_modules import call
 
 __all__ = ["browsing"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CONTROL, ALT, SUPER, SHIFT = 0xFFE3, 0xFFE9, 0xFFEB, 0xFFE1
+HELD = {0xFFE1, 0xFFE3, 0xFFE9, 0xFFEB, 0xFFEC}
+"""Keysyms of Shift, Control, Alt and Super."""
 MODIFIERS = {"Control": (2, "ControlLeft"), "Alt": (1, "AltLeft"), "Meta": (4, "MetaLeft"), "Shift": (8, "ShiftLeft")}
 
 
+@pytest.fixture(scope="module")
+def x() -> Iterator[xvnc.Desktop]:
+    """A real X server."""
+    with tempfile.TemporaryDirectory(prefix="visa-k-") as folder, xvnc.running(Path(folder)) as one:
+        yield one
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shown(browsing: Browser) -> AsyncIterator[tuple[Page, list[bytes]]]:
-    """Marie's page of a real X server, and what it sends there."""
-    with tempfile.TemporaryDirectory(prefix="visa-k-") as folder, xvnc.running(Path(folder)):
-        async with desk(Path(folder)) as one:
-            context = await context_of(browsing, one)
-            sent = list[bytes]()
-            page = await opened(context, one, None, sent)
-            await page.locator("#screen").click(position={"x": 300, "y": 300})
-            yield page, sent
-            await context.close()
+async def shown(browsing: Browser, x: xvnc.Desktop) -> AsyncIterator[tuple[Page, list[bytes]]]:
+    """Marie's page of it, and what it sends there."""
+    async with desk(x.run) as one:
+        context = await context_of(browsing, one)
+        sent = list[bytes]()
+        page = await opened(context, one, None, sent)
+        await page.locator("#screen").click(position={"x": 300, "y": 300})
+        yield page, sent
+        await context.close()
 
 
 def keys(sent: list[bytes]) -> list[tuple[bool, int]]:
@@ -91,8 +98,7 @@ async def test_a_shortcut_goes_by_what_is_on_the_key(
     sent.clear()
     await press(page, modifier, key, code)
     await eventually(lambda: len([one for one in keys(sent) if not one[0]]) >= 2, "the keys")
-    modifiers = {CONTROL, ALT, SUPER, SHIFT}
-    assert {one[1] for one in keys(sent)} - modifiers == {keysym}, keys(sent)
+    assert {one[1] for one in keys(sent)} - HELD == {keysym}, keys(sent)
 
 
 @pytest.mark.parametrize(
@@ -112,3 +118,14 @@ async def test_the_letter_of_a_shortcut(
 ) -> None:
     script = "(m, layout, key, code) => m.letter({ key, code }, layout && m.mapper(m.LAYOUTS[layout]))"
     assert await call(shown[0], "layouts.js", script, layout, key, code) == letter
+
+
+async def test_a_program_gets_what_is_on_the_key(shown: tuple[Page, list[bytes]], x: xvnc.Desktop) -> None:
+    """Of a Dvorak, then of a Russian keyboard: Ctrl+K, Ctrl+O."""
+    page, target = shown[0], x.run / "typed"
+    x.start("xterm", "-fullscreen", "-title", "typed", "-e", "sh", "-c", f"stty raw; head -c 2 > {target}")
+    await page.locator("#screen canvas").click(position={"x": 600, "y": 300})
+    await elsewhere(lambda: has_the_focus(x, "typed"), "the terminal has the focus")
+    await press(page, "Control", "k", "KeyV")
+    await press(page, "Control", "щ", "KeyO")
+    await elsewhere(lambda: target.read_bytes() == b"\x0b\x0f", "Ctrl+K and Ctrl+O")
