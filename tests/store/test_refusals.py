@@ -45,6 +45,7 @@ def test_a_thousand_refusals_of_a_kind_are_six_rows_and_the_last_says_how_many(s
     assert (last.decision.owner, last.decision.action, last.decision.instance_id) == ("marie", "ask", "i")
     assert (last.decision.allowed, last.decision.reason) == (False, "no")
     assert last.decision.detail == {
+        "a": 1,
         "times": 1000 - OF_A_KIND,
         "since": (THEN + timedelta(seconds=OF_A_KIND / 100)).isoformat(),
         "until": (THEN + timedelta(seconds=9.99)).isoformat(),

@@ -26,6 +26,7 @@ from visa.session.notebook.places import Places
 from visa.session.notebook.room import Claims
 from visa.session.people import People
 from visa.session.settings import GatewaySettings
+from visa.session.turnstile import Turnstile
 
 
 class OpenSocket(Protocol):
@@ -65,6 +66,7 @@ class Gateway:
         self.rooms: WeakValueDictionary[str, Claims] = WeakValueDictionary()
         self.sockets: set[OpenSocket] = set()
         self.budget = Budget(settings.held, settings.owner)
+        self.turnstile = Turnstile(settings.owner)
         self.crowd = Crowd(settings.sockets_each, settings.sockets_others, settings.owner)
         self.viewers: dict[Seat, None] = {}
         self.seats: Counter[bool] = Counter()

@@ -28,6 +28,7 @@ class Session(Guard):
         self._exchange: upstream.Exchange | None = None
         self._admitted: Admitted | None = None
         self._counted = False
+        self._entered: str | None = None
         self._instead: Callable[[], None] | None = None
 
     async def prepare(self) -> None:
@@ -69,8 +70,12 @@ class Session(Guard):
         if status == 204:
             self.finish()
             return
+        told, budget = json.dumps(content).encode(), self.gateway.budget
+        if not budget.hold(self, self.visitor_here.name, len(told)):
+            self.refuse(Refused(429, "Too many answers are on their way to you. Try again when they are there."))
+            return
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps(content))
+        self.finish(told).add_done_callback(lambda _: budget.release(self))
 
     async def _connect(self, admitted: Admitted, body: bytes | None = None) -> None:
         method = self.request.method or "GET"
@@ -86,6 +91,7 @@ class Session(Guard):
             sent["Content-Length"] = self.request.headers["Content-Length"]
         elif method in _CHUNKED:
             sent["Content-Length"] = "0"
+        await self._enter(admitted.visitor.name)
         stream = await self.reach(admitted)
         if self._gone:
             stream.close()
@@ -100,6 +106,17 @@ class Session(Guard):
         except upstream.Broken as error:
             raise upstream.NotListening(str(error)) from error
         self._exchange = exchange
+
+    async def _enter(self, name: str) -> None:
+        await self.gateway.turnstile.enter(name)
+        self._entered = name
+        if self._gone:
+            self._leave()
+
+    def _leave(self) -> None:
+        name, self._entered = self._entered, None
+        if name is not None:
+            self.gateway.turnstile.leave(name)
 
     @property
     def visitor_here(self) -> Visitor:
@@ -234,6 +251,7 @@ class Session(Guard):
             if exchange is not None:
                 exchange.close()
         self.gateway.people.transfers.discard(self)
+        self._leave()
         if self._counted:
             self._counted = False
             self.gateway.ended()

@@ -6,6 +6,7 @@ Refusals that are repeated are summed (`visa.store.refusals`).
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +55,8 @@ def write(session: Session, decision: Decision) -> None:
     at, refusals = now(), _refusals(session.get_bind().engine)
     for summed in refusals.due(at):
         _insert(session, _sum(summed), at)
-    kind = (decision.actor, decision.owner, decision.action, decision.instance_id, decision.reason)
+    detail = json.dumps(dict(decision.detail or {}), sort_keys=True, default=str)
+    kind = (decision.actor, decision.owner, decision.action, decision.instance_id, decision.reason, detail)
     if decision.allowed or refusals.own_row(kind, at):
         _insert(session, decision, at)
 
@@ -94,10 +96,16 @@ def _sum_up_all() -> None:
 
 
 def _sum(summed: Summed) -> Decision:
-    actor, owner, action, instance, reason = summed.kind
+    actor, owner, action, instance, reason, first = summed.kind
     span = {"since": summed.since.isoformat(), "until": summed.until.isoformat()}
     return Decision(
-        actor, owner, action, False, instance, reason, {"times": summed.times, **span, "some": summed.kinds}
+        actor,
+        owner,
+        action,
+        False,
+        instance,
+        reason,
+        {**json.loads(first), "times": summed.times, **span, "some": summed.kinds},
     )
 
 

@@ -14,13 +14,13 @@ from datetime import datetime, timedelta
 SPAN = timedelta(minutes=10)
 OF_A_KIND = 5
 """Rows of the same refusal within the span."""
-OF_A_PERSON = 60
+OF_A_PERSON = 200
 """Rows of all refusals of one person within the span."""
 LOGIN, EVERYBODY = "login", "(everybody)"
 _SAMPLES = 20
 
-Kind = tuple[str, str, str, str | None, str | None]
-"""Actor, owner, action, instance and reason."""
+Kind = tuple[str, str, str, str | None, str | None, str]
+"""Actor, owner, action, instance, reason, and the detail as JSON."""
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class Refusals:
                 self._rows[kind], self._rows[whose] = rows + 1, of_person + 1
                 return True
             name = whose or EVERYBODY
-            self._count(kind if rows >= OF_A_KIND else (name, name, kind[2], None, "many"), kind, at)
+            self._count(kind if rows >= OF_A_KIND else (name, name, kind[2], None, "many", "{}"), kind, at)
             return False
 
     def _count(self, under: Kind, kind: Kind, at: datetime) -> None:

@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 FRESH = 1.0
 """Seconds for which an answer is taken: sixty observers ask for the same."""
-LARGEST = 2**24
+LARGEST = 2**22
+"""Bytes of an answer that is read here; what it becomes in memory is several times as much."""
 PATIENCE = 20.0
 _KEPT = 2000
 
@@ -52,6 +53,7 @@ class Places:
 
     def __init__(self, settings: GatewaySettings, folders: Callable[[], tuple[str, ...]]) -> None:
         self._settings, self.folders = settings, folders
+        self._few = asyncio.Semaphore(2)
         self._known: OrderedDict[str, tuple[float, asyncio.Task[Any]]] = OrderedDict()
 
     async def _fresh(self, key: str, ask: Callable[[], Awaitable[Any]]) -> Any:
@@ -106,11 +108,15 @@ class Places:
         """``(status, JSON)`` of Jupyter's answer to a GET below the instance's own path; ``(0, None)``: none."""
         uri = f"{self._settings.prefix}{coded(path)}" + (f"?{query}" if query else "")
         try:
-            stream = await upstream.connect(self._settings.socket)
             headers = HTTPHeaders({"Host": "visa", IDENTITY: identity})
-            status, body = await upstream.ask(stream, uri, headers, LARGEST)
-            return status, json.loads(body)
-        except (upstream.NotListening, upstream.Broken, StreamClosedError, ValueError, RecursionError) as error:
+            async with self._few, asyncio.timeout(PATIENCE):
+                stream = await upstream.connect(self._settings.socket)
+                status, body = await upstream.ask(stream, uri, headers, LARGEST)
+                return status, json.loads(body)
+        except (
+            *(upstream.NotListening, upstream.Broken, StreamClosedError),
+            *(TimeoutError, ValueError, RecursionError),
+        ) as error:
             log.info("Jupyter does not tell %s: %s", path, error)
             return 0, None
 
