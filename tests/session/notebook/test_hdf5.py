@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.session.notebook.conftest import Place, Three, three_in
-from tests.session.notebook.test_files import leading_out
+from tests.session.notebook.test_files import readers
 
 ADDRESS = "h5web/{}?file=shared/e1/large.h5&path=/{}"
 SENTENCE = "at once; the viewer reads at most 67.1 MB. Choose a part of it, or read it in a notebook."
@@ -33,6 +33,7 @@ async def large(place: Place) -> AsyncIterator[Three]:
             file["small"] = numpy.arange(10.0)
             file.create_dataset("texts", (20_000_000,), h5py.string_dtype())
         yield three
+        (place.opened / "large.h5").unlink()
 
 
 async def told(three: Three, who: Any, path: str) -> tuple[int, str]:
@@ -71,7 +72,7 @@ async def test_what_only_turns_out_to_be_large_ends_nothing(large: Three) -> Non
 
 async def test_a_reader_that_ends_is_followed_by_another(large: Three) -> None:
     assert await large.json(large.marie, "GET", ADDRESS.format("data", "small")) == list(range(10))
-    found = readers(large)
+    found = there(large)
     for reader in found:
         os.kill(reader.pid, signal.SIGSTOP)
     asking = asyncio.create_task(told(large, large.marie, ADDRESS.format("data", "small")))
@@ -86,7 +87,7 @@ async def test_a_reader_that_ends_is_followed_by_another(large: Three) -> None:
 
 async def test_readers_go_first_when_memory_ends_and_may_have_so_much(large: Three) -> None:
     await large.json(large.marie, "GET", ADDRESS.format("data", "small"))
-    for reader in readers(large):
+    for reader in there(large):
         assert first_to_go(reader)
         assert reader.rlimit(psutil.RLIMIT_DATA)[0] < 2**30
 
@@ -95,15 +96,13 @@ def first_to_go(process: psutil.Process) -> bool:
     return Path(f"/proc/{process.pid}/oom_score_adj").read_text() == "1000\n"
 
 
-def readers(three: Three) -> list[psutil.Process]:
-    jupyter = psutil.Process(three.place.jupyter.process.pid)
-    found = [one for one in jupyter.children(recursive=True) if any("hdf5_reader" in part for part in one.cmdline())]
+def there(three: Three) -> list[psutil.Process]:
+    found = readers(psutil.Process(three.place.jupyter.process.pid))
     assert found
     return found
 
 
 async def test_wrong_questions_get_words(large: Three) -> None:
-    leading_out(large)
     for path in ("data?file=shared/e1/large.h5&path=/", "data?file=shared/e1/large.h5&path=/small&selection=9,9,9"):
         status, sentence = await told(large, large.marie, f"h5web/{path}")
         assert status == 422

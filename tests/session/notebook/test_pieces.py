@@ -31,6 +31,8 @@ async def long(place: Place) -> AsyncIterator[Three]:
         for name in ("huge.txt", "huge.ipynb", "huge.bin"):
             empty(place.opened / name, 400 * MEGABYTE)
         yield three
+        for one in ("long.txt", "long.bin", "short.txt", "huge.txt", "huge.ipynb", "huge.bin", "near.txt"):
+            (place.opened / one).unlink(missing_ok=True)
 
 
 def empty(path: Path, size: int) -> None:

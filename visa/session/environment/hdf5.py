@@ -19,6 +19,7 @@ from tornado import web
 
 PATIENCE = float(os.environ.get("VISA_READER_PATIENCE", "") or 60)
 """Seconds that a question may take, and as many until its answer is taken."""
+QUESTIONS = ("attr", "data", "meta", "paths")
 READERS = 2
 """Processes for the owner's questions; everybody else's share one of their own."""
 _CHUNK = 2**18
@@ -34,8 +35,11 @@ def _jupyter_server_extension_points():
 def _load_jupyter_server_extension(server_app):
     if importlib.util.find_spec("jupyterlab_h5web"):
         readers = {owner: Readers(server_app.root_dir, READERS if owner else 1) for owner in (True, False)}
-        path = url_path_join(server_app.web_app.settings["base_url"], r"h5web/(attr|data|meta|paths)")
-        server_app.web_app.add_handlers(".*$", [(path, Question, {"readers": readers})])
+        base = server_app.web_app.settings["base_url"]
+        handlers = [
+            (url_path_join(base, "h5web", what), Question, {"readers": readers, "what": what}) for what in QUESTIONS
+        ]
+        server_app.web_app.add_handlers(".*$", handlers)
 
 
 class Failed(Exception):
@@ -49,17 +53,17 @@ class Failed(Exception):
 class Question(APIHandler):
     """One of h5web's."""
 
-    def initialize(self, readers):
-        self._readers = readers
+    def initialize(self, readers, what):
+        self._readers, self._what = readers, what
 
     @web.authenticated
-    async def get(self, what):
+    async def get(self):
         owner = bool(self.identity_provider.is_owner(self))
         given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
         self.update_api_activity()
         try:
             async with self._readers[owner].one() as reader:
-                await self._answer(reader, {"what": what, "given": given, "owner": owner})
+                await self._answer(reader, {"what": self._what, "given": given, "owner": owner})
         except Failed as failed:
             self._say(failed.status, failed.sentence)
 
