@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import struct
@@ -107,13 +108,26 @@ async def terminal(seen: Seen) -> Path:
     target = seen.x.run / "typed"
     seen.x.start("xterm", "-fullscreen", "-title", "typed", "-bg", "#204060", "-e", "sh", "-c", f"cat > {target}")
     await elsewhere(lambda: target.exists(), "the terminal is there")
-    await seen.page.locator("#screen canvas").click(position={"x": 600, "y": 400})
-    await elsewhere(lambda: has_the_focus(seen.x, "typed"), "the terminal has the focus")
+    await focus(seen, "typed", 600, 400)
     return target
 
 
-def has_the_focus(x: xvnc.Desktop, title: str) -> bool:
-    """As the window manager says: before that, keys go elsewhere."""
+async def focus(seen: Seen, title: str, x: int, y: int) -> None:
+    """Click at a place of a window until the window manager says that keys go there.
+
+    A click before the window is shown keeps it from the focus: the window manager takes it for what the person wants.
+    """
+
+    async def there() -> bool:
+        if await asyncio.to_thread(_has_the_focus, seen.x, title):
+            return True
+        await seen.page.locator("#screen canvas").click(position={"x": x, "y": y})
+        return False
+
+    await eventually(there, f"the focus for {title}", pause=0.3)
+
+
+def _has_the_focus(x: xvnc.Desktop, title: str) -> bool:
     found = re.search(r"Window id: (0x[0-9a-f]+)", x.ask("xwininfo", "-name", title))
     active = re.search(r"(0x[0-9a-f]+)", x.ask("xprop", "-root", "_NET_ACTIVE_WINDOW"))
     return bool(found and active) and int(found[1], 16) == int(active[1], 16)  # type: ignore[index]

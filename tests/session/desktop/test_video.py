@@ -22,7 +22,7 @@ from tests.session.desktop.pages import (
     Seen,
     browser_has,
     context_of,
-    has_the_focus,
+    focus,
     opened,
     shows,
     terminal,
@@ -96,8 +96,7 @@ async def test_the_wheel_scrolls_and_held_keys_repeat(seen: Seen) -> None:
     heard = seen.x.run / "xev"
     seen.x.start("sh", "-c", f"stdbuf -oL xev -geometry 600x600+0+0 -event button -event keyboard >{heard}")
     await elsewhere(lambda: "IsViewable" in seen.x.ask("xwininfo", "-name", "Event Tester"), "a window")
-    await seen.page.locator("#screen canvas").click(position={"x": 300, "y": 300})
-    await elsewhere(lambda: has_the_focus(seen.x, "Event Tester"), "the window has the focus")
+    await focus(seen, "Event Tester", 300, 300)
     await seen.page.keyboard.down("a")
     await elsewhere(lambda: heard.read_text().count("keysym 0x61, a") > 10, "the key again and again")
     await seen.page.keyboard.up("a")
