@@ -160,3 +160,18 @@ async def test_what_cannot_be_read_is_said_at_once(seen: Seen, tmp_path: Path) -
     await seen.drop(tmp_path / "folder")
     await seen.line("folder", "cannot be read on your computer")
     assert tree(seen.home) == {}
+
+
+async def test_a_file_dropped_where_none_are_taken_does_not_leave_the_desktop(seen: Seen, tmp_path: Path) -> None:
+    """As for who only looks, and in the moment before what acts is loaded."""
+    (tmp_path / "x.txt").write_text("x")
+    await seen.page.route("**/acting.js", lambda route: asyncio.sleep(0))  # never answered
+    await seen.page.reload()
+    await expect(seen.page.locator("#words")).to_be_hidden(timeout=30_000)
+    await seen.page.evaluate("""() => {
+      window.kept = {};
+      for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => (kept[kind] = event.defaultPrevented));
+    }""")
+    await seen.drop(tmp_path / "x.txt")
+    assert await seen.page.evaluate("kept") == {"dragover": True, "drop": True}
+    assert tree(seen.home) == {}

@@ -16,6 +16,11 @@ const meter = new Meter(connection);
 new View(connection);
 panels.start();
 
+// Else the browser would leave the desktop for a file that is dropped where, or before, files are taken.
+for (const kind of ["dragover", "drop"]) {
+  addEventListener(kind, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
+}
+
 let acting = null;
 async function act(now) {
   if (!now.rights.act || !part("keys") || acting) return;
