@@ -108,20 +108,20 @@ async def terminal(seen: Seen) -> Path:
     target = seen.x.run / "typed"
     seen.x.start("xterm", "-fullscreen", "-title", "typed", "-bg", "#204060", "-e", "sh", "-c", f"cat > {target}")
     await elsewhere(lambda: target.exists(), "the terminal is there")
-    await focus(seen, "typed", 600, 400)
+    await focus(seen.page, seen.x, "typed", (600, 400))
     return target
 
 
-async def focus(seen: Seen, title: str, x: int, y: int) -> None:
+async def focus(page: Page, x: xvnc.Desktop, title: str, at: tuple[int, int]) -> None:
     """Click at a place of a window until the window manager says that keys go there.
 
     A click before the window is shown keeps it from the focus: the window manager takes it for what the person wants.
     """
 
     async def there() -> bool:
-        if await asyncio.to_thread(_has_the_focus, seen.x, title):
+        if await asyncio.to_thread(_has_the_focus, x, title):
             return True
-        await seen.page.locator("#screen canvas").click(position={"x": x, "y": y})
+        await page.locator("#screen canvas").click(position={"x": at[0], "y": at[1]})
         return False
 
     await eventually(there, f"the focus for {title}", pause=0.3)

@@ -15,7 +15,7 @@ from tests.services.waiting import elsewhere, eventually
 from tests.session.desktop import xvnc
 from tests.session.desktop.browsing import browsing
 from tests.session.desktop.conftest import desk
-from tests.session.desktop.test_browser import context_of, has_the_focus, opened
+from tests.session.desktop.pages import context_of, focus, opened
 from tests.session.desktop.test_modules import call
 
 __all__ = ["browsing"]
@@ -124,8 +124,7 @@ async def test_a_program_gets_what_is_on_the_key(shown: tuple[Page, list[bytes]]
     """Of a Dvorak, then of a Russian keyboard: Ctrl+K, Ctrl+O."""
     page, target = shown[0], x.run / "typed"
     x.start("xterm", "-fullscreen", "-title", "typed", "-e", "sh", "-c", f"stty raw; head -c 2 > {target}")
-    await page.locator("#screen canvas").click(position={"x": 600, "y": 300})
-    await elsewhere(lambda: has_the_focus(x, "typed"), "the terminal has the focus")
+    await focus(page, x, "typed", (600, 300))
     await press(page, "Control", "k", "KeyV")
     await press(page, "Control", "щ", "KeyO")
     await elsewhere(lambda: target.read_bytes() == b"\x0b\x0f", "Ctrl+K and Ctrl+O")

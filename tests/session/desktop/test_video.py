@@ -96,7 +96,7 @@ async def test_the_wheel_scrolls_and_held_keys_repeat(seen: Seen) -> None:
     heard = seen.x.run / "xev"
     seen.x.start("sh", "-c", f"stdbuf -oL xev -geometry 600x600+0+0 -event button -event keyboard >{heard}")
     await elsewhere(lambda: "IsViewable" in seen.x.ask("xwininfo", "-name", "Event Tester"), "a window")
-    await focus(seen, "Event Tester", 300, 300)
+    await focus(seen.page, seen.x, "Event Tester", (300, 300))
     await seen.page.keyboard.down("a")
     await elsewhere(lambda: heard.read_text().count("keysym 0x61, a") > 10, "the key again and again")
     await seen.page.keyboard.up("a")
