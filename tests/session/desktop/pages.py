@@ -118,9 +118,13 @@ async def focus(page: Page, x: xvnc.Desktop, title: str, at: tuple[int, int]) ->
     A click before the window is shown keeps it from the focus: the window manager takes it for what the person wants.
     """
 
+    clicks = 0
+
     async def there() -> bool:
-        if await asyncio.to_thread(_has_the_focus, x, title):
+        nonlocal clicks
+        if clicks and await asyncio.to_thread(_has_the_focus, x, title):
             return True
+        clicks += 1
         await page.locator("#screen canvas").click(position={"x": at[0], "y": at[1]})
         return False
 
