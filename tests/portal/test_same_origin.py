@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page
@@ -18,6 +19,7 @@ from tests.services.hub import Browser, RunningHub
 
 pytestmark = pytest.mark.timeout(240)
 
+HTML = {"Accept": "text/html"}
 ADD = '{"username": "rosalind", "role": "collaborator"}'
 
 
@@ -26,6 +28,14 @@ def instance(shared_hub: RunningHub) -> Iterator[str]:
     shared_hub.token("rosalind")
     with instance_of(shared_hub) as identifier:
         yield identifier
+
+
+@pytest.fixture(scope="module")
+def place(shared_hub: RunningHub, instance: str) -> dict[str, str]:
+    """Where one logs in."""
+    with shared_hub.rest(shared_hub.token("marie")) as rest:
+        url = httpx.URL(rest.get(f"instances/{instance}").json()["url"])
+    return {"portal": "/services/visa/", "gateway": url.path}
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +146,25 @@ def test_a_refused_logins_code_is_used_up(shared_hub: RunningHub) -> None:
         assert marie.get(callback, follow_redirects=False).status_code == 403
         assert attacker.get(callback).status_code >= 400
         assert attacker.get("/services/visa/").status_code == 302, "nobody is logged in there"
+
+
+@pytest.mark.parametrize("state", ["another", None])
+@pytest.mark.parametrize("known", [False, True], ids=["not logged in", "logged in"])
+@pytest.mark.parametrize("at", ["portal", "gateway"])
+def test_nor_is_it_of_use_when_it_was_refused_under_another_state(
+    shared_hub: RunningHub, place: dict[str, str], at: str, known: bool, state: str | None
+) -> None:
+    """Its verifier goes by the state, so the code could be kept from being used up and brought with the right one."""
+    with Browser(base_url=shared_hub.url) as attacker, shared_hub.login("marie") as marie:
+        if known:
+            assert marie.get(place[at], headers=HTML, follow_redirects=True).is_success
+        begun = httpx.URL(attacker.get(place[at], headers=HTML).headers["Location"])
+        changed = begun.copy_remove_param("state") if state is None else begun.copy_set_param("state", state)
+        refused = httpx.URL(marie.get(str(changed), follow_redirects=False).headers["Location"])
+        marie.get(str(refused), follow_redirects=False)
+        own = refused.copy_set_param("state", begun.params["state"])
+        assert attacker.get(str(own), headers=HTML).status_code >= 400
+        assert attacker.get(place[at], headers=HTML).status_code == 302, "nobody is logged in there"
 
 
 def test_no_page_of_the_hub_is_in_the_browsers_cache(shared_hub: RunningHub, lab: Page) -> None:

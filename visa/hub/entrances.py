@@ -26,7 +26,7 @@ from visa.hub.reports import GatewayHandler
 from visa.hub.rights import ProxyHandler, ServiceHandler, TokensHandler, UserHandler, UsersHandler
 from visa.hub.scripts import tell_scripts_no_token
 from visa.hub.sharing.handlers import EnterHandler, PeopleHandler
-from visa.hub.sharing.login import AuthorizeHandler
+from visa.hub.sharing.login import AuthorizeHandler, TokenHandler
 from visa.hub.sharing.watch import Watch
 from visa.identifiers import ExperimentId, InvalidIdentifier, instance_id
 from visa.instances.model import Reason, Refusal
@@ -289,6 +289,7 @@ def handlers(app: Any) -> list[tuple[str, type]]:
         (r"/api/visa/gateways/([^/]+)/([^/]+)/people", PeopleHandler),
         (r"/api/visa/instances/([0-9a-f]+)/enter", EnterHandler),
         (r"/api/oauth2/authorize", AuthorizeHandler),
+        (r"/api/oauth2/token", TokenHandler),
         (r"/home", PortalHandler),
         (r"/spawn", SpawnPageHandler),
         (r"/spawn/([^/]+)", SpawnPageHandler),

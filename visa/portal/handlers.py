@@ -141,21 +141,22 @@ class Callback(_Known, HubOAuthCallbackHandler):  # type: ignore[misc]
         self.set_header("Cache-Control", "no-store")
 
     async def get(self) -> None:
-        """As JupyterHub's, which leaves the code of a login that it refuses: somebody else may have begun that one."""
-        try:
-            await super().get()
-        except web.HTTPError as error:
-            state, code = self.get_argument("state", ""), self.get_argument("code", "")
-            if error.status_code == 403 and state and code:
-                await self._spend(state, code)
-            raise
+        """As JupyterHub's, which leaves the code of a login that it does not go on with: another may have begun it."""
+        state, code = self.get_argument("state", ""), self.get_argument("code", "")
+        if code and not self._begun_here(state):
+            await self._spend(code)
+        await super().get()
 
-    async def _spend(self, state: str, code: str) -> None:
-        verifier = self.hub_auth.get_code_verifier(state)
+    def _begun_here(self, state: str) -> bool:
+        known = self.get_secure_cookie(self.hub_auth.get_state_cookie_name(state))
+        return known is not None and known == state.encode()
+
+    async def _spend(self, code: str) -> None:
+        """The hub takes no code twice, whatever it says to this."""
         try:
-            await self.hub_auth.token_for_code(code, sync=False, code_verifier=verifier)
+            await self.hub_auth.token_for_code(code, sync=False, code_verifier="none")
         except web.HTTPError as error:
-            log.info("A refused login's code could not be used up: %s", error)
+            log.info("The hub has back the code of a login that was not begun here: %s", error)
 
 
 class Api(Guard):

@@ -156,8 +156,11 @@ class Part:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if self.plan["memory"] is not None:
             resource.setrlimit(resource.RLIMIT_DATA, (self.plan["memory"],) * 2)
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write(str(adjust))
+        # Added: where all began higher, as in systemd's user sessions and pods, only root may go below that.
+        with open("/proc/self/oom_score_adj", "r+") as file:
+            value = max(before := int(file.read()), min(999, before + adjust))
+            file.seek(0)
+            file.write(str(value))
 
     def running(self) -> bool:
         return self.pid != 0 and self.status is None

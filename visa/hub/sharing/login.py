@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jupyterhub import orm
-from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
+from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler, OAuthTokenHandler
 from tornado import web
 
 from visa.hub.defaults import portal_url
@@ -52,3 +52,16 @@ class AuthorizeHandler(OAuthAuthorizeHandler):  # type: ignore[misc]
     def needs_oauth_confirm(self, user: Any, oauth_client: Any, requested_scopes: Any) -> bool:
         """A member comes from the portal or by a link and knows where she goes; the gateway learns who she is."""
         return not self._member and bool(super().needs_oauth_confirm(user, oauth_client, requested_scopes))
+
+
+class TokenHandler(OAuthTokenHandler):  # type: ignore[misc]
+    """JupyterHub's own, where a code that was refused could be tried again with another verifier."""
+
+    def post(self) -> None:
+        """A code works once, or not at all."""
+        try:
+            super().post()
+        finally:
+            for left in self.db.query(orm.OAuthCode).filter(orm.OAuthCode.code.in_(self.get_arguments("code"))):
+                self.db.delete(left)
+            self.db.commit()
