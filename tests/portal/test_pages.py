@@ -246,3 +246,26 @@ def test_strict_headers_everywhere(hub: RunningPortal) -> None:
             assert f"script-src {hub.portal.removeprefix('http://')}static/;" in policy, "not an instance's scripts"
             assert headers["cross-origin-opener-policy"] == "same-origin"
             assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_operators_see_what_is_left_out_of_the_catalogue(hub: RunningPortal, context: BrowserContext) -> None:
+    catalogue = hub.facility.with_name("catalogue.yaml")
+    before = catalogue.read_text()
+    bad = yaml.safe_load(before)
+    bad["experiments"][0]["team"] += ["o'neil"]
+    bad["people"] += [{"username": f"{'a long name ' * 9}{number}", "name": HOSTILE} for number in range(30)]
+    try:
+        catalogue.write_text(yaml.safe_dump(bad))
+        page = hub.enter(context, "grace")
+        notice = page.locator(".notice", has_text="31 rows of the catalogue cannot be read as a whole")
+        looks_right(page, "left-out")
+        notice.locator("summary").click()
+        expect(notice.locator("li")).to_have_count(20)
+        expect(notice).to_contain_text("visa check says all of it")
+        looks_right(page, "left-out-open")
+        context.clear_cookies()
+        page = hub.enter(context, "marie")
+        expect(page.get_by_role("heading", name="My instances")).to_be_visible()
+        expect(page.get_by_text("cannot be read as a whole")).to_have_count(0)
+    finally:
+        catalogue.write_text(before)

@@ -35,6 +35,7 @@ class RunningPortal(Site):
     hub: HubDouble
 
     def __init__(self, folder: Path, facility_file: Path) -> None:
+        self.facility = facility_file
         self._source = FacilitySource(facility_file)
         self.store = Store(f"sqlite:///{folder / 'visa.sqlite'}")
         self.store.upgrade()
