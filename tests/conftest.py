@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,7 @@ from playwright.sync_api import Browser
 
 from tests.services import hub, postgresql
 from tests.services.browser import chromium
+from tests.services.scheduling import BySharing
 from visa import clock
 
 REPOSITORY = Path(__file__).parents[1]
@@ -29,6 +31,12 @@ settings.register_profile("visa", deadline=None, max_examples=50, derandomize=Tr
 _MANY = int(os.environ.get("SOAK_EXAMPLES", "1000"))
 settings.register_profile("soak", settings.get_profile("visa"), max_examples=_MANY, derandomize=False)
 settings.load_profile("visa")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySharing | None:
+    """Choose ours where ``--dist loadfile`` was asked for."""
+    return BySharing(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture

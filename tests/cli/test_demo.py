@@ -61,6 +61,12 @@ def demo(
             process.wait(60)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of demos that come one after the other: what the first has made, the next need not make again."""
+    return tmp_path_factory.mktemp("demos") / "demo"
+
+
 def start_instance(url: str, *, wait: bool = True) -> None:
     """Marie starts one, by her browser's means."""
     with httpx.Client(base_url=url, follow_redirects=True, timeout=60) as client:
@@ -114,8 +120,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, environment_prefix: Path) -
             subprocess.run(["umount", folder], check=True)
 
 
-def test_a_second_demo_is_told_of_the_first_and_ctrl_c_leaves_nothing(tmp_path: Path, environment_prefix: Path) -> None:
-    folder = tmp_path / "demo"
+def test_a_second_demo_is_told_of_the_first_and_ctrl_c_leaves_nothing(folder: Path, environment_prefix: Path) -> None:
     with demo(folder, environment_prefix) as (process, url):
         (port,) = free_ports(1)
         for other in (port, url.rpartition(":")[2]):
@@ -138,9 +143,8 @@ def test_a_second_demo_is_told_of_the_first_and_ctrl_c_leaves_nothing(tmp_path: 
     assert list(of(folder)) == []
 
 
-def test_a_demo_that_is_killed_leaves_no_process(tmp_path: Path, environment_prefix: Path) -> None:
+def test_a_demo_that_is_killed_leaves_no_process(folder: Path, environment_prefix: Path) -> None:
     """Nor is anybody else's process ended that only looks into its folder."""
-    folder = tmp_path / "demo"
     with demo(folder, environment_prefix) as (process, url):
         start_instance(url)
         assert {"traefik", "pasta", "jupyterhub", "supervisor.py"} >= kinds(folder) >= {"traefik", "supervisor.py"}
@@ -192,8 +196,7 @@ def test_ctrl_c_in_the_middle_of_a_start_and_the_next_start(tmp_path: Path, envi
         assert kinds(folder) == {"jupyterhub", "traefik"}
 
 
-def test_a_closed_terminal_ends_it_in_order(tmp_path: Path, environment_prefix: Path) -> None:
-    folder = tmp_path / "demo"
+def test_a_closed_terminal_ends_it_in_order(folder: Path, environment_prefix: Path) -> None:
     with demo(folder, environment_prefix) as (process, _url):
         assert process.stdout is not None
         process.stdout.close()
@@ -202,8 +205,7 @@ def test_a_closed_terminal_ends_it_in_order(tmp_path: Path, environment_prefix: 
     assert kinds(folder) == set()
 
 
-def test_a_hub_that_ends_again_and_again_is_given_up(tmp_path: Path, environment_prefix: Path) -> None:
-    folder = tmp_path / "demo"
+def test_a_hub_that_ends_again_and_again_is_given_up(folder: Path, environment_prefix: Path) -> None:
     (port,) = free_ports(1)
     with subprocess.Popen(
         command(folder, port, environment_prefix), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -9,14 +9,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from tests.services.hub import Site, page_headers
+from tests.services.waiting import until
 from visa.cli.demo.leftovers import of
 from visa.cli.demo.runner import free_ports
+from visa.store.store import Store
+from visa.store.tables import InstanceRow
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory, environment_prefix: Path) -> Iterator[tuple[str, Path]]:
-    """`visa demo` as a person runs it: its address and folder."""
+@pytest.fixture(scope="session")
+def running_demo(tmp_path_factory: pytest.TempPathFactory, environment_prefix: Path) -> Iterator[tuple[str, Path]]:
+    """`visa demo` as a person runs it, once for all files that use it: its address and folder."""
     folder = tmp_path_factory.mktemp("demo") / "demo"
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "visa.cli", "demo", "--port", str(port), "--dir", str(folder)]
@@ -31,3 +37,27 @@ def demo(tmp_path_factory: pytest.TempPathFactory, environment_prefix: Path) -> 
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
     assert list(of(folder)) == [], "nothing is left"
+
+
+@pytest.fixture(scope="module")
+def demo(running_demo: tuple[str, Path]) -> Iterator[tuple[str, Path]]:
+    """The demo's address and folder; no instance is left for the tests of another file. Homes stay."""
+    yield running_demo
+    url, folder = running_demo
+    store = Store(f"sqlite:///{folder / 'state' / 'visa.sqlite'}")
+    for owner in sorted(set(_instances(store).values())):
+        with Site(url).login(owner) as browser:
+            headers = page_headers(browser)
+            for identifier, name in _instances(store).items():
+                if name == owner:
+                    answer = browser.delete(f"/services/visa/api/v1/instances/{identifier}", headers=headers)
+                    assert answer.status_code == 204, answer.text
+    until(lambda: not _instances(store), what=lambda: f"the end of {_instances(store)}")
+    store.close()
+
+
+def _instances(store: Store) -> dict[str, str]:
+    """Owners by id."""
+    with Session(store.engine) as session:
+        rows = session.execute(select(InstanceRow.id, InstanceRow.owner)).all()
+        return {str(identifier): str(owner) for identifier, owner in rows}

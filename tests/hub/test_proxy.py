@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import stat
-from pathlib import Path
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.services import facility
-from tests.services.hub import RunningHub, until
+from tests.services.hub import RunningHub, started, until
 from visa.cli.demo.runner import free_ports
 from visa.hub.defaults import secret
 from visa.processes import Process
@@ -20,31 +20,51 @@ def traefik_of(hub: RunningHub) -> Process:
     return Process(int(pid), int(started))
 
 
-@pytest.fixture
-def hub(tmp_path: Path):  # type: ignore[no-untyped-def]
-    made = RunningHub(tmp_path, facility.write(tmp_path / "facility"))
-    try:
+NAMES = ("cookie", "crypt", "proxy")
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    """Each test ends it in its own way, and leaves it running."""
+    folder = tmp_path_factory.mktemp("proxy")
+    made = RunningHub(folder, facility.write(folder / "facility"))
+    (made.state / "visa.sqlite").parent.mkdir()
+    (made.state / "visa.sqlite").touch(0o644)
+    with started(made):
         yield made
-    finally:
-        made.end()
 
 
-def test_it_is_taken_over_after_a_kill_and_after_a_clean_stop(hub: RunningHub) -> None:
-    hub.start()
+def test_secrets_and_databases_are_the_hubs_alone(hub: RunningHub) -> None:
+    private = [hub.state / "secrets" / name for name in NAMES]
+    private += [hub.state / name for name in ("hub.sqlite", "visa.sqlite", "traefik.toml", "traefik-rules.toml")]
+    for path in private:
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    assert stat.S_IMODE((hub.state / "secrets").stat().st_mode) == 0o700
+    kept = {name: secret(hub.state, name) for name in NAMES}
+    assert len(set(kept.values())) == 3
+    log = hub.tail(1_000_000)
+    assert not any(value in log for value in kept.values())
+
+
+def test_it_is_taken_over_after_a_kill(hub: RunningHub) -> None:
     first = traefik_of(hub)
     hub.kill()
     until(lambda: httpx.get(f"{hub.url}/hub/health", timeout=60).status_code == 502, 60, "traefik without the hub")
     hub.start()
     assert traefik_of(hub) == first
+    assert "Taking over traefik" in hub.tail(100_000)
+
+
+def test_it_is_taken_over_after_a_clean_stop_and_secrets_stay(hub: RunningHub) -> None:
+    first, kept = traefik_of(hub), {name: secret(hub.state, name) for name in NAMES}
     hub.stop()
     assert first.is_alive()
     hub.start()
     assert traefik_of(hub) == first
-    assert "Taking over traefik" in hub.tail(100_000)
+    assert {name: secret(hub.state, name) for name in NAMES} == kept
 
 
 def test_it_is_started_anew_when_it_died_with_the_hub(hub: RunningHub) -> None:
-    hub.start()
     first = traefik_of(hub)
     hub.kill()
     first.signal(9)
@@ -54,7 +74,6 @@ def test_it_is_started_anew_when_it_died_with_the_hub(hub: RunningHub) -> None:
 
 
 def test_other_ports_replace_it(hub: RunningHub) -> None:
-    hub.start()
     first = traefik_of(hub)
     hub.kill()
     (public,) = free_ports(1)
@@ -68,22 +87,3 @@ def test_other_ports_replace_it(hub: RunningHub) -> None:
         httpx.get(f"{former}/hub/health", timeout=60)
     with hub.login("marie") as browser:
         assert browser.get("/hub/api/user").json()["name"] == "marie"
-
-
-def test_secrets_and_databases_are_the_hubs_alone(hub: RunningHub) -> None:
-    (hub.state / "visa.sqlite").parent.mkdir()
-    (hub.state / "visa.sqlite").touch(0o644)
-    hub.start()
-    names = ("cookie", "crypt", "proxy")
-    kept = {name: secret(hub.state, name) for name in names}
-    assert len(set(kept.values())) == 3
-    private = [hub.state / "secrets" / name for name in names]
-    private += [hub.state / name for name in ("hub.sqlite", "visa.sqlite", "traefik.toml", "traefik-rules.toml")]
-    for path in private:
-        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
-    assert stat.S_IMODE((hub.state / "secrets").stat().st_mode) == 0o700
-    log = hub.tail(1_000_000)
-    assert not any(value in log for value in kept.values())
-    hub.stop()
-    hub.start()
-    assert {name: secret(hub.state, name) for name in names} == kept

@@ -86,12 +86,12 @@ async def test_who_holds_a_token(site: Site) -> None:
     assert await asked(site, "nonsense") is None
 
 
-async def test_whose_servers_a_token_shows(site: Site, hub: HubClient) -> None:
+async def test_whose_servers_a_token_shows(site: Site, hub: HubClient, name: str) -> None:
     marie = site.token("marie")
     site.token("lise")
     with site.api(marie) as api:
-        assert api.put("/users/marie/servers/contract", json={"display_name": "A title"}).status_code in (201, 409)
-    shown = (await hub.servers(marie, "marie"))["contract"]
+        assert api.put(f"/users/marie/servers/{name}", json={"display_name": "A title"}).status_code == 201
+    shown = (await hub.servers(marie, "marie"))[name]
     assert (shown["ready"], shown["pending"], shown["last_activity"]) == (False, None, None)
     assert (await refusal(hub.servers(marie, "lise"))).status == 404
     assert (await refusal(hub.servers("nonsense", "marie"))).status == 403
@@ -99,6 +99,7 @@ async def test_whose_servers_a_token_shows(site: Site, hub: HubClient) -> None:
     assert await hub.servers(weak, "marie") == {}
     assert (await refusal(hub.start(weak, "marie", "never", None, OPTIONS))).status == 403
     assert (await refusal(hub.start(marie, "lise", "never", None, OPTIONS))).status == 404
+    await hub.stop(marie, "marie", name, remove=True)
 
 
 async def test_the_life_of_a_server(site: RunningHub, hub: HubClient, name: str) -> None:

@@ -72,7 +72,7 @@ def test_a_member_opens_it(shared_hub: RunningHub, rest: httpx.Client, instance:
     rosalind.wait_for_url("**/user/marie/**/lab**", timeout=60_000)
     marie.goto(f"{shared_hub.portal}instances/{instance}")
     here = marie.get_by_role("list", name="People", exact=True).get_by_role("listitem").nth(1)
-    expect(here).to_contain_text("here: notebook", timeout=30_000)
+    expect(here).to_contain_text("here: notebook")
     for one in contexts:
         one.close()
     rest.delete(f"instances/{instance}/members/rosalind")
