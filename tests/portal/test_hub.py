@@ -190,6 +190,14 @@ async def test_admissions_own_words(
     assert (last.owner, last.action, last.allowed, last.reason) == ("marie", "start", False, reason)
 
 
+async def test_a_title_that_jupyterhub_does_not_take(site: Site, hub: HubClient, name: str) -> None:
+    marie = site.token("marie")
+    problem = await refusal(hub.start(marie, "marie", name, "two  spaces", OPTIONS))
+    assert (problem.status, problem.reason, problem.field) == (400, "malformed-options", "display_name")
+    assert problem.remedy
+    assert name not in await hub.servers(marie, "marie")
+
+
 async def test_entering(site: RunningHub, hub: HubClient, name: str) -> None:
     marie, rosalind, lise = (site.token(who) for who in ("marie", "rosalind", "lise"))
     identifier = instance_id("marie", name)

@@ -25,7 +25,8 @@ from visa import clock
 from visa.addresses import instance_path
 from visa.hub.people import person_of
 from visa.identifiers import instance_id
-from visa.instances.model import Refusal
+from visa.instances.model import Reason, Refusal
+from visa.instances.texts import for_hub
 from visa.store.admissions import HTTP_STATUS, Admissions
 from visa.store.people import People
 
@@ -340,6 +341,13 @@ class _User(_Api):
 
 
 class _Server(_Api):
+    def title(self) -> str:
+        """Empty when none is given; raise `Refused` for one that JupyterHub would not take."""
+        given = json.loads(self.request.body or b"{}").get("display_name")
+        if given is not None and (not given or given != for_hub(given)):
+            raise Refused(Refusal(Reason.MALFORMED, "This title cannot be taken.", "Use another.", "display_name"))
+        return given or ""
+
     def _there(self, owner: str, name: str) -> Server:
         server = self.hub.of(owner).get(name)
         if server is None:
@@ -350,24 +358,23 @@ class _Server(_Api):
         self.must("start:servers", owner)
         if name in self.hub.of(owner):
             raise web.HTTPError(409)
-        title = json.loads(self.request.body or b"{}").get("display_name") or name
+        title = self.title() or name
         self.hub.of(owner)[name] = Server(name, title)
         self.set_status(201)
         self.finish(model(owner, self.hub.of(owner)[name]))
 
     async def post(self, owner: str, name: str) -> None:
         self.must("start:servers", owner)
-        body = json.loads(self.request.body or b"{}")
+        title, options = self.title(), json.loads(self.request.body or b"{}").get("user_options")
         known = self.hub.of(owner).get(name)
         if known is not None and known.pending:
             self.set_status(202)
             return
         if known is not None and known.ready:
             raise web.HTTPError(400, f"{owner}:{name} is already running")
-        options = body.get("user_options")
         if options is None:
             options = known.options if known else {}
-        await self.hub.start(owner, name, body.get("display_name") or "", options)
+        await self.hub.start(owner, name, title, options)
         self.set_status(202 if self.hub.of(owner)[name].pending else 201)
 
     async def delete(self, owner: str, name: str) -> None:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+from pathlib import Path
+
 from xdist.scheduler import LoadFileScheduling
 
-DEMO = (
-    "tests/end_to_end/test_desktop.py",
-    "tests/end_to_end/test_notebook.py",
-    "tests/end_to_end/test_together.py",
-)
-HUB = (
-    "tests/cli/api/test_command.py",
-    "tests/hub/sharing/test_reports.py",
-    "tests/hub/test_demo_login.py",
-    "tests/hub/test_entrances.py",
-    "tests/hub/test_reports.py",
-    "tests/hub/test_restart.py",
-    "tests/hub/test_rights.py",
-    "tests/portal/test_hub.py",
-    "tests/portal/test_same_origin.py",
-    "tests/portal/test_with_a_hub.py",
-)
-SHARED = {path: name for name, paths in {"demo": DEMO, "shared_hub": HUB}.items() for path in paths}
-"""The fixture that a file shares with others."""
+_SHARES = re.compile(r"\b(shared_hub)\b|\b(demo): tuple\[str, Path\]")
+
+
+@cache
+def shared_by(path: Path) -> str | None:
+    """Name the fixture of a whole run that the tests in ``path`` share with other files, by what the file says.
+
+    Those of tests/cluster have a hub of their own backend.
+    """
+    uses = _SHARES.search(path.read_text()) if path.is_file() and "cluster" not in path.parts else None
+    return uses[1] or f"{path.parent} {uses[2]}" if uses else None
 
 
 class BySharing(LoadFileScheduling):
@@ -33,4 +29,4 @@ class BySharing(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return SHARED.get(file, file)
+        return shared_by(self.config.rootpath / file) or file
