@@ -6,12 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.services import facility
 from tests.services.portal import RunningPortal, portal
-
-expect.set_options(timeout=60_000)  # what a page shows is waited for, however busy the machine
 
 
 @pytest.fixture(scope="module")
