@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,11 +42,12 @@ def running_demo(tmp_path_factory: pytest.TempPathFactory, environment_prefix: P
 
 @pytest.fixture(scope="module")
 def demo(running_demo: tuple[str, Path]) -> Iterator[tuple[str, Path]]:
-    """The demo's address and folder; no instance is left for the tests of another file. Homes stay."""
+    """The demo's address and folder; no instance and no home is left for the tests of another file."""
     yield running_demo
     url, folder = running_demo
     store = Store(f"sqlite:///{folder / 'state' / 'visa.sqlite'}")
-    for owner in sorted(set(_instances(store).values())):
+    owners = sorted(set(_instances(store).values()))
+    for owner in owners:
         with Site(url).login(owner) as browser:
             headers = page_headers(browser)
             for identifier, name in _instances(store).items():
@@ -54,6 +56,8 @@ def demo(running_demo: tuple[str, Path]) -> Iterator[tuple[str, Path]]:
                     assert answer.status_code == 204, answer.text
     until(lambda: not _instances(store), what=lambda: f"the end of {_instances(store)}")
     store.close()
+    for owner in owners:
+        shutil.rmtree(folder / "state" / "homes" / owner)
 
 
 def _instances(store: Store) -> dict[str, str]:
