@@ -26,13 +26,13 @@ class End:
     close_code, close_reason = 1001, ""
 
     def __init__(self) -> None:
-        self.news: asyncio.Queue[str | bytes | Part] = asyncio.Queue()
+        self.news: asyncio.Queue[str | bytes | Part | None] = asyncio.Queue()
         self.read: list[float] = []
         self.asked: list[tuple[str | bytes, float]] = []
 
-    async def read_part(self) -> Part:
+    async def read_part(self) -> Part | None:
         message = await self.news.get()
-        if isinstance(message, Part):
+        if message is None or isinstance(message, Part):
             return message
         self.read.append(elapsed())
         return Part(BINARY, message) if isinstance(message, bytes) else Part(TEXT, message.encode())
@@ -184,5 +184,38 @@ async def test_what_all_watchers_hold_is_in_the_gateway_s_budget() -> None:
     await asyncio.sleep(60)
     assert slow.told
     assert budget.held <= budget.total // 4
+    audience.went(slow)
+    assert budget.held == 0
+
+
+@pytest.mark.parametrize("after", [0.0, 5.0])
+async def test_what_the_last_of_them_has_is_held_no_more_though_the_kernel_is_silent(after: float) -> None:
+    """Else the audience of another kernel would find no room, and be sent away at each word."""
+    desk, end = Desk(), End()
+    desk.came(object())
+    budget = Budget(2**24, "marie")
+    audience, watchers = Audience(desk, budget), [Watcher(end, one) for one in (0.0, after)]
+    for one in watchers:
+        audience.came(one)
+    for _ in range(4):
+        end.news.put_nowait(bytes(LARGEST))
+    await asyncio.sleep(3)
+    assert bool(budget.held) == (after > 3)
+    await asyncio.sleep(60)
+    assert budget.held == 0
+    for one in watchers:
+        audience.went(one)
+
+
+async def test_nothing_is_held_when_the_kernel_ended_before_somebody_took_what_it_told() -> None:
+    desk, end = Desk(), End()
+    desk.came(object())
+    budget = Budget(2**24, "marie")
+    audience, slow = Audience(desk, budget), Watcher(end, None)
+    audience.came(slow)
+    end.news.put_nowait(bytes(LARGEST))
+    end.news.put_nowait(None)
+    await asyncio.sleep(60)
+    assert slow.told
     audience.went(slow)
     assert budget.held == 0

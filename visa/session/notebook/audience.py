@@ -48,7 +48,7 @@ class Audience:
         self._to_ask, self._answered = asyncio.Event(), asyncio.Event()
         self._end: Jupyters | None = None
         self._heard, self._long = bytearray(), False
-        self._apart = False
+        self._apart = self._counting = False
         self._task: asyncio.Task[None] | None = None
 
     def came(self, watcher: Watcher) -> None:
@@ -88,6 +88,7 @@ class Audience:
                     code, reason = end.close_code or _BROKEN, end.close_reason or "Jupyter closed the connection"
                     break
         seats, self._seats, self._task = self._seats, {}, None
+        self._budget.release(self)
         for watcher in seats:
             watcher.end(code, reason)
 
@@ -183,7 +184,23 @@ class Audience:
             if self._budget.hold(self, "", slowest.behind):
                 break
             slowest.send_away()
-        return [written for written in heard if written is not None]
+        under_way = [written for written in heard if written is not None]
+        for written in under_way:
+            written.add_done_callback(self._took)
+        return under_way
+
+    def _took(self, _: asyncio.Future[None]) -> None:
+        """Counted once for all who took it at the same time."""
+        if not self._counting:
+            self._counting = True
+            asyncio.get_running_loop().call_soon(self._count)
+
+    def _count(self) -> None:
+        self._counting = False
+        if behind := max((seat.behind for seat in self._seats.values()), default=0):
+            self._budget.hold(self, "", behind)
+        else:
+            self._budget.release(self)
 
     async def _ask(self, end: Jupyters) -> None:
         """One question after the other, everybody in turn: sixty pages that open at once do not flood the kernel."""
