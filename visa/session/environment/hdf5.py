@@ -76,7 +76,7 @@ class Question(APIHandler):
             self.set_header(name, value)
         try:
             await asyncio.wait_for(self._pass(reader, head["size"]), PATIENCE)
-        except (TimeoutError, asyncio.IncompleteReadError):
+        except (asyncio.TimeoutError, asyncio.IncompleteReadError):  # noqa: UP041 (another one until 3.10)
             self.log.warning("An answer about an HDF5 file was cut off: it was not taken, or its reader ended")
             reader.end()
             self.request.connection.stream.close()
@@ -127,7 +127,7 @@ class Reader:
         """The head of its answer; raise `Failed`."""
         try:
             return await asyncio.wait_for(self._ask(question), PATIENCE)
-        except TimeoutError:
+        except asyncio.TimeoutError:  # noqa: UP041
             self.end()
             raise Failed(504, _SLOW) from None
         except (OSError, ValueError, EOFError):
