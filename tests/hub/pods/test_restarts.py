@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,6 +26,14 @@ def test_a_gateway_that_ends_is_started_again_and_the_instance_goes_on(code: int
     assert failures.ending_of(ended("gateway", exitCode=code, message="Killed")) is None
     assert failures.ending_of(again(exitCode=code, count=50)) is None
     assert failures.ending_of(again(exitCode=code, count=6, state=BACK_OFF)) is None
+
+
+@pytest.mark.parametrize(("lived", "goes_on"), [(0, False), (121, False), (181, True), (3600, True)])
+def test_deaths_of_other_days_do_not_count_against_a_gateway_that_lived_well(lived: int, goes_on: bool) -> None:
+    """The kubelet counts restarts for as long as there is the pod."""
+    began = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    stamps = {"startedAt": f"{began:%Y-%m-%dT%H:%M:%SZ}", "finishedAt": f"{began + timedelta(seconds=lived):%FT%TZ}"}
+    assert (failures.ending_of(again(exitCode=137, count=40, state=BACK_OFF, **stamps)) is None) == goes_on
 
 
 def test_a_gateway_that_ends_again_and_again_is_given_up_and_never_a_success() -> None:

@@ -28,6 +28,8 @@ _PORT_TAKEN = 98
 """A gateway's exit code (`visa.session.__main__`)."""
 _GIVEN_UP = 7
 """Restarts of a gateway: the kubelet waits 10 s before the second, then twice as long each time, some five minutes."""
+_WELL = 180.0
+"""Seconds after which a gateway that lives counts as a good one: more than those for which it asks a hub in vain."""
 _PREPARED = 3
 _TOLD = (_KILLED, 143)
 _SILENT = 30.0
@@ -340,9 +342,18 @@ def _gateway_lost(container: Dict) -> Ending | None:
         taken = "Another program in the instance has taken the gateway's port, so nobody could reach it any more."
         return Ending(_PORT_TAKEN, f"{taken} {KEPT}")
     waits = ((container.get("state") or {}).get("waiting") or {}).get("reason") == "CrashLoopBackOff"
-    if waits and container.get("restartCount", 0) >= _GIVEN_UP:
+    if waits and container.get("restartCount", 0) >= _GIVEN_UP and not _lived_well(ended):
         return _gateway_ended(ended, " again and again")
     return None
+
+
+def _lived_well(ended: Mapping[str, Any]) -> bool:
+    """The kubelet's count has the deaths of a whole pod's life in it."""
+    try:
+        began, over = (datetime.fromisoformat(str(ended[when])) for when in ("startedAt", "finishedAt"))
+        return (over - began).total_seconds() >= _WELL
+    except (KeyError, ValueError, TypeError):
+        return False
 
 
 def _gateway_ended(ended: Mapping[str, Any], times: str) -> Ending:
