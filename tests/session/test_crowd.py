@@ -11,14 +11,14 @@ import aiohttp
 import pytest
 
 from tests.services.waiting import eventually
-from tests.session.site import Site, still
+from tests.session.site import Site, running, still
 from visa.instances.access import Role
 from visa.session.crowd import Crowd, TooMany
 from visa.session.hub import Visitor
 from visa.session.watched import Watched
 
 EVENTS = "api/events/subscribe"
-FEW = {"VISA_SOCKETS_EACH": "10", "VISA_SOCKETS_OTHERS": "15"}
+FEW: dict[str, Any] = {"VISA_SOCKETS_EACH": "10", "VISA_SOCKETS_OTHERS": "15"}
 
 
 async def refused(site: Site, who: str, path: str = EVENTS) -> tuple[int, str]:
@@ -47,6 +47,22 @@ async def test_a_person_has_so_many_websockets_and_no_more_and_the_owner_gets_in
         await first.close()
         await eventually(lambda: len(site.gateway.sockets) == 19)
         await opened(site, stack, "lise", 1)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("path", ["_visa/ready", "_visa/people?after={number}"])
+async def test_so_many_questions_of_a_person_are_held_open(tmp_path: Path, path: str) -> None:
+    async with running(tmp_path, **FEW) as site:
+        site.hub.share("lise", "observer")
+        await site.until("lise", 503)
+        path = path.format(number=site.gateway.people.number)
+        held = [asyncio.create_task(site.ask("lise", path)) for _ in range(10)]
+        await asyncio.sleep(1)
+        assert (await site.ask("lise", path))[0] == 429
+        assert not any(one.done() for one in held)
+        hers = asyncio.create_task(site.ask("marie", path))
+        assert [status for status, _ in await asyncio.gather(*held, hers)] == [200] * 11
+        assert (await site.ask("lise", path))[0] == 200
 
 
 async def test_all_others_together_leave_the_owner_her_place(tmp_path: Path) -> None:

@@ -67,7 +67,10 @@ class Gateway:
         self.sockets: set[OpenSocket] = set()
         self.budget = Budget(settings.held, settings.owner)
         self.turnstile = Turnstile(settings.owner)
-        self.crowd = Crowd(settings.sockets_each, settings.sockets_others, settings.owner)
+        self.crowd, self.waiting = (
+            Crowd(settings.sockets_each, settings.sockets_others, settings.owner) for _ in range(2)
+        )
+        """Of websockets, and of questions that are answered later."""
         self.viewers: dict[Seat, None] = {}
         self.seats: Counter[bool] = Counter()
         """Of the desktop: the owner's, and all others'."""

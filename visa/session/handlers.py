@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
 from visa.addresses import respelled
 from visa.instances.access import Role, coded, may
 from visa.session import headers
+from visa.session.crowd import TooMany
 from visa.session.guard import Guard, Refused, refusing
 from visa.session.hub import HubUnavailable
 
@@ -74,18 +76,36 @@ class Health(Guard):
         self.finish({"ok": True})
 
 
-class Ready(Guard):
+class HeldOpen(Guard):
+    """A question that is answered later."""
+
+    @contextmanager
+    def held_open(self, who: str) -> Iterator[None]:
+        """One of so many of ``who``'s; raise `Refused`."""
+        try:
+            self.gateway.waiting.enter(who)
+        except TooMany as error:
+            raise Refused(429, str(error)) from None
+        try:
+            yield
+        finally:
+            self.gateway.waiting.leave(who)
+
+
+class Ready(HeldOpen):
     """Waits a while until Jupyter accepts connections."""
 
     @refusing
     async def get(self) -> None:
         """``{"ready": true or false}``."""
-        await self.admit()
+        admitted = await self.admit()
         self.set_header("Cache-Control", "no-store")
-        self.finish({"ready": await self.gateway.wait_for_jupyter(PATIENCE)})
+        with self.held_open(admitted.visitor.name):
+            ready = await self.gateway.wait_for_jupyter(PATIENCE)
+        self.finish({"ready": ready})
 
 
-class People(Guard):
+class People(HeldOpen):
     """``_visa/people``: who the visitor is here, who else is, who asks to come in."""
 
     @refusing
@@ -94,7 +114,8 @@ class People(Guard):
         admitted = await self.admit()
         people, after = self.gateway.people, self.get_query_argument("after", "")
         if after.isascii() and after.isdigit() and len(after) < 16:
-            await people.wait(int(after), PATIENCE)
+            with self.held_open(admitted.visitor.name):
+                await people.wait(int(after), PATIENCE)
         visitor = admitted.visitor.in_role(people.role(admitted.visitor.name))
         if not may(visitor.role, "GET", admitted.path):
             raise self.stranger(visitor)
