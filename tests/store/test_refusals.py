@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from visa import clock
 from visa.store import audit
@@ -35,6 +37,11 @@ def rows(store: Store, actor: str = "eve") -> list[AuditEntry]:
     return [entry for entry in reversed(store.audit(limit=1000)) if entry.decision.actor == actor]
 
 
+def summed(store: Store) -> list[int]:
+    details = (one.decision.detail or {} for one in rows(store))
+    return [detail["times"] for detail in details if "times" in detail]
+
+
 def test_a_thousand_refusals_of_a_kind_are_six_rows_and_the_last_says_how_many(store: Store) -> None:
     for number in range(1000):
         refuse(store, after=number / 100)
@@ -51,6 +58,33 @@ def test_a_thousand_refusals_of_a_kind_are_six_rows_and_the_last_says_how_many(s
         "until": (THEN + timedelta(seconds=9.99)).isoformat(),
         "some": [],
     }
+
+
+def test_what_an_act_that_fails_would_have_written_is_written_later(store: Store) -> None:
+    for _ in range(100):
+        refuse(store)
+    late = SPAN.total_seconds() + 1
+    at = clock.wall(lambda: THEN + timedelta(seconds=late))
+    with at, contextlib.suppress(KeyError), store.exclusive() as session:
+        audit.write(session, Decision("marie", "marie", "start", True))
+        raise KeyError
+    assert rows(store, "marie") == []
+    refuse(store, after=late + 1)
+    assert summed(store) == [100 - OF_A_KIND]
+
+
+def test_what_a_store_that_is_away_did_not_take_is_written_later(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(100):
+        refuse(store)
+    with monkeypatch.context() as away:
+        away.setattr(audit, "_insert", _away)
+        audit.sum_up(store.engine)
+    audit.sum_up(store.engine)
+    assert summed(store) == [100 - OF_A_KIND]
+
+
+def _away(*_: object) -> None:
+    raise OperationalError("", None, Exception("it is away"))
 
 
 def test_many_kinds_of_one_person_are_summed_too(store: Store) -> None:

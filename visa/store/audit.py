@@ -15,9 +15,9 @@ from functools import partial
 from typing import Any, cast
 from weakref import WeakKeyDictionary, ref
 
-from sqlalchemy import Engine, Table
+from sqlalchemy import Engine, Table, event
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 
 from visa.clock import now
 from visa.store.refusals import Refusals, Summed
@@ -53,24 +53,40 @@ class AuditEntry:
 def write(session: Session, decision: Decision) -> None:
     """Add ``decision`` in the caller's transaction."""
     at, refusals = now(), _refusals(session.get_bind().engine)
-    for summed in refusals.due(at):
-        _insert(session, _sum(summed), at)
+    if due := refusals.due(at):
+        _take_back_unless_written(session, refusals, due)
+        for summed in due:
+            _insert(session, _sum(summed), at)
     detail = json.dumps(dict(decision.detail or {}), sort_keys=True, default=str)
     kind = (decision.actor, decision.owner, decision.action, decision.instance_id, decision.reason, detail)
     if decision.allowed or refusals.own_row(kind, at):
         _insert(session, decision, at)
 
 
+def _take_back_unless_written(session: Session, refusals: Refusals, due: list[Summed]) -> None:
+    left = list(due)
+
+    def ended(_: Session, transaction: SessionTransaction) -> None:
+        if transaction.parent is None:
+            refusals.again(left)
+            left.clear()
+
+    event.listen(session, "after_commit", lambda _: left.clear())
+    event.listen(session, "after_transaction_end", ended)
+
+
 def sum_up(engine: Engine) -> None:
     """Write the sums that were not written yet."""
-    found = _refusals(engine).due(now(), all_of_them=True)
+    refusals = _refusals(engine)
+    found = refusals.due(now(), all_of_them=True)
     try:
         with Session(engine) as session:
             for summed in found:
                 _insert(session, _sum(summed), now())
             session.commit()
     except SQLAlchemyError as error:
-        log.warning("Refusals that were repeated are not in the audit trail: %s", error)
+        log.warning("Refusals that were repeated are not in the audit trail yet: %s", error)
+        refusals.again(found)
 
 
 _counted: WeakKeyDictionary[Engine, Refusals] = WeakKeyDictionary()

@@ -65,10 +65,24 @@ class Refusals:
         known.times, known.until = known.times + 1, at
         if under != kind and len(known.kinds) < _SAMPLES:
             known.kinds.append(" ".join((kind[0], kind[4] or "", kind[3] or kind[1])))
+        self._wait()
+
+    def _wait(self) -> None:
         if self._timer is None:
             self._timer = threading.Timer(SPAN.total_seconds(), self._late)
             self._timer.daemon = True
             self._timer.start()
+
+    def again(self, sums: list[Summed]) -> None:
+        """Take back what was due and could not be written."""
+        with self._lock:
+            for one in sums:
+                known = self._sums.setdefault(one.kind, one)
+                if known is not one:
+                    known.times, known.since = known.times + one.times, min(known.since, one.since)
+                    known.kinds = [*one.kinds, *known.kinds][:_SAMPLES]
+                self._began = min(self._began or one.since, one.since)
+                self._wait()
 
     def due(self, at: datetime, *, all_of_them: bool = False) -> list[Summed]:
         """Take what is to be written now, and begin anew: nothing, until the span is over."""
