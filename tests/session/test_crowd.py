@@ -50,7 +50,7 @@ async def test_a_person_has_so_many_websockets_and_no_more_and_the_owner_gets_in
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("path", ["_visa/ready", "_visa/people?after={number}"])
+@pytest.mark.parametrize("path", ["_visa/ready", "_visa/people?after={number}", "desktop/state?wait=1"])
 async def test_so_many_questions_of_a_person_are_held_open(tmp_path: Path, path: str) -> None:
     async with running(tmp_path, **FEW) as site:
         site.hub.share("lise", "observer")

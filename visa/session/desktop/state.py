@@ -13,7 +13,7 @@ from visa.session import headers, run
 from visa.session.desktop.rights import needed, rights_of
 from visa.session.gateway import Gateway
 from visa.session.guard import Admitted, Forbidden, Guard, Refused, refusing
-from visa.session.handlers import PATIENCE
+from visa.session.handlers import PATIENCE, HeldOpen
 
 ENDED = "desktop-ended"
 WITHOUT = "selkies-ended"
@@ -71,7 +71,7 @@ async def wait(folder: str, video: bool, seconds: float) -> bool:
     return True
 
 
-class State(Guard):
+class State(HeldOpen):
     """``desktop/state``: asked for by the page every few seconds."""
 
     @refusing
@@ -79,8 +79,11 @@ class State(Guard):
         """JSON; with ``?wait=1`` as soon as the desktop takes connections."""
         admitted = await self.admit()
         folder, video = self.gateway.settings.run, self.gateway.settings.video
-        waits = self.get_query_argument("wait", "") == "1"
-        open_ = await wait(folder, video, PATIENCE) if waits else ready(folder, video)
+        if self.get_query_argument("wait", "") == "1":
+            with self.held_open(admitted.visitor.name):
+                open_ = await wait(folder, video, PATIENCE)
+        else:
+            open_ = ready(folder, video)
         self.set_header("Cache-Control", "no-store")
         viewer = measured(self.gateway, self.values_of(headers.OWN_COOKIE))
         self.finish({**described(self.gateway, admitted, open_), "viewer": viewer})
