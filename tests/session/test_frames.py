@@ -19,7 +19,7 @@ from tests.services.waiting import eventually
 from tests.session import rig
 from tests.session.site import Site, closed, running
 from visa.session.budget import Budget
-from visa.session.frames import BINARY, PART, TEXT, NoRoom, Part, Whole
+from visa.session.frames import BINARY, PART, TEXT, InParts, NoRoom, Part, Whole
 
 SIZES = [0, 1, 125, 126, 2**16 - 1, 2**16, 2**16 + 1, 3 * 2**16, 200_001]
 
@@ -158,3 +158,31 @@ def test_a_whole_message_gives_back_what_it_held() -> None:
 
 def test_parts_keep_to_the_mask() -> None:
     assert PART % 4 == 0
+
+
+@pytest.mark.parametrize("first", [0x89, 0x8A, 0x82], ids=["pings", "pongs", "messages"])
+async def test_others_have_their_turn_after_each_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    """Who floods forty websockets would else keep everybody else waiting for seconds."""
+    turns, after = 0, list[int]()
+    receive = InParts._receive_frame
+
+    async def noted(self: InParts) -> None:
+        await receive(self)
+        if not self.mask_outgoing:
+            after.append(turns)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(InParts, "_receive_frame", noted)
+    async with echoing(tmp_path) as site, bare(site) as (_, writer):
+        beside = asyncio.create_task(others())
+        writer.write(masked(first, b"x") * 100)
+        await eventually(lambda: len(after) == 100)
+        beside.cancel()
+    assert len(set(after)) == 100

@@ -56,6 +56,7 @@ class InParts(WebSocketProtocol13):
             handled = self._handle_message(opcode, await self._piece(size, mask))
             if handled is not None:
                 await handled
+            await asyncio.sleep(0)
             return
         self._opcode = self._opcode or opcode
         await self._receive_data(size, mask, final)
@@ -73,9 +74,11 @@ class InParts(WebSocketProtocol13):
                 taken = self._run_callback(self.handler.on_part, part)  # type: ignore[attr-defined]
                 if taken is not None:
                     await taken
+            # The above waits for nothing while both ends are quick. tornado lets others have a turn after 256 frames,
+            # which for many websockets of somebody who floods them are seconds.
+            await asyncio.sleep(0)
             if not size:
                 return
-            await asyncio.sleep(0)  # the above waits for nothing while both ends are quick
 
     async def _piece(self, size: int, mask: bytes | None) -> bytes:
         data = await self._read_bytes(size) if size else b""
