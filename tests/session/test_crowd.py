@@ -123,3 +123,17 @@ def test_who_left_may_come_again() -> None:
         crowd.enter("marie")
         crowd.leave("marie")
         crowd.leave("lise")
+
+
+async def test_a_flood_of_what_does_not_pass_is_no_flood_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "visa.session.sockets")
+    async with still(tmp_path) as site:
+        site.hub.share("lise", "observer")
+        await site.until("lise", 200)
+        async with site.open("lise", EVENTS) as socket:
+            for _ in range(200):
+                await socket.send_bytes(b"x")
+            await socket.close()
+    assert 0 < sum("not passed on" in said for said in caplog.messages) <= 20

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 HELD = 3.0
 """Seconds between looks whether a websocket's file is still opened to who has it open."""
 _AGAIN, _MALFORMED = 1012, 1008
+_SAID = 20
+"""Messages of one websocket that are logged as not passed on: who sends them may send any number."""
 
 
 class Socket(Watched):
@@ -37,7 +39,8 @@ class Socket(Watched):
         """Nothing is under way yet."""
         super().initialize()
         self._upstream: Jupyters | None = None
-        self._passing = self._dropping = False
+        self._passing = False
+        self._left_out = 0
         self._telling = asyncio.Lock()
         self._rules: Rules | None = None
         self._role = Role.NONE
@@ -129,7 +132,12 @@ class Socket(Watched):
         if message is not None:
             await self.on_message(message)
         elif part.last and not self._ending:
-            log.info("%s: not passed on: a long message", self._path)
+            self._not_passed("a long message")
+
+    def _not_passed(self, what: str) -> None:
+        self._left_out += 1
+        if self._left_out <= _SAID:
+            log.info("%s: not passed on: %s", self._path, what)
 
     def _note(self, beginning: bytes) -> None:
         if activity.is_work(self._path, beginning):
@@ -161,7 +169,7 @@ class Socket(Watched):
             self.end(_MALFORMED, f"The message is not in order: {error}.")
             return None
         if passes.dropped:
-            log.info("%s: not passed on: %s", self._path, passes.dropped)
+            self._not_passed(passes.dropped)
         if passes.answer is not None:
             async with self._telling:
                 await self.write_message(passes.answer, binary=True)
