@@ -252,8 +252,8 @@ async def test_a_replica_waits_for_the_hub_to_upgrade_the_store(
     store.close()
 
 
-def test_pages_of_the_hub_share_no_window_with_an_instance(configured: Any) -> None:
-    apart = {"Cross-Origin-Opener-Policy": "same-origin"}
+def test_pages_of_the_hub_share_no_window_with_an_instance_and_stay_in_no_cache(configured: Any) -> None:
+    apart = {"Cross-Origin-Opener-Policy": "same-origin", "Cache-Control": "no-store"}
     assert configured().JupyterHub.tornado_settings["headers"] == apart
     c = Config()
     c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 3, "headers": {"X-Frame-Options": "DENY"}}

@@ -30,6 +30,12 @@ def navigated(headers: HTTPHeaders) -> bool:
     return bool(mode == "navigate" and what == "document")
 
 
+def shown(headers: HTTPHeaders) -> bool:
+    """Whether it is for an image in a page of this site, a desktop's. No script is told where an image was led to."""
+    near = headers.get("Sec-Fetch-Site") in ("same-origin", "same-site")
+    return near and headers.get("Sec-Fetch-Dest") == "image" and headers.get("Sec-Fetch-Mode") == "no-cors"
+
+
 def _token(self: Any) -> Any:
     """Of a page that only shows something it would be told; of other requests it is what theirs is compared with."""
     shows = self.request.method in _SAFE and not isinstance(self, APIHandler)
