@@ -25,11 +25,18 @@ class Relay:
         if not self.up:
             writer.close()
             return
-        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._to)
-        ends = {writer, to_writer}
-        self._open |= ends
-        await asyncio.gather(self._pass(reader, to_writer), self._pass(to_reader, writer))
-        self._open -= ends
+        ends = {writer}
+        self._open |= ends  # before there is a way on: a cut that comes meanwhile is a cut of this one too
+        try:
+            to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._to)
+            if writer.transport.is_closing():
+                to_writer.close()
+                return
+            ends.add(to_writer)
+            self._open |= ends
+            await asyncio.gather(self._pass(reader, to_writer), self._pass(to_reader, writer))
+        finally:
+            self._open -= ends
 
     def cut(self, *, up: bool) -> None:
         """End all that is open; ``up``: whether new ones may come."""
