@@ -47,6 +47,7 @@ async def silent() -> AsyncIterator[tuple[Silent, str]]:
 @pytest.fixture
 def hubs(configured: Configured) -> Iterator[Config]:
     """Settings as the chart makes them."""
+    JupyterHubHTTPClient.clear_instance()  # a portal in this process has one without these settings
     yield configured()
     JupyterHubHTTPClient.clear_instance()
 
