@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from alembic import command
 from sqlalchemy import text
 
@@ -14,14 +11,6 @@ from visa.store.schema import _config, upgrade
 from visa.store.store import State, Store
 
 ONE, TWO = instance_id("marie", "n1"), instance_id("marie", "n2")
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    made = Store(store_url)
-    made.upgrade()
-    yield made
-    made.close()
 
 
 def noticed(store: Store, identifier: str = ONE) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,14 +15,6 @@ from visa.store.refusals import OF_A_KIND, OF_A_PERSON, SPAN
 from visa.store.store import Store
 
 THEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    made = Store(store_url)
-    made.upgrade()
-    yield made
-    made.close()
 
 
 def refuse(store: Store, actor: str = "eve", *, instance: str | None = "i", after: float = 0, **more: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,14 +21,6 @@ from visa.instances.model import Amount, InstanceSpec, Person, QuotaScope, Reaso
 from visa.store.store import Decision, Instance, InstanceIdTaken, State, Store
 
 OWN = QuotaScope("user", "marie")
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    made = Store(store_url)
-    made.upgrade()
-    yield made
-    made.close()
 
 
 def held(store: Store) -> int:
