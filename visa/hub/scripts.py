@@ -13,6 +13,8 @@ from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.handlers.base import BaseHandler
 from tornado.httputil import HTTPHeaders
 
+from visa.navigation import navigated
+
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _own_token: Any = BaseHandler.xsrf_token
 _own_render: Any = BaseHandler.render_template
@@ -22,12 +24,6 @@ def tell_scripts_no_token() -> None:
     """From now on, for all of JupyterHub's handlers."""
     BaseHandler.xsrf_token = property(_token)
     BaseHandler.render_template = _render
-
-
-def navigated(headers: HTTPHeaders) -> bool:
-    """Whether a person went to the page, as far as the browser tells: no script, frame or worker asks for it."""
-    mode, what = headers.get("Sec-Fetch-Mode", "navigate"), headers.get("Sec-Fetch-Dest", "document")
-    return bool(mode == "navigate" and what == "document")
 
 
 def shown(headers: HTTPHeaders) -> bool:

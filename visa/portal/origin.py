@@ -12,18 +12,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from tornado.httputil import HTTPHeaders
-
 PAGE_HEADER = "X-Visa-Page"
 
 
 def page_token(secret: bytes, login: str) -> str:
     """The token that pages of the session ``login`` (the cookie's hub token) carry; the same in every replica."""
     return hmac.new(secret, b"visa page\n" + login.encode(), hashlib.sha256).hexdigest()
-
-
-def navigated(headers: HTTPHeaders) -> bool:
-    """Whether a person went to the page, as far as the browser tells: no script, frame or worker asks for it."""
-    return headers.get("Sec-Fetch-Mode", "navigate") == "navigate" and (
-        headers.get("Sec-Fetch-Dest", "document") == "document"
-    )

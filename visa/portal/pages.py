@@ -10,10 +10,10 @@ from tornado import web
 
 from visa.catalogue.base import Experiment, Search
 from visa.clock import now
+from visa.navigation import navigated
 from visa.portal import views
 from visa.portal.handlers import Guard
 from visa.portal.models import ExperimentQuery, InstanceOut
-from visa.portal.origin import navigated
 from visa.portal.problems import Problem
 from visa.portal.service import Caller
 from visa.portal.sharing.notices import NoticeService

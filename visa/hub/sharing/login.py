@@ -9,9 +9,10 @@ from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler, OAuthTokenHandler
 from tornado import web
 
 from visa.hub.defaults import portal_url
-from visa.hub.scripts import navigated, shown
+from visa.hub.scripts import shown
 from visa.hub.sharing.entering import enter
 from visa.identifiers import instance_id
+from visa.navigation import navigated
 
 
 class NotShared(web.HTTPError):
