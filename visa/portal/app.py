@@ -11,6 +11,7 @@ import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import jinja2
@@ -54,17 +55,9 @@ class Static(web.StaticFileHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
 
 
-def make_app(service: PortalService, auth: HubOAuth, base: str) -> web.Application:
-    """``auth``: how the hub says who asks, and the service's own path; ``base``: JupyterHub's path."""
-    prefix = auth.base_url
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    routes = [
+def routes(prefix: str) -> list[tuple[Any, ...]]:
+    """Every address of the portal, as tornado takes them; ``prefix``: the service's own path."""
+    return [
         (prefix, pages.Home),
         (prefix.rstrip("/"), web.RedirectHandler, {"url": prefix}),
         (prefix + "cards", pages.Cards),
@@ -79,8 +72,20 @@ def make_app(service: PortalService, auth: HubOAuth, base: str) -> web.Applicati
         (prefix + r"api/v1/(.*)", Api),
         (r".*", pages.NotFound),
     ]
+
+
+def make_app(service: PortalService, auth: HubOAuth, base: str) -> web.Application:
+    """``auth``: how the hub says who asks, and the service's own path; ``base``: JupyterHub's path."""
+    prefix = auth.base_url
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     return web.Application(
-        routes,  # type: ignore[arg-type]
+        routes(prefix),
         service=service,
         auth=auth,
         templates=templates,

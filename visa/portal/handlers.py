@@ -18,6 +18,7 @@ from tornado.iostream import StreamClosedError
 from visa.portal import openapi
 from visa.portal.api import OPERATIONS, Call, Operation
 from visa.portal.models import UNFIT, plain
+from visa.portal.operations import READ
 from visa.portal.origin import PAGE_HEADER, page_token
 from visa.portal.problems import Problem
 from visa.portal.service import Caller, PortalService
@@ -92,6 +93,22 @@ class Guard(_Known, HubOAuthenticated, web.RequestHandler):  # type: ignore[misc
         if not user or user.get("kind") != "user":
             return None
         return Caller(user["name"], self.hub_auth.get_token(self))
+
+    scope = READ
+    """What the login or token must allow for an answer."""
+
+    def permitted(self, scope: str) -> Caller:
+        """Who asks, with a login or token that has ``scope``; raise `Problem`."""
+        caller = self.caller
+        if self.kept_out:
+            remedy = "Make a token with the scope access:services!service=visa."
+            raise Problem(403, "scope-missing", "The token may not use VISA.", remedy)
+        if caller is None:
+            raise Problem(401, "not-logged-in", "No valid login came with the request.", "Log in, or send a token.")
+        if scope not in self.current_user.get("scopes", []):
+            remedy = f"Make a token with the scope {scope}."
+            raise Problem(403, "scope-missing", f"The token lacks the scope {scope}.", remedy)
+        return caller
 
     @property
     def by_token(self) -> bool:
@@ -170,7 +187,7 @@ class Api(Guard):
                 return
             self.own_page()
             operation, parts = _find(self.request.method or "", path)
-            caller = self._allowed(operation)
+            caller = self.permitted(operation.scope)
             given = self._given(operation)
             result = await operation.run(Call(self.service, caller, parts, given))
             if operation.stream:
@@ -191,18 +208,6 @@ class Api(Guard):
             self.set_header("Location", f"{self.settings['prefix']}api/v1/instances/{result.id}")
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(plain(result)))
-
-    def _allowed(self, operation: Operation) -> Caller:
-        caller = self.caller
-        if self.kept_out:
-            remedy = "Make a token with the scope access:services!service=visa."
-            raise Problem(403, "scope-missing", "The token may not use VISA.", remedy)
-        if caller is None:
-            raise Problem(401, "not-logged-in", "No valid login came with the request.", "Log in, or send a token.")
-        if operation.scope not in self.current_user.get("scopes", []):
-            remedy = f"Make a token with the scope {operation.scope}."
-            raise Problem(403, "scope-missing", f"The token lacks the scope {operation.scope}.", remedy)
-        return caller
 
     def _given(self, operation: Operation) -> Any:
         if operation.given is None:

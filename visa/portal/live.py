@@ -167,11 +167,8 @@ class Changes(Guard):
 
     async def get(self) -> None:
         """Until the page is closed."""
-        caller = self.caller
-        if caller is None:
-            self.set_status(401)
-            return
         try:
+            caller = self.permitted(self.scope)
             self.own_page()
         except Problem as problem:
             self.set_status(problem.status)

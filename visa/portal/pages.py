@@ -48,7 +48,7 @@ class Page(Guard):
         try:
             if self.piece:
                 self.own_page()
-            await self.show(caller, *args)
+            await self.show(self.permitted(self.scope), *args)
         except Problem as problem:
             self.set_status(problem.status)
             if self.piece:

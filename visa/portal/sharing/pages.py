@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from visa.portal.operations import WRITE
 from visa.portal.pages import Page, card_of
 from visa.portal.problems import Problem
 from visa.portal.service import Caller
@@ -79,6 +80,8 @@ class Visits(Page):
 class Open(Page):
     """The way into somebody's instance: the hub lets members log in at its gateway, then it opens."""
 
+    scope = WRITE
+
     async def show(self, caller: Caller, *args: str) -> None:
         """Lead there; ``?session=`` says which of its kinds."""
         standing = await Standings(self.service).on(caller, args[0])
@@ -89,6 +92,8 @@ class Open(Page):
 
 class Join(Page):
     """An invitation. Looking at it uses nothing up; its button does."""
+
+    scope = WRITE  # as `invitations/look` asks for
 
     def set_default_headers(self) -> None:
         """The address is a secret."""
