@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from visa.clock import elapsed
+from visa.catalogue.base import Reading
+from visa.clock import elapsed, now
 from visa.hub import settings
 from visa.hub.reconcile import Reconciler
+from visa.hub.sharing.looks import MemberLooks
 from visa.hub.sharing.watch import Watch
+from visa.identifiers import instance_id
+from visa.store.store import Decision, Instance, State
 
 pytestmark = pytest.mark.looptime
 
@@ -113,3 +120,101 @@ async def test_a_look_that_fails_is_the_next_one_s_and_a_long_one_shifts_it(hub:
     reconciler.lasts, reconciler.faults = 10, 3
     await runs(reconciler, 4 * (EVERY + 10))
     assert [at for _, at in reconciler.did] == [0, 70, 140, 210]
+
+
+class OneRow:
+    """A store with one running instance, whose longest life ended long ago."""
+
+    def __init__(self) -> None:
+        self.row = Instance(
+            id=instance_id("marie", "one"),
+            owner="marie",
+            name="one",
+            title="One",
+            state=State.RUNNING,
+            experiments=(),
+            environment="scattering",
+            flavour="small",
+            session="notebook",
+            cpu=1.0,
+            memory=2**30,
+            gpu=0,
+            maximum=timedelta(hours=1),
+            idle=None,
+            holder=None,
+            created_at=now() - timedelta(hours=9),
+            started_at=now() - timedelta(hours=9),
+            ended_at=None,
+            reason=None,
+            notice=None,
+        )
+        self.recorded: list[Decision] = []
+
+    def holding(self) -> tuple[Instance, ...]:
+        return (self.row,)
+
+    def instance(self, identifier: str) -> Instance | None:
+        return self.row if identifier == self.row.id else None
+
+    def person(self, username: str) -> None:
+        return None
+
+    def record(self, decision: Decision) -> None:
+        self.recorded.append(decision)
+
+
+class Meanwhile(Reconciler):
+    """``meanwhile`` happens after the round looked at what runs, while the catalogue is asked."""
+
+    def __init__(self, app: Any, meanwhile: Callable[[], None]) -> None:
+        super().__init__(app, cast("Watch", SimpleNamespace(take_back=_nothing)))
+        self.members = cast("MemberLooks", SimpleNamespace(look=_nothing))
+        self.meanwhile = meanwhile
+
+    async def _experiments(self, ids: list[str]) -> Reading | None:
+        self.meanwhile()
+        return Reading({}, frozenset())
+
+
+async def _nothing(*given: object, **named: object) -> list[str]:
+    return []
+
+
+def running(store: OneRow, ended: list[str]) -> Any:
+    """JupyterHub with that instance, which notes what it is told to stop."""
+
+    async def stop(name: str) -> None:
+        ended.append(name)
+
+    row = SimpleNamespace(last_activity=None)
+    spawner = SimpleNamespace(name="one", pending=None, active=True, ready=True, orm_spawner=row, ending=None)
+    user = SimpleNamespace(name=store.row.owner, spawners={"one": spawner}, stop=stop)
+    return SimpleNamespace(
+        http_server=object(),
+        users={1: user},
+        log=logging.getLogger("hub"),
+        config=None,
+        spawner=spawner,
+        spawner_class=SimpleNamespace(sweep=_nothing),
+        proxy=SimpleNamespace(delete_user=_nothing),
+    )
+
+
+@pytest.mark.parametrize("what", ["nothing", "started again", "forgotten", "not ready"])
+async def test_what_became_another_run_while_the_catalogue_was_asked_is_not_ended(hub: Any, what: str) -> None:
+    hub.store, ended = OneRow(), list[str]()
+    app = running(hub.store, ended)
+    row = hub.store.row
+
+    def meanwhile() -> None:
+        if what == "started again":
+            hub.store.row = replace(row, started_at=now())
+        elif what == "forgotten":
+            hub.store.instance = lambda identifier: None
+        elif what == "not ready":
+            app.spawner.ready = False
+
+    await Meanwhile(app, meanwhile).look()
+    assert ended == (["one"] if what == "nothing" else [])
+    assert [one.reason for one in hub.store.recorded] == (["lifetime-maximum"] if what == "nothing" else [])
+    assert bool(app.spawner.ending) is (what == "nothing")

@@ -14,6 +14,9 @@ from tests.portal.people import Callers, check, instance_of
 from tests.services.portal import RunningPortal
 from tests.services.waiting import until
 from visa.clock import now
+from visa.identifiers import Username
+from visa.instances.model import Person
+from visa.portal.api import OPERATIONS
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -41,7 +44,7 @@ def instance(to: Callers, shown: str) -> Iterator[str]:
     base = f"instances/{shown}"
     for member in to.marie.get(f"{base}/members").json()[1:]:
         to.marie.delete(f"{base}/members/{member['username']}")
-        getattr(to, member["username"]).delete(f"{base}/members/me")
+        getattr(to, member["username"]).delete(f"{base}/membership")
     for link in to.marie.get(f"{base}/invitations").json():
         to.marie.delete(f"{base}/invitations/{link['id']}")
     for request in to.marie.get(f"{base}/requests").json():
@@ -87,9 +90,23 @@ def test_a_member_from_the_team(to: Callers, instance: str, description: dict[st
     changed = to.marie.patch(f"{path}/rosalind", json={"role": "collaborator"})
     check(description, "PATCH", "instances/{id}/members/{username}", changed)
     assert changed.json()["role"] == "collaborator"
-    assert to.rosalind.delete(f"{path}/me").status_code == 204
+    assert to.rosalind.delete(f"instances/{instance}/membership").status_code == 204
     assert to.rosalind.get("shared").json() == []
     assert to.rosalind.get(path).status_code == 404
+
+
+def test_people_whose_names_are_words_of_addresses_are_added_changed_and_removed(
+    site: RunningPortal, to: Callers
+) -> None:
+    words = {word for one in OPERATIONS for word in one.path.split("/") if not word.startswith("{")}
+    with instance_of(site, experiments=["exp-4"]) as instance:
+        path = f"instances/{instance}/members"
+        for name in sorted({"me", "mine", "self", *words}):
+            site.store.put_person(Person(username=Username(name), name=name.title()))
+            assert to.marie.post(path, json={"username": name, "role": "observer"}).status_code == 201, name
+            assert to.marie.patch(f"{path}/{name}", json={"with_owner": True}).json()["username"] == name
+            assert to.marie.delete(f"{path}/{name}").status_code == 204, name
+            assert [one["username"] for one in to.marie.get(path).json()] == ["marie"], name
 
 
 def test_what_the_owner_alone_may_is_403_for_members_and_404_for_strangers(to: Callers, instance: str) -> None:
@@ -333,7 +350,7 @@ def test_break_glass_is_told(to: Callers, instance: str, description: dict[str, 
     assert (told[0]["username"], told[0]["instance"]) == ("grace", instance)
     assert "The room is on fire" in told[0]["text"]
     assert reason(to.marie.delete(f"{base}/members/grace")) == (403, "break-glass-stays")
-    assert to.grace.delete(f"{base}/members/me").status_code == 204
+    assert to.grace.delete(f"{base}/membership").status_code == 204
 
 
 def test_help(to: Callers, instance: str, description: dict[str, Any]) -> None:

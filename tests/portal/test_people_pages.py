@@ -151,7 +151,7 @@ def test_what_changed_between_a_page_and_its_stream_of_changes_is_shown(
         while held:
             held.pop().continue_()
         expect(page.locator(".sharing").get_by_text("rosalind").first).to_be_visible()
-        assert rosalind.delete(f"instances/{instance}/members/me").is_success
+        assert rosalind.delete(f"instances/{instance}/membership").is_success
 
 
 def test_added_changed_and_removed_while_the_other_looks(

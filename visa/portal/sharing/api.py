@@ -44,10 +44,17 @@ async def change_member(call: Call) -> models.MemberOut:
     return await SharingService(call.service).change(call.caller, path["id"], path["username"], call.given)
 
 
-@operation("DELETE", "instances/{id}/members/{username}", "Remove a member; `me` leaves", gives=Nothing, status=204)
+@operation("DELETE", "instances/{id}/members/{username}", "Remove a member", gives=Nothing, status=204)
 async def remove_member(call: Call) -> Nothing:
-    """The owner's, and each member's of herself."""
+    """The owner's, and each member's of their own name."""
     await SharingService(call.service).remove(call.caller, call.path["id"], call.path["username"])
+    return Nothing()
+
+
+@operation("DELETE", "instances/{id}/membership", "Leave", gives=Nothing, status=204)
+async def leave(call: Call) -> Nothing:
+    """Each member's own. Names stand in ``members/`` alone, where no word has a meaning of its own."""
+    await SharingService(call.service).remove(call.caller, call.path["id"], call.caller.username)
     return Nothing()
 
 

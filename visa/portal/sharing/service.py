@@ -73,9 +73,8 @@ class SharingService:
         return await self._member(await self.standings.act(caller, identifier, change, username, facts=None, **named))
 
     async def remove(self, caller: Caller, identifier: str, username: str) -> None:
-        """Remove a member, or leave (``me``)."""
-        who = caller.username if username == "me" else username
-        await self.standings.act(caller, identifier, self.people.members.remove, who)
+        """Remove a member; one's own name leaves."""
+        await self.standings.act(caller, identifier, self.people.members.remove, username)
 
     async def _member(self, membership: Membership) -> models.MemberOut:
         views = await asyncio.to_thread(self.people.members.of, membership.instance_id)
