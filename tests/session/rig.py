@@ -281,7 +281,8 @@ def gateway(
         sys.stderr.write((folder / "gateway.log").read_text(errors="replace")[-6000:])
         raise
     finally:
-        end(process)
+        # At once: a gateway that ends in order tells its hub, which waits in this loop for the end of this very call.
+        end(process, signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -93,5 +93,15 @@ def test_the_report_names_lanes_with_what_they_took_and_the_slowest_tests(lanes:
     assert "flaky: none" in report.stdout
 
 
+def test_files_that_took_long_are_named_the_longest_first(lanes: Lanes) -> None:
+    assert lanes.run("unit", "--pytest", ".", good=ALWAYS).returncode == 0
+    assert lanes.run("--slowest").returncode == 2
+    case = '<testcase classname="tests.{}" name="test_it" time="{}"/>'
+    cases = [("hub.test_ends", 8), ("cli.test_demo", 40), ("hub.test_ends", 33.6), ("cli.test_check", 4)]
+    suite = "".join(case.format(*one) for one in cases)
+    (lanes.folder / "lanes" / "unit.xml").write_text(f"<testsuites><testsuite>{suite}</testsuite></testsuites>")
+    assert lanes.run("--slowest").stdout.splitlines() == ["42 tests/hub/test_ends.py", "40 tests/cli/test_demo.py"]
+
+
 def test_a_report_of_nothing_is_a_fault(lanes: Lanes) -> None:
     assert lanes.run("--report").returncode == 2

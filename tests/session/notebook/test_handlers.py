@@ -162,12 +162,16 @@ async def test_what_who_only_looks_asks_of_each_handler(three: Three) -> None:
     async def one(pattern: str, method: str, path: str, websocket: bool = False) -> None:
         async with gate:
             refused, line = await _gateway_refuses(three, method, path, websocket)
-        if not refused and method not in REVIEWED.get(pattern, set()):
+        if not refused:
             wrong.append(f"{method} {path} ({pattern}) is answered {line}")
 
-    asked = [(pattern, path) for pattern in patterns for path in samples(pattern)]
-    await asyncio.gather(*(one(pattern, method, path) for pattern, path in asked for method in METHODS))
-    await asyncio.gather(*(one(pattern, "GET", path, websocket=True) for pattern, path in asked))
+    # What is on the list may be answered as it likes, by Jupyter: some of it with nothing, for as long as one waits.
+    unseen = [
+        (pattern, method) for pattern in patterns for method in METHODS if method not in REVIEWED.get(pattern, ())
+    ]
+    asked = [(pattern, method, path) for pattern, method in unseen for path in samples(pattern)]
+    await asyncio.gather(*(one(*each) for each in asked))
+    await asyncio.gather(*(one(*each, websocket=True) for each in asked if each[1] == "GET"))
     assert not wrong, "\n".join(wrong)
 
 
