@@ -1,6 +1,6 @@
 # make demo | make test | make test-keycloak | make lint | make benchmarks | make images | make lock | make clean
 # make soak MINUTES=30 | make mutants
-# PYTHON=python3.12 chooses a Python; PORT= and DIR= are the demo's; WHAT= chooses tests.
+# PYTHON=python3.12 chooses a Python; PORT=, DIR= and ONE_HOST=1 are the demo's; WHAT= chooses tests.
 SHELL := /bin/sh
 PYTHON ?= $(shell tools/python)
 PORT ?= 8000
@@ -28,7 +28,7 @@ SOFTWARE = $(shell command -v Xvnc >/dev/null 2>&1 && echo scattering-desktop ||
 
 demo: system
 	@$(MAKE) --no-print-directory -j2 hub environment
-	@exec $(VENV)/bin/visa demo --port $(PORT) --dir "$(DIR)" --environment $(ENVIRONMENT)
+	@exec $(VENV)/bin/visa demo --port $(PORT) --dir "$(DIR)" --environment $(ENVIRONMENT) $(if $(ONE_HOST),--one-host)
 
 # All that a cluster needs of this repository, built and handed to it; safe to repeat.
 cluster-images:

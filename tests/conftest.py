@@ -16,10 +16,13 @@ from playwright.sync_api import Browser
 
 from tests.services import hub, postgresql
 from tests.services.browser import chromium
+from tests.services.names import resolve_localhost
 from tests.services.scheduling import BySharing
 from visa import clock
 
 REPOSITORY = Path(__file__).parents[1]
+
+resolve_localhost()
 
 # What a page shows is waited for until only a fault can be why it does not come: Playwright's own bound is 5 s.
 async_api.expect.set_options(timeout=60_000)

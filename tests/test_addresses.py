@@ -5,11 +5,23 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from jupyterhub.utils import url_escape_path
 
-from visa.addresses import gateway_api, instance_path, part, pattern, person_api, respelled, server_api
+from visa.addresses import (
+    Origins,
+    gateway_api,
+    host_of,
+    instance_path,
+    label,
+    part,
+    pattern,
+    person_api,
+    respelled,
+    server_api,
+)
 from visa.identifiers import Username
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12) | st.from_regex(
@@ -78,3 +90,62 @@ def test_a_proxys_pattern_takes_all_spellings_of_one_name(data: st.DataObject, n
     if other != name:
         assert not wanted.fullmatch(seen_by_traefik(f"user/{part(other)}/work"))
     assert wanted.fullmatch(seen_by_traefik(f"user/{data.draw(spelled(name))}/work"))
+
+
+@given(NAMES, NAMES)
+def test_an_instances_host_is_a_name_in_dns(owner: str, name: str) -> None:
+    origins = Origins.read("https://*.Visa.Example.org:8443")
+    host = origins.host(owner, name)
+    first, _, rest = host.partition(".")
+    assert re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])", first)
+    assert rest == "visa.example.org"
+    assert origins.url("/x/", owner, name) == f"https://{host}:8443{instance_path('/x/', owner, name)}"
+
+
+@given(st.lists(st.tuples(NAMES, NAMES), max_size=20, unique=True))
+@example([("a", "b-c"), ("a-b", "c"), ("A", "b-c"), ("a", "B-c"), ("a", "b--c")])
+def test_and_no_others(instances: list[tuple[str, str]]) -> None:
+    assert len({label(*one) for one in instances}) == len(instances)
+
+
+def test_where_instances_share_the_hubs_host() -> None:
+    origins = Origins.read("")
+    assert not origins
+    assert (origins.pattern, origins.host("marie", "x"), origins.origin("marie", "x")) == ("", "", "")
+    assert origins.url("/", "marie", "x") == "/user/marie/x/"
+
+
+@pytest.mark.parametrize("pattern", ["https://*.visa.example.org", "http://*.localhost:8000", "https://*.a.b:1/"])
+def test_patterns_of_hosts(pattern: str) -> None:
+    assert Origins.read(pattern).pattern == pattern.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "https://visa.example.org",
+        "*.visa.example.org",
+        "ftp://*.a",
+        "https://*",
+        "https://*.",
+        "https://*.*.a",
+        "https://a*.b",
+        "https://*.a_b",
+        "https://*.a/x",
+        "https://*.a?x",
+        "https://*.a:x",
+        "https://*.a:99999",
+        "https://u@*.a",
+        "https://*.a..b",
+        "https://*.[::1]",
+        f"https://*.{'a.' * 120}b",
+    ],
+)
+def test_what_is_no_pattern_of_hosts(pattern: str) -> None:
+    with pytest.raises(ValueError, match="is not like"):
+        Origins.read(pattern)
+
+
+@pytest.mark.parametrize("written", ["a.b", "A.b:80", " a.B. ", "a.b.:443"])
+def test_hosts_are_compared_as_dns_does(written: str) -> None:
+    assert host_of(written) == "a.b"

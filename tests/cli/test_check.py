@@ -34,8 +34,23 @@ def facility(tmp_path: Path) -> Path:
 
 def test_a_good_file(facility: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(facility) == 0
-    expected = f"{facility}: OK (2 data roots, 2 environments, 2 flavours, 2 quotas, 1 lifetime)\n"
-    assert capsys.readouterr().out == expected
+    note, said = capsys.readouterr().out.splitlines()
+    assert note.startswith("note: --instances is not given")
+    assert said == f"{facility}: OK (2 data roots, 2 environments, 2 flavours, 2 quotas, 1 lifetime)"
+
+
+def test_what_is_lost_where_instances_have_no_hosts_of_their_own(
+    facility: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check(facility) == 0
+    assert "a page that somebody left in an instance can act in all other instances" in capsys.readouterr().out
+    assert check(facility, "--instances", "https://*.visa.example.org") == 0
+    assert "note:" not in capsys.readouterr().out
+    monkeypatch.setenv("VISA_INSTANCES", "https://*.visa.example.org:8443")
+    assert check(facility) == 0
+    assert "note:" not in capsys.readouterr().out
+    assert check(facility, "--instances", "visa.example.org") == 1
+    assert "'visa.example.org' is not like https://*.visa.example.org" in capsys.readouterr().out
 
 
 def test_every_mistake_is_a_line_and_the_end_is_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,11 +68,12 @@ def test_what_is_not_on_this_machine_is_a_warning(tmp_path: Path, capsys: pytest
     path = tmp_path / "facility.yaml"
     path.write_text(SMALL)
     assert check(path) == 0
-    *warnings, last = capsys.readouterr().out.splitlines()
+    *warnings, note, last = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in warnings] == ["warning"] * 3
     assert "catalogue.path" in warnings[0]
     assert "data.raw.local.root" in warnings[1]
     assert "environments.one.local.prefix" in warnings[2]
+    assert note.startswith("note: ")
     assert "OK" in last
 
 
@@ -123,13 +139,14 @@ def test_a_database_is_not_asked(tmp_path: Path) -> None:
 
 
 def test_as_json(tmp_path: Path, facility: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert check("--json", facility) == 0
+    assert check("--json", facility, "--instances", "https://*.visa.example.org") == 0
     assert json.loads(capsys.readouterr().out) == {
         "file": str(facility),
         "ok": True,
         "problems": [],
         "left_out": [],
         "warnings": [],
+        "notes": [],
     }
     facility.write_text(SMALL.replace("cpu: 1", "cpu: lots"))
     assert check("--json", facility) == 1

@@ -28,7 +28,7 @@ def desk(browser: Browser, demo: tuple[str, Path]) -> Iterator[Desk]:
     """Marie's desktop on an experiment that she found by its text."""
     url, folder = demo
     context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = log_in(context, url, "marie")
     start_new(page, "wormlike", "4 experiments", "desktop")
     page.wait_for_url("**/desktop/", timeout=60_000)

@@ -22,11 +22,11 @@ ENVIRONMENT_FILES = sorted(
 
 EVERYTHING: Object = {
     "portal": {"replicas": 2},
+    "instances": {"host": "*.visa.example.org"},
     "store": {"type": "postgres", "url": "postgresql://visa@db.example.org/visa", "password": "one"},
     "hub": {
         "publicUrl": "https://visa.example.org",
         "baseUrl": "/lab/",
-        "config": {"JupyterHub": {"subdomain_host": "https://visa.example.org"}},
         "db": {"type": "postgres", "url": "postgresql://hub@db.example.org/hub", "existingSecret": {"name": "dbs"}},
         "pdb": {"enabled": True},
         "extraEnv": {"A": "b", "C": {"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}},
@@ -45,7 +45,7 @@ EVERYTHING: Object = {
     "singleuser": {"networkPolicy": {"closed": ["192.0.2.0/24"], "egressAllowRules": {"privateIPs": True}}},
     "prePuller": {"extraImages": {"other": {"name": "registry.example.org/other", "tag": "1"}}},
     "monitoring": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
-    "ingress": {"enabled": True, "hosts": ["visa.example.org", "*.visa.example.org"], "tls": [{"secretName": "tls"}]},
+    "ingress": {"enabled": True, "hosts": ["visa.example.org"], "tls": [{"secretName": "tls"}]},
     "httpRoute": {"enabled": True, "hostnames": ["visa.example.org"], "gateway": {"name": "g", "namespace": "n"}},
     "homes": {"create": True},
     "imagePullSecrets": ["one", {"name": "two"}],
@@ -109,6 +109,20 @@ REFUSED: dict[str, tuple[Object, str]] = {
         "same database",
     ),
     "https without a secret": ({"proxy": {"https": {"enabled": True}}}, "proxy.https.secret.name"),
+    "hosts for people": (
+        {"hub": {"config": {"JupyterHub": {"subdomain_host": "https://a.example"}}}},
+        "instances.host",
+    ),
+    "hosts of instances alone": ({"instances": {"host": "*.a.example"}}, "needs hub.publicUrl"),
+    "one host for all instances": ({"instances": {"host": "a.example"}}, "/instances/host"),
+    "no certificate for instances": (
+        {
+            "hub": {"publicUrl": "https://a.example"},
+            "instances": {"host": "*.a.example"},
+            "ingress": {"enabled": True, "hosts": ["a.example"], "tls": [{"hosts": ["a.example"], "secretName": "a"}]},
+        },
+        "no certificate for instances.host",
+    ),
     "placeholders of no size": ({"scheduling": {"userPlaceholder": {"replicas": 1}}}, "flavour of facility.yaml"),
 }
 
@@ -222,11 +236,20 @@ def test_policies_select_the_instances_that_the_hub_makes() -> None:
     assert ingress["ports"] == [{"protocol": "TCP", "port": manifest.PORT}]
 
 
-def test_subdomains_reach_the_proxy() -> None:
+def test_hosts_of_instances_are_known_to_all() -> None:
     plain = one(rendered(minimal()), "Deployment", "visa-proxy")
-    by_host = one(rendered(minimal(**EVERYTHING)), "Deployment", "visa-proxy")
+    objects = rendered(minimal(**EVERYTHING))
+    by_host = one(objects, "Deployment", "visa-proxy")
     assert "--host-routing" not in plain["spec"]["template"]["spec"]["containers"][0]["args"]
     assert "--host-routing" in by_host["spec"]["template"]["spec"]["containers"][0]["args"]
+    hosts = ["visa.example.org", "*.visa.example.org"]
+    assert [rule["host"] for rule in one(objects, "Ingress", "visa-proxy")["spec"]["rules"]] == hosts
+    assert one(objects, "HTTPRoute", "visa-proxy")["spec"]["hostnames"] == hosts
+    for name in ("visa-hub", "visa-portal"):
+        (container,) = one(objects, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+        assert {"name": "VISA_INSTANCES", "value": "https://*.visa.example.org"} in container["env"]
+    values = yaml.safe_load(one(objects, "Secret", "visa-hub")["stringData"]["values.yaml"])
+    assert values["instances"] == {"host": "*.visa.example.org"}
 
 
 def test_images_of_every_environment_are_pulled() -> None:

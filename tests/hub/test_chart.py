@@ -11,13 +11,14 @@ import yaml
 from traitlets.config import Config
 
 from tests.services import facility
+from visa.addresses import Origins
 from visa.hub import chart, defaults, settings
 from visa.hub.kubernetes import VisaKubeSpawner
 from visa.hub.oauth import VisaAuthenticator
 from visa.portal import app
 from visa.store.store import Store
 
-NAMES = ("cookie", "crypt", "proxy", "portal", "metrics", "ca.crt", "ca.key")
+NAMES = ("cookie", "crypt", "proxy", "portal", "portal-cookie", "metrics", "ca.crt", "ca.key")
 SECRETS = {name: f"{number:064x}" for number, name in enumerate(NAMES)}
 SQLITE = {"type": "sqlite-pvc"}
 VALUES: dict[str, Any] = {
@@ -217,25 +218,25 @@ def test_the_portal_listens_where_it_is_told(monkeypatch: pytest.MonkeyPatch) ->
     assert app.address() == ("0.0.0.0", 9000)
 
 
-@pytest.mark.parametrize(
-    ("host", "own", "base"),
-    [
-        ("", "", "/lab/"),
-        ("https://visa.example.org", "https://visa.example.org/lab/services/visa/", "/lab/"),
-        (
-            "https://visa.example.org",
-            "https://visa--service.visa.example.org/lab/services/visa/",
-            "https://visa.example.org/lab/",
-        ),
-    ],
-)
-def test_the_portal_finds_the_hub_on_another_host(
-    monkeypatch: pytest.MonkeyPatch, host: str, own: str, base: str
-) -> None:
-    monkeypatch.setenv("JUPYTERHUB_BASE_URL", "/lab/")
-    monkeypatch.setenv("JUPYTERHUB_HOST", host)
-    monkeypatch.setenv("JUPYTERHUB_PUBLIC_URL", own)
-    assert app.hub_base() == base
+def test_instances_have_hosts_of_their_own(configured: Configured) -> None:
+    public, host = "https://visa.example.org:8443", "*.visa.example.org"
+    c = configured(hub=hub(baseUrl="/lab/", publicUrl=f"{public}/"), instances={"host": host})
+    assert settings.get().origins == Origins("https", "visa.example.org", 8443)
+    assert settings.get().public == public
+    assert c.JupyterHub.public_url == f"{public}/lab/"
+    assert c.JupyterHub.hub_routespec == "/"
+    assert c.VisaHTTPProxy.own_host == "visa.example.org"
+    (portal,) = [one for one in c.JupyterHub.services if one["name"] == "visa"]
+    assert portal["environment"]["VISA_INSTANCES"] == "https://*.visa.example.org:8443"
+    with pytest.raises(SystemExit, match="so public_url has to be given"):
+        configured(hub=hub(publicUrl=""), instances={"host": host})
+
+
+def test_without_them_routes_have_no_hosts(configured: Configured) -> None:
+    c = configured(instances={"host": ""})
+    assert not settings.get().origins
+    assert "own_host" not in c.VisaHTTPProxy
+    assert "hub_routespec" not in c.JupyterHub
 
 
 @pytest.mark.looptime

@@ -216,6 +216,7 @@ def test_the_gateway_holds_only_what_it_needs() -> None:
         "addresses.py",
         "clock.py",
         "identifiers.py",
+        "navigation.py",
         "processes.py",
     }
     loaded = "import sys, visa.session.app; print(*sorted({name.partition('.')[0] for name in sys.modules}))"

@@ -17,6 +17,7 @@ import httpx
 from tests.services import facility
 from tests.services.kernel import Kernel
 from tests.services.waiting import until
+from visa.addresses import Origins
 from visa.cli.demo.leftovers import end_all, of
 from visa.cli.demo.runner import free_ports
 from visa.identifiers import instance_id
@@ -27,7 +28,7 @@ CONFIG = """\
 from visa.hub.defaults import configure
 configure(c, facility={facility!r}, state={state!r}, store_url={store!r}, bind_url="http://127.0.0.1:{public}",
           hub_port={hub}, proxy_port={proxy}, portal_port={portal}, authenticator={authenticator!r},
-          look_every={look_every}, spawner={spawner!r})
+          look_every={look_every}, spawner={spawner!r}, public_url={public_url!r}, instances={instances!r})
 c.VisaSandboxSpawner.tether_pid = {tether}
 {extra}
 """
@@ -124,7 +125,9 @@ class RunningHub(Site):
         extra: str = "",
         variables: dict[str, str] | None = None,
         look_every: float = 60.0,
+        own_origins: bool = False,
     ) -> None:
+        """``own_origins``: each instance has a host of its own, else all share the hub's."""
         self.folder, self.facility = folder, facility_file
         self.state = (folder / "state").resolve()
         folder.mkdir(parents=True, exist_ok=True)
@@ -148,8 +151,11 @@ class RunningHub(Site):
                 spawner=self.spawner,
                 extra=self.backend() + extra,
                 look_every=look_every,
+                public_url=self.url if own_origins else "",
+                instances=f"http://*.localhost:{public}" if own_origins else "",
             )
         )
+        self.origins = Origins.read(f"http://*.localhost:{public}" if own_origins else "")
         self.store_url = store_url or f"sqlite:///{self.state / 'visa.sqlite'}"
         self.process: subprocess.Popen[bytes] | None = None
 

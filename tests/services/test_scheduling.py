@@ -37,7 +37,7 @@ def test_the_demo_and_the_hub_are_each_started_in_one_process() -> None:
 
 def test_other_files_are_alone(tmp_path: Path) -> None:
     files = ["tests/hub/test_chp.py", "tests/cli/test_demo.py", "tests/cli/test_demo_data.py"]
-    files += ["tests/end_to_end/test_subdomains.py", "tests/cluster/test_failures.py", "tests/gone.py"]
+    files += ["tests/end_to_end/test_origins.py", "tests/cluster/test_failures.py", "tests/gone.py"]
     assert [piece(file) for file in files] == files
     (tmp_path / "test_new.py").write_text("def test_it(shared_hub: RunningHub) -> None: ...")
     assert piece("test_new.py", tmp_path) == piece("tests/hub/test_rights.py")

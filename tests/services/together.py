@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
@@ -48,7 +49,7 @@ class Together:
     @property
     def id(self) -> str:
         """The instance's."""
-        _, owner, name = self.base.removeprefix(self.url).strip("/").split("/")
+        _, owner, name = urlsplit(self.base).path.strip("/").split("/")
         return instance_id(owner, name)
 
     @property

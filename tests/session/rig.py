@@ -293,6 +293,7 @@ class FakeHub:
 
     def __init__(self) -> None:
         self.down = False
+        self.pictures = ""
         self.asked = 0
         self.activity: list[dict[str, Any]] = []
         self.people: dict[str, dict[str, Any]] = {}
@@ -346,7 +347,7 @@ class FakeHub:
         if after == str(self.number):
             return web.Response(status=204)
         word = {"number": self.number, "members": list(self.members.values()), "sharing": self.sharing}
-        return web.json_response({**word, "requests": self.requests, "help": False})
+        return web.json_response({**word, "requests": self.requests, "help": False, "pictures": self.pictures})
 
     async def _other_than(self, after: str | None) -> None:
         changed = asyncio.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from visa.addresses import SHARED, Origins
 from visa.facility.document import read
 from visa.facility.load import load
 from visa.facility.model import Facility, SqlCatalogue
@@ -28,16 +30,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="facility.yaml")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     parser.add_argument("--catalogue", action="store_true", help="ask the catalogue's database for all that it has")
+    parser.add_argument(
+        "--instances",
+        metavar="HOSTS",
+        default=os.environ.get("VISA_INSTANCES", ""),
+        help="where each instance has a host of its own, as https://*.visa.example.org (default: $VISA_INSTANCES)",
+    )
     parser.add_argument("--strict", action="store_true", help="end with 1 when anything is left out of the catalogue")
 
 
 @dataclass
 class Found:
-    """``problems`` keep the hub from starting, ``left_out`` does not; ``warnings`` are about this machine."""
+    """``problems`` keep the hub from starting, ``left_out`` does not; ``warnings`` are about this machine.
+
+    ``notes`` say what is lost with what facility.yaml does not decide.
+    """
 
     problems: list[Problem] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _catalogue(facility, arguments.file, found, ask=arguments.catalogue)
         found.warnings += warnings(facility)
+        _hosts(arguments.instances, found)
     if arguments.json:
         print(json.dumps({"file": str(arguments.file), "ok": not found.problems, **asdict(found)}, indent=1))
     else:
@@ -67,6 +80,17 @@ def _say(found: Found) -> None:
         print(f"left out: {one}")
     for text in found.warnings:
         print(f"warning: {text}")
+    for text in found.notes:
+        print(f"note: {text}")
+
+
+def _hosts(pattern: str, found: Found) -> None:
+    """Whether each instance has a host of its own, as far as this command is told."""
+    try:
+        if not Origins.read(pattern):
+            found.notes.append(f"--instances is not given, nor $VISA_INSTANCES. {SHARED} See docs/operators/hosts.md.")
+    except ValueError as error:
+        found.problems.append(Problem("--instances", 1, 1, "", str(error), "see docs/operators/hosts.md"))
 
 
 def _summary(facility: Facility) -> str:

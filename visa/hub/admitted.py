@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import inspect
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from typing import Any
 
+import jupyterhub
 from jupyterhub.spawner import Spawner, SpawnException
+from sqlalchemy.orm import object_session
 from traitlets import default
 
 from visa import clock
+from visa.addresses import host_of, part
 from visa.hub import settings
 from visa.hub.gateways import key_of
 from visa.hub.pods.certificates import Authority
@@ -47,7 +51,9 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
     """A backend implements `start_instance`, `stop_instance`, `poll` and, where it can, `sweep`.
 
     ``failure`` says why the instance ended although nobody asked for it, ``ending`` why the service ended it;
-    both are for people. ``stop_asked``: somebody pressed Stop.
+    both are for people. ``stop_asked``: somebody pressed Stop. ``origin``: the instance's own, as
+    ``https://visa-0123456789abcdef.visa.example.org``; empty where it is on the hub's host. A running instance keeps
+    the one that it was started with.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -60,6 +66,61 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         self._began = False
         self._steps: list[dict[str, Any]] = []
         self._step_added = asyncio.Event()
+        self.origin = self._own_origin()
+
+    _origin = ""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        return self._origin
+
+    @origin.setter
+    def origin(self, origin: str) -> None:
+        self._origin = origin
+        self.proxy_spec = f"{host_of(origin.partition('://')[2])}/" if origin else self._path
+        public = origin or self.hub_settings.public
+        self.public_url = public + self._path if public else ""
+
+    @property
+    def _path(self) -> str:
+        return f"{self.user.base_url.rstrip('/')}/{part(self.name)}/"
+
+    @property
+    def address(self) -> str:
+        """Where browsers go: absolute where the instance has a host of its own, else a path on the hub's."""
+        return self.origin + self._path
+
+    def _own_origin(self) -> str:
+        """Of the next start, as the service is configured now."""
+        return self.hub_settings.origins.origin(self.user.name, self.name)
+
+    def gateway_environ(self) -> dict[str, str]:
+        """What gateways are told on all backends: JupyterHub's variables, and where the instance is seen."""
+        told = {name: str(value) for name, value in self.get_env().items() if name.startswith("JUPYTERHUB_")}
+        if self.origin:
+            told["JUPYTERHUB_OAUTH_CALLBACK_URL"] = f"{self.address}oauth_callback"
+        return {**told, "VISA_HUB_VERSION": jupyterhub.__version__, "VISA_ORIGIN": self.origin}
+
+    def _tell_where_logins_return(self) -> None:
+        """JupyterHub has just written down the address on its own host."""
+        client = self.orm_spawner.oauth_client
+        if self.origin and client is not None:
+            client.redirect_uri = f"{self.address}oauth_callback"
+            session = object_session(client)
+            if session is not None:
+                session.commit()
+
+    @default("progress_ready_hook")
+    def _progress_ready_hook(self) -> Any:
+        """The last event of a start says where the instance is."""
+
+        def told(spawner: Any, event: dict[str, Any]) -> dict[str, Any]:
+            there = html.escape(spawner.address)
+            words = {"message": f"Server ready at {spawner.address}", "url": spawner.address}
+            return {**event, **words, "html_message": f'Server ready at <a href="{there}">{there}</a>'}
+
+        return told
 
     @default("apply_user_options")
     def _apply_user_options(self) -> Any:
@@ -123,6 +184,8 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         """Admit and start. Whatever goes wrong, the reservation is given back."""
         self._steps, self.failure, self.ending, self.spec = [], None, None, None
         self.stop_asked = self._began = False
+        self.origin = self._own_origin()
+        self._tell_where_logins_return()
         self.report("Checking your experiments, the environment and the quota", 0.05)
         await self.hub_settings.ready()
         self.spec = await self._admit()
@@ -220,18 +283,20 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
     def get_state(self) -> dict[str, Any]:
         """What a restarted hub needs."""
         state: dict[str, Any] = super().get_state()
-        return {**state, "gateway_key": self.gateway_key} if self.gateway_key else state
+        return {**state, "gateway_key": self.gateway_key, "origin": self.origin} if self.gateway_key else state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what a former hub process started."""
         super().load_state(state)
         self.gateway_key = str(state.get("gateway_key", ""))
+        if state:
+            self.origin = str(state.get("origin", ""))
         self._began = bool(state)
 
     def clear_state(self) -> None:
         """Forget."""
         super().clear_state()
-        self.gateway_key = ""
+        self.gateway_key, self.origin = "", self._own_origin()
 
     async def delete_forever(self) -> None:
         """The server is removed: forget the instance."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from sqlalchemy.engine import URL, make_url
@@ -82,6 +83,14 @@ def configure(c: Any, *, folder: Path = FOLDER, state: Path = STATE) -> None:
     defaults.plugins(c, "visa", "visa-kubernetes")
     _hub(c, values, hub_url)
     _proxy(c, values, _secret(secrets, "proxy"))
+    defaults.hosts(
+        c,
+        "VisaHTTPProxy",
+        public_url=get(values, "hub.publicUrl", "").rstrip("/"),
+        base=get(values, "hub.baseUrl", "/"),
+        instances=_instances(values),
+        cookie=_secret(secrets, "portal-cookie"),
+    )
     if get(values, "portal.ownReplicas"):
         own = {"url": f"http://{values['release']}-portal:{PORTAL_PORT}", "api_token": _secret(secrets, "portal")}
         defaults.portal(c, own)
@@ -137,8 +146,14 @@ def _hub(c: Any, values: Values, db_url: URL) -> None:
     c.JupyterHub.concurrent_spawn_limit = get(values, "hub.concurrentSpawnLimit", 100)
     public = get(values, "hub.publicUrl", "").rstrip("/")
     if public:
-        c.JupyterHub.public_url = public + base
         c.VisaAuthenticator.oauth_callback_url = f"{public}{base}hub/oauth_callback"
+
+
+def _instances(values: Values) -> str:
+    """``instances.host`` with scheme and port of the hub's own address."""
+    host, public = get(values, "instances.host", ""), urlsplit(get(values, "hub.publicUrl", ""))
+    port = f":{public.port}" if public.port is not None else ""
+    return f"{public.scheme or 'https'}://{host}{port}" if host else ""
 
 
 def _proxy(c: Any, values: Values, token: str) -> None:

@@ -9,20 +9,24 @@ without `PATIENCE` a question to it would keep the next one waiting for five min
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import ClientError, ClientResponseError, ClientTimeout
 from jupyterhub.proxy import ConfigurableHTTPProxy
 from jupyterhub.utils import fetch, url_path_join
 from tornado.ioloop import PeriodicCallback
-from traitlets import default
+from traitlets import Unicode, default
+
+from visa.hub.hosts import OwnHosts
 
 PATIENCE = ClientTimeout(total=300, sock_connect=3, sock_read=10)
 """Of the hub's own requests, in seconds; JupyterHub tries again what took longer. The total is aiohttp's."""
 
 
-class VisaHTTPProxy(ConfigurableHTTPProxy):  # type: ignore[misc]
-    """Starts no process: `start` begins to look."""
+class VisaHTTPProxy(OwnHosts, ConfigurableHTTPProxy):  # type: ignore[misc]
+    """Starts no process: `start` begins to look. With ``own_host`` the proxy has to run with ``--host-routing``."""
 
+    own_host = Unicode("", config=True, help="The hub's host, where instances have others; set by visa.hub.chart.")
     _looking: PeriodicCallback | None = None
 
     @default("check_running_interval")
@@ -50,6 +54,21 @@ class VisaHTTPProxy(ConfigurableHTTPProxy):  # type: ignore[misc]
                 await self.check_routes(self.app.users, self.app._service_map)
         except (ClientError, OSError) as error:
             self.log.warning("The proxy does not answer: %s", error)
+
+    def _routespec_to_chp_path(self, routespec: str) -> str:
+        """With routing by host, the proxy has the host as the first part of each path."""
+        spec = self.validate_routespec(routespec)
+        if self.own_host and spec != "/" and spec.startswith("/"):
+            spec = self.own_host + spec
+        return "/" + spec.strip("/")
+
+    def _routespec_from_chp_path(self, chp_path: str) -> str:
+        """What `_routespec_to_chp_path` was given."""
+        spec = quote(chp_path, safe="@/~").strip("/")
+        if not self.own_host:
+            return f"/{spec}/" if spec else "/"
+        host, _, path = spec.partition("/")
+        return f"/{path}".rstrip("/") + "/" if host in ("", self.own_host) else f"{spec}/"
 
     async def _has(self, spec: str) -> bool:
         """Whether it knows the route."""

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import OperationalError
 
+from visa.addresses import Origins, host_of
 from visa.facility.load import FacilityProblems
 from visa.facility.watch import FacilitySource
 from visa.hub import settings
@@ -49,6 +50,8 @@ def configure(
     authenticator: str = "visa",
     spawner: str = "visa-sandbox",
     look_every: float = 60.0,
+    public_url: str = "",
+    instances: str = "",
 ) -> None:
     """Set up hub, proxy, portal and plug-ins.
 
@@ -56,6 +59,8 @@ def configure(
     ``store_url``: a PostgreSQL URL instead of SQLite in ``state``; one hub per store.
     The ports are on loopback: the hub's API, the proxy's API, and the portal.
     ``look_every``: seconds between two looks for lifetimes that are over, and for what disagrees.
+    ``instances``: where each instance has a host of its own, as ``https://*.visa.example.org``; needs ``public_url``,
+    where people reach the hub.
     Exits with every mistake in facility.yaml, as ``visa check`` says them.
     """
     folder = _state(Path(state))
@@ -68,6 +73,8 @@ def configure(
     plugins(c, authenticator, spawner)
     c.Spawner.poll_interval = 5
     _proxy(c, folder, proxy_port)
+    base, cookie = urlsplit(bind_url).path.rstrip("/") + "/", secret(folder, "portal-cookie")
+    hosts(c, "VisaTraefikProxy", public_url=public_url, base=base, instances=instances, cookie=cookie)
     portal(c, managed_portal(f"http://127.0.0.1:{portal_port}", source, store))
 
 
@@ -95,6 +102,29 @@ def open_settings(
         raise SystemExit(f"The hub does not start: its store {shown} cannot be opened: {error.orig}") from None
     settings.put(settings.HubSettings(source, store, state, look_every=look_every))
     return source, store
+
+
+def hosts(c: Any, proxy: str, *, public_url: str, base: str, instances: str, cookie: str) -> None:
+    """Where people find the hub and instances, for hub, portal and ``proxy``. ``cookie``: the portal's secret.
+
+    Exits with a sentence when the two cannot be.
+    """
+    hub, parts = settings.get(), urlsplit(public_url)
+    try:
+        hub.origins = Origins.read(instances)
+    except ValueError as error:
+        raise SystemExit(f"The hub does not start: instances: {error}") from None
+    if public_url:
+        hub.public = f"{parts.scheme}://{parts.netloc}"
+        c.JupyterHub.public_url = hub.public + base
+    hub.pictures = bytes.fromhex(cookie)
+    if not hub.origins:
+        return
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SystemExit("The hub does not start: instances have hosts of their own, so public_url has to be given too")
+    # What is on no instance's host and not the portal's is the hub's to answer, whatever its path.
+    c.JupyterHub.hub_routespec = "/"
+    c[proxy].own_host = host_of(parts.netloc)
 
 
 def _state(folder: Path) -> Path:
@@ -144,15 +174,8 @@ def facility_name(user: Any) -> str:
 
 
 def portal_url(handler: Any) -> str:
-    """The portal's address: on its own host where services have one."""
-    path = str(handler.settings["base_url"]) + "services/visa/"
-    host = handler.settings.get("subdomain_host", "")
-    if not host:
-        return path
-    parts = urlsplit(host)
-    domain = handler.settings["subdomain_hook"]("visa", parts.hostname, kind="service")
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{domain}{port}{path}"
+    """The portal's address, on the hub's host."""
+    return str(handler.settings["base_url"]) + "services/visa/"
 
 
 def plugins(c: Any, authenticator: str, spawner: str) -> None:
@@ -213,13 +236,16 @@ def _add(section: Any, trait: str, *more: dict[str, Any]) -> None:
 
 
 def managed_portal(url: str, source: FacilitySource, store: Store, **variables: str) -> dict[str, Any]:
-    """A portal that the hub runs beside itself, reached at ``url``."""
+    """A portal that the hub runs beside itself, reached at ``url``; call it after `hosts`."""
+    hub = settings.get()
     return {
         "url": url,
         "command": [sys.executable, "-m", "visa.portal"],
         "environment": {
             "VISA_FACILITY": str(source.path),
             "VISA_STORE_URL": store.engine.url.render_as_string(hide_password=False),
+            "VISA_PORTAL_COOKIE": hub.pictures.hex(),
+            "VISA_INSTANCES": hub.origins.pattern,
             **variables,
         },
     }

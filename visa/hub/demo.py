@@ -27,9 +27,15 @@ class DemoLoginHandler(LoginHandler):  # type: ignore[misc]
         A page elsewhere whose name was pointed at this machine (DNS rebinding) is not served.
         """
         await super().prepare()
-        name = self.request.host_name
+        name, public = self.request.host_name, settings.get().public
         if not _is_loopback(name):
             raise web.HTTPError(403, f"The demo is reached as 127.0.0.1 or localhost, not as '{name[:60]}'.")
+        if public and self.request.host.lower() != urlparse(public).netloc:
+            raise web.HTTPError(
+                403,
+                f"The demo is reached at {public}. At the end of a tunnel too: give both ends the same port, "
+                "or start the demo with --one-host.",
+            )
         self.demo_people: list[tuple[CataloguePerson, str]] = []
         try:
             self.demo_people = await _listed()
@@ -38,8 +44,14 @@ class DemoLoginHandler(LoginHandler):  # type: ignore[misc]
 
     def render_template(self, name: str, **ns: Any) -> Any:
         """Every page here may show the list."""
+        origins = settings.get().origins
         return super().render_template(
-            name, demo_people=self.demo_people, demo_password=self.authenticator.password, **ns
+            name,
+            demo_people=self.demo_people,
+            demo_password=self.authenticator.password,
+            # Any name of an instance's: that this one can be reached says that all can.
+            demo_probe=origins.url("/", "", "") if origins else "",
+            **ns,
         )
 
 

@@ -19,8 +19,10 @@ from jupyterhub.scopes import needs_scope
 from tornado import web
 
 from visa.bodies import Bodies, Bounds
+from visa.cookies import HUB, HostCookies
 from visa.hub import settings
 from visa.hub.admitted import StartRefused
+from visa.hub.hosts import InstanceHandler, keep_to_own_host, tell_addresses
 from visa.hub.reconcile import Reconciler
 from visa.hub.reports import GatewayHandler
 from visa.hub.rights import ProxyHandler, ServiceHandler, TokensHandler, UserHandler, UsersHandler
@@ -261,9 +263,13 @@ def _is_experiment(text: str) -> bool:
     return True
 
 
-def _bound_bodies(app: Any) -> None:
+def _complete(app: Any) -> None:
     """JupyterHub makes its application right after it asked for these handlers, and its server later."""
-    app.tornado_application.start_request = Bodies(app.tornado_application.start_request, BODIES).start_request
+    application = app.tornado_application
+    keep_to_own_host(application)
+    if settings.get().origins.scheme == "https":
+        application.start_request = HostCookies(application.start_request, HUB).start_request
+    application.start_request = Bodies(application.start_request, BODIES).start_request
 
 
 def handlers(app: Any) -> list[tuple[str, type]]:
@@ -271,8 +277,14 @@ def handlers(app: Any) -> list[tuple[str, type]]:
 
     That call is also where the hub hands out its application: the reconciler and the watch start from here.
     """
+    if app.subdomain_host:
+        raise SystemExit(
+            "The hub does not start: JupyterHub.subdomain_host gives hosts to people, who have one for all their "
+            "instances. Leave it out, and give each instance a host of its own (docs/operators/hosts.md)"
+        )
     tell_scripts_no_token()
-    asyncio.get_running_loop().call_soon(_bound_bodies, app)
+    tell_addresses()
+    asyncio.get_running_loop().call_soon(_complete, app)
     watch = Watch(app)
     work = (Reconciler(app, watch).run(), watch.run())
     app._visa_tasks = [asyncio.ensure_future(one) for one in work]  # kept, or they could be collected
@@ -294,4 +306,5 @@ def handlers(app: Any) -> list[tuple[str, type]]:
         (r"/spawn", SpawnPageHandler),
         (r"/spawn/([^/]+)", SpawnPageHandler),
         (r"/spawn/([^/]+)/([^/]+)", SpawnPageHandler),
+        (r"/user/(?P<user_name>[^/]+)(?P<user_path>/.*)?", InstanceHandler),
     ]

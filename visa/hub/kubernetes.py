@@ -13,7 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-import jupyterhub
 from jupyterhub.utils import maybe_future
 from kubernetes_asyncio.client.exceptions import ApiException
 from kubespawner import KubeSpawner
@@ -180,9 +179,7 @@ class VisaKubeSpawner(AdmittedSpawner, KubeSpawner):  # type: ignore[misc]
             raise StartFailed("The experiment's data cannot be shown here.", f"An operator has to {error}.") from error
         home = volumes.home_volume(facility.homes.kubernetes, spec.identity.username, self._home_claim)
         unseen = await self._look_for(spec)
-        environ = {k: str(v) for k, v in self.get_env().items() if k.startswith("JUPYTERHUB_")}
-        environ["VISA_HUB_VERSION"] = jupyterhub.__version__
-        environ["VISA_TLS"] = "1" if self.ca_certificate else ""
+        environ = {**self.gateway_environ(), "VISA_TLS": "1" if self.ca_certificate else ""}
         look_for = tuple(looked for looked in data.looked_for if (looked.experiment, looked.folder) in unseen)
         operators = frozenset(self.environment)
         return manifest.Parts(self.instance_id, spec, facility, environ, data, home, look_for, operators)

@@ -24,6 +24,7 @@ from traitlets import Unicode
 
 from visa import clock
 from visa.addresses import pattern
+from visa.hub.hosts import OwnHosts
 from visa.processes import Process, arguments
 
 _WELL = 10.0
@@ -36,9 +37,10 @@ class TraefikMissing(RuntimeError):
     """traefik is not installed beside this Python, or does not start. The message says which."""
 
 
-class VisaTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]
+class VisaTraefikProxy(OwnHosts, TraefikFileProviderProxy):  # type: ignore[misc]
     """TraefikFileProviderProxy whose process is found again by a pid file in the state folder."""
 
+    own_host = Unicode("", config=True, help="The hub's host, where instances have others; set by visa.hub.defaults.")
     state_folder = Unicode("", config=True, help="Folder for traefik's files; set by visa.hub.defaults.")
 
     def _pid_file(self) -> Path:
@@ -109,7 +111,7 @@ class VisaTraefikProxy(TraefikFileProviderProxy):  # type: ignore[misc]
         """The stock class makes names plain, where traefik then knows no other spelling than that."""
         traefik_config, kept = super()._dynamic_config_for_route(routespec, target, data)
         for router in traefik_config["http"]["routers"].values():
-            router["rule"] = rule(routespec)
+            router["rule"] = rule(routespec, self.own_host)
         return traefik_config, kept
 
     async def _wait_for_route(self, routespec: str) -> None:
@@ -184,12 +186,14 @@ class _Adopted:
         return 0
 
 
-def rule(routespec: str) -> str:
+def rule(routespec: str, own_host: str = "") -> str:
     """traefik's rule for a route of JupyterHub's, ``[host]/path/``: all spellings of the path and what is below it.
 
-    A rule that is longer counts first, as it has to for a path below another.
+    A rule that is longer counts first, as it has to for a path below another. ``own_host``: where a path without a
+    host is; the route ``/`` is everywhere else.
     """
     host, _, path = routespec.partition("/")
+    host = host or (own_host if path else "")
     below = f"PathRegexp(`^/{pattern(path.removesuffix('/'))}(?:/|$)`)" if path else "PathPrefix(`/`)"
     return f"Host(`{host}`) && {below}" if host else below
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-import jupyterhub
 from traitlets import Integer, List, Unicode
 
 from visa import clock, removal
@@ -56,9 +55,7 @@ class VisaSandboxSpawner(AdmittedSpawner):
         hub = self.hub_settings
         site = await self._site(hub)
         await asyncio.to_thread(self._end_former)
-        environ = {k: str(v) for k, v in self.get_env().items() if k.startswith("JUPYTERHUB_")}
-        environ["VISA_HUB_VERSION"] = jupyterhub.__version__
-        start = Start(site, self.instance_id, spec, hub.facility.current, environ, self.report)
+        start = Start(site, self.instance_id, spec, hub.facility.current, self.gateway_environ(), self.report)
         running = await start.run()
         self.supervisor, self.gateway_port = running.supervisor, running.port
         if site.machine.network.helper is None:

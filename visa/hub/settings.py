@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from visa.addresses import Origins
 from visa.catalogue.base import Catalogue
 from visa.catalogue.current import CurrentCatalogue
 from visa.facility.watch import FacilitySource
@@ -30,6 +31,10 @@ class HubSettings:
     identity provider gave no answer when it was last asked; they start nothing.
     ``said``: what was logged about whose claims. ``withdrawals``: how often each account was withdrawn in this run;
     accounts are written under the lock ``accounts``.
+
+    ``origins``: where instances are seen. ``public``: the hub's own origin as people see it, as
+    ``https://visa.example.org``; empty where it is taken from each request, which needs instances on the hub's host.
+    ``pictures``: the secret of `visa.instances.pictures`, which the portal has too.
     """
 
     facility: FacilitySource
@@ -44,6 +49,9 @@ class HubSettings:
     gateways: Gateways = field(default_factory=Gateways)
     changes: Changes = field(default_factory=Changes)
     mended: asyncio.Event | None = None
+    origins: Origins = field(default_factory=Origins)
+    public: str = ""
+    pictures: bytes = b""
 
     def __post_init__(self) -> None:
         self.catalogue: Catalogue = CurrentCatalogue(self.facility)

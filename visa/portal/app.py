@@ -21,8 +21,10 @@ from tornado import web
 from tornado.httpserver import HTTPServer
 from tornado.routing import Router
 
+from visa.addresses import Origins
 from visa.bodies import Bodies, Bounds
 from visa.catalogue.current import CurrentCatalogue
+from visa.cookies import PORTAL, SESSION, HostCookies
 from visa.facility.watch import FacilitySource
 from visa.portal import live, pages
 from visa.portal.handlers import LARGEST_BODY, Api, Callback
@@ -74,7 +76,7 @@ def routes(prefix: str) -> list[tuple[Any, ...]]:
     ]
 
 
-def make_app(service: PortalService, auth: HubOAuth, base: str) -> web.Application:
+def make_app(service: PortalService, auth: HubOAuth, base: str, secret: bytes) -> web.Application:
     """``auth``: how the hub says who asks, and the service's own path; ``base``: JupyterHub's path."""
     prefix = auth.base_url
     templates = jinja2.Environment(
@@ -93,7 +95,7 @@ def make_app(service: PortalService, auth: HubOAuth, base: str) -> web.Applicati
         base=base,
         watchers={},
         heart=live.Heart(service.store),
-        cookie_secret=_cookie_secret(),
+        cookie_secret=secret,
         log_function=_log,
     )
 
@@ -118,7 +120,10 @@ def _milliseconds(handler: web.RequestHandler) -> float:
 
 
 def _cookie_secret() -> bytes:
-    """Replicas share ``VISA_PORTAL_COOKIE`` (hexadecimal digits): a login may begin at one and end at another."""
+    """Replicas share ``VISA_PORTAL_COOKIE`` (hexadecimal digits): a login may begin at one and end at another.
+
+    The hub has it too, for `visa.instances.pictures`.
+    """
     shared = os.environ.get("VISA_PORTAL_COOKIE", "")
     return bytes.fromhex(shared) if shared else os.urandom(32)
 
@@ -130,13 +135,6 @@ def address() -> tuple[str, int]:
     if port:
         return host.strip("[]"), int(port)
     return url.hostname or "127.0.0.1", url.port or 80
-
-
-def hub_base() -> str:
-    """JupyterHub's path; with its host where the portal has another one (`JupyterHub.subdomain_host`)."""
-    base, host = os.environ["JUPYTERHUB_BASE_URL"], os.environ.get("JUPYTERHUB_HOST", "")
-    own = urlsplit(os.environ.get("JUPYTERHUB_PUBLIC_URL", "")).netloc
-    return host + base if own and urlsplit(host).netloc not in ("", own) else base
 
 
 async def usable(store: Store) -> None:
@@ -156,14 +154,16 @@ async def usable(store: Store) -> None:
 
 @contextlib.asynccontextmanager
 async def application(
-    facility: FacilitySource, store: Store, auth: HubOAuth, base: str
+    facility: FacilitySource, store: Store, auth: HubOAuth, base: str, origins: Origins | None = None
 ) -> AsyncIterator[web.Application]:
     """The portal with all that works for it, for the length of a block."""
     catalogue, hub = CurrentCatalogue(facility), HubClient(auth.api_url)
     admissions = Admissions(facility, lambda: catalogue, store)
     watching = asyncio.create_task(facility.watch())
     try:
-        yield make_app(PortalService(facility, admissions, store, hub, base, auth.base_url), auth, base)
+        secret = _cookie_secret()
+        service = PortalService(facility, admissions, store, hub, base, auth.base_url, origins, secret)
+        yield make_app(service, auth, base, secret)
     finally:
         watching.cancel()
         await hub.close()
@@ -178,8 +178,9 @@ async def serve() -> None:
     store = Store(os.environ["VISA_STORE_URL"])
     await usable(store)
     end = asyncio.Event()
-    async with application(facility, store, HubOAuth(cache_max_age=CACHED), hub_base()) as app:
-        server = listening(app)
+    base, origins = os.environ["JUPYTERHUB_BASE_URL"], Origins.read(os.environ.get("VISA_INSTANCES", ""))
+    async with application(facility, store, HubOAuth(cache_max_age=CACHED), base, origins) as app:
+        server = listening(app, bound=origins.scheme == "https")
         host, port = address()
         server.listen(port, host)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -188,6 +189,7 @@ async def serve() -> None:
         server.stop()
 
 
-def listening(app: Router) -> HTTPServer:
-    """A server for ``app``, which listens nowhere yet."""
-    return HTTPServer(Bodies(app.start_request, BODIES))
+def listening(app: Router, *, bound: bool = False) -> HTTPServer:
+    """A server for ``app``, which listens nowhere yet; ``bound``: no other host sets its cookies (`visa.cookies`)."""
+    start = HostCookies(app.start_request, PORTAL, SESSION).start_request if bound else app.start_request
+    return HTTPServer(Bodies(start, BODIES))

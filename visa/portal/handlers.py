@@ -30,17 +30,14 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
 
 
-def policy(base: str, scripts: str = "'self'") -> str:
-    """Content security policy; ``base`` is the hub's, whose stylesheet is on another host with subdomains.
+def policy(instances: str, scripts: str = "'self'") -> str:
+    """Content security policy; ``instances``: where pictures of desktops come from, if not from this host.
 
     ``scripts``: where the portal's own are. Instances may share its host, so ``'self'`` would take theirs too.
     """
-    parts = urlsplit(base)
-    hub = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
-    instances = f"{hub} {parts.scheme}://*.{parts.netloc}" if parts.netloc else ""
     return (
-        f"default-src 'none'; script-src {scripts}; style-src 'self'{hub}; connect-src 'self'; "
-        f"img-src 'self' data:{instances}; font-src 'self'{hub}; "
+        f"default-src 'none'; script-src {scripts}; style-src 'self'; connect-src 'self'; "
+        f"img-src 'self' data: {instances}; font-src 'self'; "
         "frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
     )
 
@@ -70,7 +67,7 @@ class Guard(_Known, HubOAuthenticated, web.RequestHandler):  # type: ignore[misc
         self.clear_header("Server")
         host = self.request.host if _HOST.fullmatch(self.request.host) else ""
         scripts = f"{host}{self.settings['prefix']}static/" if host else "'self'"
-        self.set_header("Content-Security-Policy", policy(self.settings["base"], scripts))
+        self.set_header("Content-Security-Policy", policy(self.service.origins.pattern, scripts))
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cross-Origin-Opener-Policy", "same-origin")

@@ -138,7 +138,7 @@ class InstanceOut(Answer):
     session: str
     url: str = Field(description="Where it opens")
     ways: list[WayOut] = Field(description="The kinds that its environment offers, the one asked for first")
-    preview: str | None = Field(description="The owner's picture of its running desktop, for a browser logged in there")
+    preview: str | None = Field(description="The owner's picture of its running desktop; good for a few minutes")
     created: datetime | None
     started: datetime | None
     ends: datetime | None = Field(description="When its lifetime ends, if nothing changes")

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from tornado import web
 
+from visa.addresses import SHARED
 from visa.catalogue.base import Experiment, Search
 from visa.clock import now
 from visa.navigation import navigated
@@ -109,6 +110,7 @@ class Home(Page):
             left_out=health.left_out[:_SHOWN_PROBLEMS] if "administrator" in person.roles else (),
             left_out_rows=health.counts.get("rows left out", 0),
             catalogue_fault=health.fault if "administrator" in person.roles else None,
+            shared_host=SHARED if "administrator" in person.roles and not self.service.origins else "",
         )
 
 

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from visa.addresses import instance_path
+from visa.addresses import Origins
 from visa.catalogue.base import Answer, CatalogueHealth, CatalogueUnavailable, Experiment, Found, Search
 from visa.clock import now
 from visa.facility.model import Environment, Facility
 from visa.facility.watch import FacilitySource
 from visa.identifiers import EnvironmentId, instance_id
-from visa.instances import choices, quotas, texts
+from visa.instances import choices, pictures, quotas, texts
 from visa.instances.admission import entitled
 from visa.instances.lifetimes import time_left
 from visa.instances.model import Person, Refusal, Use
@@ -52,9 +52,12 @@ class PortalService:
         hub: HubClient,
         base: str,
         prefix: str = "/services/visa/",
+        origins: Origins | None = None,
+        pictures: bytes = b"",
     ) -> None:
+        """``origins``: where instances are seen; ``pictures``: the secret of `visa.instances.pictures`."""
         self.source, self.admissions, self.store, self.hub = facility, admissions, store, hub
-        self._base, self.prefix = base, prefix
+        self._base, self.prefix, self.origins, self._pictures = base, prefix, origins or Origins(), pictures
         self._starts: set[asyncio.Task[None]] = set()
 
     @property
@@ -214,7 +217,7 @@ class PortalService:
             session=known.session,
             url=url,
             ways=ways,
-            preview=f"{url}desktop/preview.png" if shows else None,
+            preview=f"{url}desktop/preview.png?ticket={self._ticket(known.id)}" if shows else None,
             created=known.created_at,
             started=known.started_at if state in ("starting", "running") else None,
             ends=ends,
@@ -224,7 +227,10 @@ class PortalService:
         )
 
     def _url(self, known: Instance) -> str:
-        return instance_path(self._base, known.owner, known.name)
+        return self.origins.url(self._base, known.owner, known.name)
+
+    def _ticket(self, identifier: str) -> str:
+        return pictures.ticket(pictures.key_of(self._pictures, identifier), now().timestamp())
 
     def opening(self, identifier: str) -> str:
         """The page that leads a member into the instance."""

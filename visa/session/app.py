@@ -20,6 +20,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.routing import Matcher, PathMatches, Rule
 
+from visa.addresses import host_of
 from visa.session import report, upstream
 from visa.session.desktop.assets import Static
 from visa.session.desktop.files import Files
@@ -29,7 +30,7 @@ from visa.session.desktop.state import Start, State
 from visa.session.desktop.stream import Stream
 from visa.session.desktop.viewer import Viewer
 from visa.session.gateway import Gateway
-from visa.session.handlers import Callback, Elsewhere, Health, Logout, People, Ready, Root
+from visa.session.handlers import Callback, Elsewhere, Health, Logout, OtherHost, People, Ready, Root
 from visa.session.notebook.session import Notebook
 from visa.session.settings import BadSettings, GatewaySettings
 from visa.session.sockets import Socket
@@ -56,11 +57,24 @@ class _Websocket(Matcher):
         return {} if asks and request.path.startswith(self._prefix) else None
 
 
+class _OtherHost(Matcher):
+    """Requests for a name that is not the instance's own; whether it is well is asked at the pod's address too."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._own, self._health = host_of(settings.origin.partition("://")[2]), f"{settings.prefix}_visa/health"
+
+    def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
+        """Empty when it is one."""
+        here = not self._own or host_of(request.host) == self._own or request.path == self._health
+        return None if here else {}
+
+
 def make_app(gateway: Gateway) -> web.Application:
     """The application; every path but login, logout and health asks who is there."""
     prefix = gateway.settings.prefix
     own = re.escape(prefix)
     routes: list[Rule] = [
+        Rule(_OtherHost(gateway.settings), OtherHost),
         Rule(PathMatches(f"{own}desktop/websocket$"), Viewer),
         Rule(PathMatches(f"{own}desktop/selkies$"), Stream),
         Rule(_Websocket(prefix), Socket),

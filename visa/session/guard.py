@@ -17,6 +17,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
 from visa.instances.access import Role, UnsafePath, coded, may, safe_path
+from visa.navigation import navigated
 from visa.session import headers, pages
 from visa.session.gateway import Gateway
 from visa.session.hub import HubUnavailable, Visitor
@@ -83,11 +84,17 @@ class Guard(web.RequestHandler):
         return gateway
 
     def set_default_headers(self) -> None:
-        """The hub's version, which the hub looks for, and not tornado's name."""
+        """The hub's version, which the hub looks for, and not tornado's name.
+
+        On a host of its own: no page elsewhere shows or reads what is here, or keeps hold of a window that came here.
+        """
         self.clear_header("Server")
-        version = self.settings["gateway"].settings.hub_version
-        if version:
-            self.set_header("X-JupyterHub-Version", version)
+        settings = self.settings["gateway"].settings
+        if settings.hub_version:
+            self.set_header("X-JupyterHub-Version", settings.hub_version)
+        if settings.origin:
+            self.set_header("Cross-Origin-Resource-Policy", "same-origin")
+            self.set_header("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
 
     @property
     def token(self) -> tuple[str | None, bool]:
@@ -100,7 +107,7 @@ class Guard(web.RequestHandler):
 
     def values_of(self, cookie: str) -> list[str]:
         """All values that came under a name: others on this host can add one, but not take ours away."""
-        return headers.cookie_values(self.request.headers, cookie)
+        return headers.cookie_values(self.request.headers, self.gateway.settings.cookie(cookie))
 
     def check_origin_header(self) -> None:
         """A cookie works for this very site's own pages only; raise `Refused`."""
@@ -112,6 +119,13 @@ class Guard(web.RequestHandler):
                 raise Refused(403, "The request comes from another site.")
         elif self.request.headers.get("Sec-Fetch-Site") != "same-origin":
             raise Refused(403, "The request does not say that it comes from this site.")
+
+    def check_site(self) -> None:
+        """With a host of its own, pages elsewhere only lead here: they show, frame and ask nothing; raise `Refused`."""
+        given = self.request.headers
+        elsewhere = given.get("Sec-Fetch-Site", "none") in ("same-site", "cross-site")
+        if self.gateway.settings.origin and elsewhere and not navigated(given):
+            raise Refused(403, "The request comes from another site.")
 
     async def visitor(self, token: str | None) -> Visitor:
         """Who it is; raise `Refused` when nobody may tell."""
@@ -165,6 +179,8 @@ class Guard(web.RequestHandler):
         """Who it is and what she asks for, when her role may have it; raise `Refused`."""
         path, uri = self.own_path()
         token, by_cookie = self.token
+        if by_cookie:
+            self.check_site()
         visitor = await self.visitor(token)
         if by_cookie and (self.websocket or self.request.method not in SAFE_METHODS):
             self.check_origin_header()
@@ -257,14 +273,15 @@ class Guard(web.RequestHandler):
         self.redirect(self.gateway.hub.authorize_url(state, challenge))
 
     def own_cookie(self, name: str, value: str) -> None:
-        """A cookie for this instance's path only, unseen by scripts."""
+        """A cookie for this instance only, unseen by scripts."""
+        settings = self.gateway.settings
         forwarded = self.request.headers.get("X-Forwarded-Proto", self.request.protocol)
         self.set_cookie(
-            name,
+            settings.cookie(name),
             value,
-            path=self.gateway.settings.prefix,
+            path=settings.cookie_path,
             httponly=True,
-            secure=forwarded.partition(",")[0].strip().lower() == "https",
+            secure=settings.bound or forwarded.partition(",")[0].strip().lower() == "https",
             samesite="Lax",
             expires_days=None,
         )

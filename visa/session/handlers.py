@@ -64,8 +64,9 @@ class Logout(Guard):
     async def get(self) -> None:
         """Forget it, and close what is open with it."""
         self.gateway.log_out(self.values_of(headers.OWN_COOKIE))
-        self.clear_cookie(headers.OWN_COOKIE, path=self.gateway.settings.prefix)
-        self.redirect(f"{self.gateway.settings.public_hub}{self.gateway.settings.hub_path}logout")
+        settings = self.gateway.settings
+        self.clear_cookie(settings.cookie(headers.OWN_COOKIE), path=settings.cookie_path, secure=settings.bound)
+        self.redirect(f"{settings.public_hub}{settings.hub_path}logout")
 
 
 class Health(Guard):
@@ -146,6 +147,22 @@ class Root(Guard):
         self.redirect(self.gateway.settings.prefix + path)
 
 
+class OtherHost(Guard):
+    """A name that is not this instance's own: nothing is served there."""
+
+    def prepare(self) -> Awaitable[None] | None:
+        """Lead who navigates to the same address on the own host."""
+        settings = self.gateway.settings
+        if self.navigates and not self.has_body:
+            here = (self.request.uri or "").startswith(settings.prefix)
+            self.redirect(settings.origin + (self.request.uri if here and self.request.uri else settings.prefix))
+            return None
+        if self.has_body:
+            self.set_header("Connection", "close")
+        self.refuse(Refused(421, f"This instance is at {settings.origin}{settings.prefix}"))
+        return None
+
+
 class Elsewhere(Guard):
     """A path that is not this instance's, or not the gateway's to have."""
 
@@ -163,7 +180,11 @@ class Elsewhere(Guard):
     @refusing
     async def get(self) -> None:
         """Nothing is there; who is not logged in is not told even that."""
-        if self.request.path.startswith(self.gateway.settings.prefix):
+        settings = self.gateway.settings
+        if settings.origin and self.request.path == "/":
+            self.redirect(settings.prefix)
+            return
+        if self.request.path.startswith(settings.prefix):
             await self.admit()
         raise Refused(404, "There is nothing at this address.")
 

@@ -48,6 +48,7 @@ _NOT_OUTWARD = _HOP_BY_HOP | {
     "report-to",
     "reporting-endpoints",
     "origin-agent-cluster",
+    "cross-origin-resource-policy",
     "set-login",
     "speculation-rules",
     "use-as-dictionary",

@@ -185,6 +185,11 @@ class People:
         return self.sharing.approvers is Approvers.COLLABORATORS
 
     @property
+    def pictures(self) -> str:
+        """The key of tickets for the desktop's picture; empty when the hub's word does not count."""
+        return self._word.pictures if self._word and self.known else ""
+
+    @property
     def help(self) -> bool:
         """Whether the owner has asked for help and nobody closed that."""
         return self._word is not None and self._word.help

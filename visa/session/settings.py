@@ -29,6 +29,8 @@ class GatewaySettings:
     ``address``: the pod's own; where there is one, the gateway reports to the hub that it listens.
     ``tls``: it then speaks TLS with the certificate that the hub answers with.
 
+    ``origin``: scheme, host and port that are this instance's alone; empty where it shares the hub's.
+
     ``fresh``: seconds for which the hub's word on a token is taken; ``activity_interval``: seconds between
     reports of activity.
 
@@ -60,6 +62,7 @@ class GatewaySettings:
     open_path: str
     hub_version: str
     public_hub: str
+    origin: str
     activity_interval: float
     fresh: float
     sessions: frozenset[str]
@@ -69,6 +72,20 @@ class GatewaySettings:
     held: int
     sockets_each: int
     sockets_others: int
+
+    @property
+    def bound(self) -> bool:
+        """Whether cookies can be bound to this host by their name (``__Host-``), so that no other host sets them."""
+        return self.origin.startswith("https://")
+
+    def cookie(self, name: str) -> str:
+        """What a cookie of ours is called here."""
+        return f"__Host-{name}" if self.bound else name
+
+    @property
+    def cookie_path(self) -> str:
+        """The instance's own; with the name of a host before it a browser wants ``/``."""
+        return "/" if self.bound else self.prefix
 
     @staticmethod
     def read(variables: Mapping[str, str] | None = None) -> GatewaySettings:
@@ -109,6 +126,7 @@ class GatewaySettings:
             open_path=source.get("VISA_OPEN", "") or "lab",
             hub_version=source.get("VISA_HUB_VERSION", "") or _hub_version(),
             public_hub=f"{parts.scheme}://{parts.netloc}" if parts.netloc else "",
+            origin=_origin(source.get("VISA_ORIGIN", "")),
             activity_interval=_seconds(source, "VISA_ACTIVITY_INTERVAL", 60, 3600),
             fresh=_seconds(source, "VISA_FRESH", 15, 60),
             sessions=frozenset(source.get("VISA_SESSIONS", "").split()),
@@ -119,6 +137,12 @@ class GatewaySettings:
             sockets_each=_count(source, "VISA_SOCKETS_EACH", 100, 10, 10_000),
             sockets_others=_count(source, "VISA_SOCKETS_OTHERS", 400, 10, 10_000),
         )
+
+
+def _origin(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", value):
+        raise BadSettings(f"VISA_ORIGIN {value!r} is not like https://host, perhaps with a port")
+    return value
 
 
 def _listen(value: str) -> tuple[str, int]:

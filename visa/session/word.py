@@ -15,7 +15,10 @@ class BadWord(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a gateway knows of its instance; ``number`` is the store's, which grows with every change."""
+    """What a gateway knows of its instance; ``number`` is the store's, which grows with every change.
+
+    ``pictures``: the instance's key of `visa.instances.pictures`.
+    """
 
     number: int
     members: Mapping[str, Membership]
@@ -23,6 +26,7 @@ class Word:
     sharing: Sharing
     requests: tuple[Mapping[str, Any], ...]
     help: bool
+    pictures: str = ""
 
     def name(self, username: str) -> str:
         """What a member is called."""
@@ -45,6 +49,7 @@ def read(answer: Mapping[str, Any], instance_id: str) -> Word:
             sharing=sharing(answer["sharing"]),
             requests=tuple(_request(one) for one in _bounded(answer["requests"])),
             help=answer["help"] is True,
+            pictures=str(answer.get("pictures", "")),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadWord(f"{type(error).__name__}: {error}") from None

@@ -91,8 +91,21 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- define "visa.base" -}}
 {{ printf "/%s/" (trimAll "/" .Values.hub.baseUrl) | replace "//" "/" }}
 {{- end }}
-{{- define "visa.subdomainHost" -}}
-{{ dig "JupyterHub" "subdomain_host" "" .Values.hub.config }}
+{{/* Scheme, host pattern and port of instances' own hosts, as https://*.visa.example.org; nothing without them. */}}
+{{- define "visa.instances" -}}
+{{- with .Values.instances.host }}
+{{- $public := urlParse $.Values.hub.publicUrl }}
+{{- $port := regexFind ":[0-9]+$" $public.host }}
+{{- printf "%s://%s%s" $public.scheme . $port }}
+{{- end }}
+{{- end }}
+{{/* A list of hosts, with the instances' where any are given; JSON. */}}
+{{- define "visa.withInstances" -}}
+{{- $hosts := .hosts }}
+{{- if and $hosts .root.Values.instances.host (not (has .root.Values.instances.host $hosts)) }}
+{{- $hosts = append $hosts .root.Values.instances.host }}
+{{- end }}
+{{- $hosts | toJson }}
 {{- end }}
 {{- define "visa.priorityClass" -}}
 {{ printf "%s-%s-%s" .root.Release.Namespace .root.Release.Name .name }}
@@ -141,6 +154,19 @@ key: {{ .name }}
 {{- if and .Values.store.url (eq .Values.store.url .Values.hub.db.url) }}{{ fail "hub.db.url and store.url are the same database: give VISA's store one of its own" }}{{ end }}
 {{- if and .Values.proxy.https.enabled (eq .Values.proxy.https.type "secret") (not .Values.proxy.https.secret.name) }}{{ fail "proxy.https is enabled: give proxy.https.secret.name" }}{{ end }}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.gateway.name) }}{{ fail "httpRoute is enabled: give httpRoute.gateway.name" }}{{ end }}
+{{- if dig "JupyterHub" "subdomain_host" "" .Values.hub.config }}
+{{- fail "hub.config.JupyterHub.subdomain_host gives hosts to people, who have one for all their instances: leave it out and give each instance a host of its own with instances.host (docs/operators/hosts.md)" }}
+{{- end }}
+{{- with .Values.instances.host }}
+{{- if not $.Values.hub.publicUrl }}{{ fail "instances.host needs hub.publicUrl, the address of the hub itself" }}{{ end }}
+{{- if $.Values.ingress.enabled }}
+{{- $named := list }}{{ $all := false }}
+{{- range $.Values.ingress.tls }}{{ $named = concat $named (.hosts | default list) }}{{ if not .hosts }}{{ $all = true }}{{ end }}{{ end }}
+{{- if and $.Values.ingress.tls (not $all) (not (has . $named)) }}
+{{- fail (printf "ingress.tls names no certificate for instances.host: give an entry whose hosts have %q" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- with .Values.scheduling.userPlaceholder }}
 {{- if and .enabled (gt (int .replicas) 0) (not .resources) (not (hasKey ($.Values.facility.flavours | default dict) .flavour)) }}
 {{- fail "scheduling.userPlaceholder.replicas: give the flavour of facility.yaml that a placeholder is as large as, or resources" }}

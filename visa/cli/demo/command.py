@@ -25,6 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path.home() / ".local" / "share" / "visa-demo",
         help="where the demo keeps its state (default ~/.local/share/visa-demo)",
     )
+    parser.add_argument(
+        "--one-host",
+        action="store_true",
+        help="show instances at the demo's own address, for browsers that do not know names below localhost; "
+        "a page in an instance is then trusted like the demo's own",
+    )
     parser.add_argument("--reset", action="store_true", help="forget everything an earlier demo kept there")
     parser.add_argument(
         "--environment",
@@ -61,7 +67,7 @@ def _run(arguments: argparse.Namespace, ending: Ending) -> int:
         end_all(folder)  # what a demo left that was killed together with its keeper
         if arguments.reset:
             forget(folder)
-        return Demo(folder, arguments.port, environment, lock, ending).run()
+        return Demo(folder, arguments.port, environment, lock, ending, one_host=arguments.one_host).run()
 
 
 def prepare_folder(folder: Path) -> Path:

@@ -42,6 +42,8 @@ configure(
     proxy_port={proxy},
     portal_port={portal},
     authenticator="visa-demo",
+    public_url={public!r},
+    instances={instances!r},
 )
 c.VisaSandboxSpawner.tether_pid = {tether}
 """
@@ -50,15 +52,18 @@ c.VisaSandboxSpawner.tether_pid = {tether}
 class Demo:
     """One run of the demo, in a folder that it holds by ``lock``."""
 
-    def __init__(self, folder: Path, port: int, environment: Path, lock: int, ending: Ending) -> None:
+    def __init__(
+        self, folder: Path, port: int, environment: Path, lock: int, ending: Ending, *, one_host: bool = False
+    ) -> None:
         self.folder, self.port, self.environment, self.lock, self.ending = folder, port, environment, lock, ending
+        self.one_host = one_host
         self.state = folder / "state"
         self.sandbox = ""
         self.hub = Hub(folder, self.url)
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Where it is; an address, not ``localhost``: no name below that can set a cookie for it."""
         return f"http://127.0.0.1:{self.port}"
 
     def run(self) -> int:
@@ -134,6 +139,9 @@ class Demo:
                 proxy=inner[1],
                 portal=inner[2],
                 tether=os.getpid(),
+                # Browsers lead all names below localhost to this machine, and keep each from setting another's cookies.
+                public="" if self.one_host else self.url,
+                instances="" if self.one_host else f"http://*.localhost:{self.port}",
             )
         )
 

@@ -18,6 +18,7 @@ from visa.hub.sharing.entering import enter, spawner_of
 from visa.identifiers import InvalidIdentifier, Username
 from visa.instances.access import Role
 from visa.instances.model import Reason
+from visa.instances.pictures import key_of
 from visa.store.sharing.records import AccessRequest, GatewayState, Here
 from visa.store.store import Decision
 
@@ -63,7 +64,7 @@ class PeopleHandler(FromGateway):
         state = await asyncio.to_thread(hub.people.views.gateway, identifier)
         if state is None:
             raise web.HTTPError(404, "There is no such instance")
-        self.finish(told(state))
+        self.finish({**told(state), "pictures": key_of(hub.pictures, identifier)})
 
     async def post(self, owner: str, name: str) -> None:
         """Who is here now: visits. And who was refused at the door: the audit trail."""

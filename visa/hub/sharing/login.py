@@ -9,7 +9,6 @@ from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler, OAuthTokenHandler
 from tornado import web
 
 from visa.hub.defaults import portal_url
-from visa.hub.scripts import shown
 from visa.hub.sharing.entering import enter
 from visa.identifiers import instance_id
 from visa.navigation import navigated
@@ -32,7 +31,7 @@ class AuthorizeHandler(OAuthAuthorizeHandler):  # type: ignore[misc]
 
         The answer holds a code that logs in as this person, whoever brings it: scripts and frames get none.
         """
-        if not (navigated(self.request.headers) or shown(self.request.headers)):
+        if not navigated(self.request.headers):
             raise web.HTTPError(403, "A login is a page that a person goes to. Open the address itself.")
         spawner = self._spawner()
         if spawner is not None and spawner.user.name != self.current_user.name:

@@ -1,4 +1,7 @@
-"""``desktop/preview.png``: the owner's small picture of her desktop, made when asked for, kept in memory only."""
+"""``desktop/preview.png``: the owner's small picture of her desktop, made when asked for, kept in memory only.
+
+The portal shows it in a page of another origin, for which browsers send no cookies here: it comes with a ticket.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from visa import clock
 from visa.instances.access import Role
+from visa.instances.pictures import good
 from visa.session import run, upstream
 from visa.session.desktop.greeting import shake_hands
 from visa.session.guard import Forbidden, Guard, Refused, refusing
@@ -25,7 +29,6 @@ _STRIP = 2**20
 """Bytes of the screen that are held at a time."""
 _PATIENCE = 10.0
 _TEXT = 2**26
-_ONCE = "after-login"
 
 
 class NoPicture(Exception):
@@ -149,9 +152,11 @@ class Preview(Guard):
 
     @refusing
     async def get(self) -> None:
-        """The picture."""
-        admitted = await self.admit()
-        if admitted.visitor.role is not Role.OWNER:
+        """The picture: for the owner, or for a ticket that the portal gave her."""
+        key, ticket = self.gateway.people.pictures, self.get_query_argument("ticket", "")
+        if good(key, ticket, clock.now().timestamp()):
+            self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
+        elif (await self.admit()).visitor.role is not Role.OWNER:
             raise Forbidden
         if not self.gateway.settings.desktop.preview:
             raise Refused(404, "The facility shows no pictures of desktops.")
@@ -159,18 +164,7 @@ class Preview(Guard):
         self.set_header("Content-Type", "image/png")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cross-Origin-Resource-Policy", "same-site")
         self.finish(picture)
-
-    def refuse(self, error: Refused) -> None:
-        """A browser that shows it in a page of this site is logged in on the way, once, as far as the hub knows it."""
-        given = self.request.headers
-        near = given.get("Sec-Fetch-Site") in ("same-origin", "same-site")
-        shows = given.get("Sec-Fetch-Dest") == "image" and near and "Authorization" not in given
-        if error.status == 401 and shows and self.request.query != _ONCE:
-            self.log_in(f"{self.gateway.settings.prefix}desktop/preview.png?{_ONCE}")
-        else:
-            super().refuse(error)
 
     async def _picture(self) -> bytes:
         """The last one, or a new one: one at a time."""
