@@ -83,7 +83,8 @@ def test_what_is_left_out_of_the_catalogues_file_is_said_and_no_mistake(
     catalogue = facility.parent / "catalogue.yaml"
     catalogue.write_text(catalogue.read_text().replace("instrument: id10", "instrument: id99"))
     assert check(facility) == 0
-    *lines, last = capsys.readouterr().out.splitlines()
+    *lines, note, last = capsys.readouterr().out.splitlines()
+    assert note.startswith("note: ")
     assert len(lines) == 2
     assert all(line.startswith(f"left out: {catalogue}:") and "instrument: 'id99'" in line for line in lines)
     assert "OK" in last

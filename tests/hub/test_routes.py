@@ -16,7 +16,7 @@ from jupyterhub.httpclient import JupyterHubHTTPClient
 from yarl import URL
 
 from tests.services import chp
-from visa.addresses import instance_path, part
+from visa.addresses import Origins, instance_path, part
 from visa.cli.demo.runner import free_ports
 from visa.hub.chp import VisaHTTPProxy
 from visa.hub.proxy import VisaTraefikProxy, settings_for
@@ -63,11 +63,12 @@ async def targets(count: int) -> AsyncIterator[list[str]]:
 
 
 @asynccontextmanager
-async def traefik(folder: Path) -> AsyncIterator[tuple[Any, str]]:
+async def traefik(folder: Path, own_host: str = "") -> AsyncIterator[tuple[Any, str]]:
     """The demo's proxy and its address."""
     public, api = free_ports(2)
     url = f"http://127.0.0.1:{public}"
-    proxy = VisaTraefikProxy(public_url=url, log=logging.getLogger("traefik"), **settings_for(folder, api, "secret"))
+    made = {"public_url": url, "log": logging.getLogger("traefik"), "own_host": own_host}
+    proxy = VisaTraefikProxy(**made, **settings_for(folder, api, "secret"))
     await proxy.start()
     try:
         yield proxy, url
@@ -76,12 +77,11 @@ async def traefik(folder: Path) -> AsyncIterator[tuple[Any, str]]:
 
 
 @asynccontextmanager
-async def configurable(folder: Path) -> AsyncIterator[tuple[Any, str]]:
+async def configurable(folder: Path, own_host: str = "") -> AsyncIterator[tuple[Any, str]]:
     """The chart's proxy and its address."""
-    with chp.running(folder) as running:
-        made = VisaHTTPProxy(
-            api_url=running.api, auth_token=chp.TOKEN, app=SimpleNamespace(), log=logging.getLogger("chp")
-        )
+    with chp.running(folder, flags=["--host-routing"] if own_host else []) as running:
+        given = {"app": SimpleNamespace(), "log": logging.getLogger("chp"), "own_host": own_host}
+        made = VisaHTTPProxy(api_url=running.api, auth_token=chp.TOKEN, **given)
         try:
             yield made, running.url
         finally:
@@ -119,3 +119,50 @@ async def test_every_spelling_of_a_name_leads_to_its_own_instance(kind: Any, tmp
         routes = await proxy.get_all_routes()
     assert not wrong
     assert set(routes) == {"/", *(instance_path("/", name, "work") for name in names)}
+
+
+HUB = "visa.example.org"
+
+
+@pytest.mark.parametrize("kind", [traefik, configurable])
+async def test_an_instances_host_is_its_own_and_all_else_the_hubs(kind: Any, tmp_path: Path) -> None:
+    origins, names = Origins.read(f"https://*.{HUB}"), ["a", "b"]
+    hosts = [origins.host("marie", name) for name in names]
+    wrong = []
+    async with (
+        kind(tmp_path, own_host=HUB) as (proxy, url),
+        targets(5) as (rest, portal, former, *own),
+        ClientSession() as client,
+    ):
+        await proxy.add_route("/", rest, {"hub": True})
+        await proxy.add_route("/services/visa/", portal, {"service": "visa"})
+        await proxy.add_route("/user/marie/former/", former, {"user": "marie"})
+        for host, target in zip(hosts, own, strict=True):
+            await proxy.add_route(f"{host}/", target, {"user": "marie"})
+
+        async def look(host: str, path: str, target: str) -> None:
+            async with client.get(URL(url + path, encoded=True), headers={"Host": host}) as answer:
+                if (await answer.text()).split()[0] != target.rpartition(":")[2]:
+                    wrong.append(host + path)
+
+        paths = ["/", "/hub/token", "/services/visa/", "/services/visa/api/v1/me", "/user/marie/a/lab", "/%2e%2e/hub/"]
+        for host, target in zip(hosts, own, strict=True):
+            for path in paths:
+                await look(host, path, target)
+                await look(f"{host}:8443", path, target)
+        for other in (f"x.{HUB}", f"x.{hosts[0]}", "127.0.0.1", "evil.example"):
+            for path in paths:
+                await look(other, path, rest)
+        await look(HUB, "/services/visa/api/v1/me", portal)
+        await look(f"{HUB}:8443", "/user/marie/former/lab", former)
+        await look(HUB, "/user/marie/a/lab", rest)
+        await look(HUB, "/hub/", rest)
+        routes = await proxy.get_all_routes()
+        await proxy.delete_user(
+            SimpleNamespace(name="marie", spawners={"a": SimpleNamespace(proxy_spec=f"{hosts[0]}/")}), "a"
+        )
+        await proxy.delete_route("/services/visa/")
+        left = await proxy.get_all_routes()
+    assert not wrong
+    assert set(routes) == {"/", "/services/visa/", "/user/marie/former/", *(f"{host}/" for host in hosts)}
+    assert set(left) == {"/", "/user/marie/former/", f"{hosts[1]}/"}

@@ -248,6 +248,19 @@ def test_strict_headers_everywhere(hub: RunningPortal) -> None:
             assert headers["x-content-type-options"] == "nosniff"
 
 
+def test_operators_are_told_what_is_lost_on_one_host(hub: RunningPortal, context: BrowserContext) -> None:
+    page = hub.enter(context, "grace")
+    notice = page.locator(".notice", has_text="Instances share the hub's host")
+    looks_right(page, "one-host")
+    notice.locator("summary").click()
+    expect(notice).to_contain_text("a page that somebody left in an instance can act in all other instances")
+    looks_right(page, "one-host-open")
+    context.clear_cookies()
+    page = hub.enter(context, "marie")
+    expect(page.get_by_role("heading", name="My instances")).to_be_visible()
+    expect(page.get_by_text("Instances share the hub's host")).to_have_count(0)
+
+
 def test_operators_see_what_is_left_out_of_the_catalogue(hub: RunningPortal, context: BrowserContext) -> None:
     catalogue = hub.facility.with_name("catalogue.yaml")
     before = catalogue.read_text()

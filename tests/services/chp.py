@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +68,8 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, port: int | None = None) -> Iterator[Running]:
-    """One for the length of the block; ``port``: where people come."""
+def running(folder: Path, port: int | None = None, flags: Sequence[str] = ()) -> Iterator[Running]:
+    """One for the length of the block; ``port``: where people come; ``flags``: more of its own."""
     assert PROGRAM.exists(), f"{PROGRAM} is not there: run `make proxy`"
     api, free = free_ports(2)
     public = port or free
@@ -83,6 +83,7 @@ def running(folder: Path, port: int | None = None) -> Iterator[Running]:
         "127.0.0.1",
         "--api-port",
         str(api),
+        *flags,
     ]
     made = Running(f"http://127.0.0.1:{public}", f"http://127.0.0.1:{api}", command, folder)
     try:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import object_session
 from traitlets import default
 
 from visa import clock
-from visa.addresses import host_of, part
+from visa.addresses import host_of
 from visa.hub import settings
 from visa.hub.gateways import key_of
 from visa.hub.pods.certificates import Authority
@@ -56,6 +56,9 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
     the one that it was started with.
     """
 
+    proxy_spec: Any
+    public_url: Any
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.spec: InstanceSpec | None = None
@@ -66,9 +69,9 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         self._began = False
         self._steps: list[dict[str, Any]] = []
         self._step_added = asyncio.Event()
+        # JupyterHub's, on its own host.
+        self._path, self._shared_url = str(self.proxy_spec), str(self.public_url)
         self.origin = self._own_origin()
-
-    _origin = ""
 
     @property
     def origin(self) -> str:
@@ -79,12 +82,7 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
     def origin(self, origin: str) -> None:
         self._origin = origin
         self.proxy_spec = f"{host_of(origin.partition('://')[2])}/" if origin else self._path
-        public = origin or self.hub_settings.public
-        self.public_url = public + self._path if public else ""
-
-    @property
-    def _path(self) -> str:
-        return f"{self.user.base_url.rstrip('/')}/{part(self.name)}/"
+        self.public_url = self.address if origin else self._shared_url
 
     @property
     def address(self) -> str:
@@ -92,8 +90,8 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         return self.origin + self._path
 
     def _own_origin(self) -> str:
-        """Of the next start, as the service is configured now."""
-        return self.hub_settings.origins.origin(self.user.name, self.name)
+        """Of the next start, as the service is configured now; JupyterHub's unnamed server, never started, has none."""
+        return self.hub_settings.origins.origin(self.user.name, self.name) if self.name else ""
 
     def gateway_environ(self) -> dict[str, str]:
         """What gateways are told on all backends: JupyterHub's variables, and where the instance is seen."""

@@ -51,7 +51,7 @@ class HubSettings:
     mended: asyncio.Event | None = None
     origins: Origins = field(default_factory=Origins)
     public: str = ""
-    pictures: bytes = b""
+    pictures: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def __post_init__(self) -> None:
         self.catalogue: Catalogue = CurrentCatalogue(self.facility)

@@ -153,12 +153,11 @@ class OtherHost(Guard):
     def prepare(self) -> Awaitable[None] | None:
         """Lead who navigates to the same address on the own host."""
         settings = self.gateway.settings
+        self.set_header("Connection", "close")  # what else it brings is not read
         if self.navigates and not self.has_body:
             here = (self.request.uri or "").startswith(settings.prefix)
             self.redirect(settings.origin + (self.request.uri if here and self.request.uri else settings.prefix))
             return None
-        if self.has_body:
-            self.set_header("Connection", "close")
         self.refuse(Refused(421, f"This instance is at {settings.origin}{settings.prefix}"))
         return None
 
