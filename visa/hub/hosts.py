@@ -16,9 +16,8 @@ from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.handlers.base import UserUrlHandler
 from tornado import web
 
-from visa.addresses import Origins, host_of
+from visa.addresses import host_of, instance_path
 from visa.hub import settings
-from visa.hub.settings import HubSettings
 from visa.navigation import navigated
 
 _own_server_model: Any = APIHandler.server_model
@@ -31,20 +30,14 @@ def tell_addresses() -> None:
 
 def _server_model(self: Any, spawner: Any, *, user: Any = None) -> Any:
     model = _own_server_model(self, spawner, user=user)
-    hub = settings.get()
     owner = user if isinstance(spawner, orm.Spawner) else spawner.user
-    if hub.origins and spawner.name:
-        base = self.settings["base_url"]
-        origin = getattr(spawner, "origin", None)
-        model["url"] = address(hub, base, owner.name, spawner.name, origin)
-        model["full_url"] = model["url"] if "://" in model["url"] else hub.public + model["url"]
+    origins, name = settings.get().origins, spawner.name
+    origin = getattr(spawner, "origin", None)  # a running instance's, wherever the next one will be
+    if origin is None and name:
+        origin = origins.origin(owner.name, name)
+    if origin:
+        model["url"] = model["full_url"] = origin + instance_path(self.settings["base_url"], owner.name, name)
     return model
-
-
-def address(hub: HubSettings, base: str, owner: str, name: str, origin: str | None = None) -> str:
-    """Where a server is; ``origin``: the one with which it runs, None when it does not."""
-    there = Origins().url(base, owner, name)
-    return (hub.origins.origin(owner, name) if origin is None else origin) + there
 
 
 def keep_to_own_host(application: web.Application) -> None:
@@ -90,9 +83,8 @@ class InstanceHandler(UserUrlHandler):  # type: ignore[misc]
     async def _redirect_to_user_server(self, user: Any, spawner: Any) -> None:
         self._origin = getattr(spawner, "origin", "")
         given = self.request.headers
-        if self._origin and not ("Authorization" not in given and navigated(given)):
-            there = address(settings.get(), self.settings["base_url"], user.name, spawner.name, self._origin)
-            raise web.HTTPError(421, "This instance has a host of its own: %s", there)
+        if self._origin and ("Authorization" in given or not navigated(given)):
+            raise web.HTTPError(421, "This instance has a host of its own: %s", spawner.address)
         await super()._redirect_to_user_server(user, spawner)
 
     def redirect(self, url: str, *args: Any, **kwargs: Any) -> None:

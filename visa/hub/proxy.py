@@ -107,6 +107,14 @@ class VisaTraefikProxy(OwnHosts, TraefikFileProviderProxy):  # type: ignore[misc
         if started is not None:
             self._pid_file().write_text(f"{started.pid} {started.started} {self._configuration()}")
 
+    async def _setup_traefik_dynamic_config(self) -> None:
+        """The routes of a former hub, whose hosts may have been others."""
+        routers = self.dynamic_config["http"]["routers"]
+        for route in self.dynamic_config["jupyterhub"]["routes"].values():
+            if route["router"] in routers:
+                routers[route["router"]]["rule"] = rule(route["routespec"], self.own_host)
+        await super()._setup_traefik_dynamic_config()
+
     def _dynamic_config_for_route(self, routespec: str, target: str, data: dict[str, Any]) -> Any:
         """The stock class makes names plain, where traefik then knows no other spelling than that."""
         traefik_config, kept = super()._dynamic_config_for_route(routespec, target, data)
