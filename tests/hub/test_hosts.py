@@ -7,20 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.services.hub import Backend, RunningHub, started, until
-from visa.addresses import label
+from tests.services.hub import Backend, started, until
 
 GOOD = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
 PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-
-
-def configure(hub: RunningHub, *, own_origins: bool) -> None:
-    """As jupyterhub_config.py says it from the next start on."""
-    before, port = hub.config.read_text(), hub.url.rpartition(":")[2]
-    public, instances = (hub.url, f"http://*.localhost:{port}") if own_origins else ("", "")
-    kept, _, _ = before.partition("public_url=")
-    _, _, rest = before.partition("instances=")
-    hub.config.write_text(f"{kept}public_url={public!r}, instances={instances!r}){rest.partition(')')[2]}")
 
 
 @pytest.mark.timeout(300)
@@ -52,16 +42,18 @@ def test_what_runs_stays_where_it_is_until_its_next_start(tmp_path: Path, backen
         start()
         assert address() == shared
         hub.stop()
-        configure(hub, own_origins=True)
+        hub.see_instances_at(hub.url, f"http://*.localhost:{hub.url.rpartition(':')[2]}")
         hub.start()
-        own = f"http://{_host(hub)}/user/marie/steady/"
+        own = hub.origins.url("/", "marie", "steady")
         assert address() == shared
         assert well(shared)
         with hub.login("marie") as browser:
             led = browser.get(f"{own}lab", headers=PAGE, follow_redirects=True)
         assert str(led.url).startswith(shared), "a link to the new place leads to where it is"
-        for path in ("services/visa/accent.css", "hub/health"):
-            told = httpx.get(f"http://{_host(hub)}/{path}", headers={"Sec-Fetch-Mode": "cors"}, timeout=60)
+        for path in ("/services/visa/accent.css", "/hub/health"):
+            told = httpx.get(
+                hub.origins.origin("marie", "steady") + path, headers={"Sec-Fetch-Mode": "cors"}, timeout=60
+            )
             assert told.status_code == 421, "the proxy of the former hub goes on, its routes do not"
         stop()
         start()
@@ -69,7 +61,7 @@ def test_what_runs_stays_where_it_is_until_its_next_start(tmp_path: Path, backen
         assert well(own)
         assert not well(shared)
         hub.stop()
-        configure(hub, own_origins=False)
+        hub.see_instances_at("", "")
         hub.start()
         assert address() == own
         assert well(own)
@@ -77,7 +69,3 @@ def test_what_runs_stays_where_it_is_until_its_next_start(tmp_path: Path, backen
         start()
         assert address() == shared
         assert well(shared)
-
-
-def _host(hub: RunningHub) -> str:
-    return f"{label('marie', 'steady')}.localhost:{hub.url.rpartition(':')[2]}"

@@ -159,6 +159,12 @@ class RunningHub(Site):
         self.store_url = store_url or f"sqlite:///{self.state / 'visa.sqlite'}"
         self.process: subprocess.Popen[bytes] | None = None
 
+    def see_instances_at(self, public: str, instances: str) -> None:
+        """As jupyterhub_config.py says it from the next start on; empty: on the hub's host."""
+        settings = f"public_url={public!r}, instances={instances!r})"
+        self.config.write_text(re.sub(r"public_url=.*?, instances=.*?\)", lambda _: settings, self.config.read_text()))
+        self.origins = Origins.read(instances)
+
     def backend(self) -> str:
         """What jupyterhub_config.py says of the backend."""
         return ""
