@@ -39,7 +39,7 @@ class Counted:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Counted]:
     made: list[Counted] = []
 
-    def open_catalogue(config: Any, zone: tzinfo) -> Counted:
+    def open_catalogue(config: Any, zone: tzinfo, memory: Any) -> Counted:
         if "impossible" in str(config.path):
             raise ValueError("settings contradict one another")
         made.append(Counted(config))

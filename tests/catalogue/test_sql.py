@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, event, text
 
 from tests.services.facility import CATALOGUE
 from tests.services.waiting import leap
-from visa.catalogue.base import CatalogueUnavailable, Scope, Search
+from visa.catalogue.base import CatalogueUnavailable, Reading, Scope, Search
 from visa.catalogue.sql import QUERIES, SqlCatalogue
 
 TODAY = date(2026, 1, 1)
@@ -113,6 +113,40 @@ async def test_rows_that_cannot_be_used_are_left_out_and_counted(database: str) 
     await catalogue.close()
 
 
+STRANGE_DAYS = ("infinity", "-infinity", "0044-03-15 BC", "4713-01-01 BC", "10000-01-01", "294276-12-31")
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz"])
+@pytest.mark.parametrize("column", ["start", "end", "release"])
+async def test_days_that_python_has_not_spoil_their_own_value(postgres_url: str, kind: str, column: str) -> None:
+    make(postgres_url)
+    execute(postgres_url, f"ALTER TABLE experiments ALTER {column}_date TYPE {kind}")
+    with_one = create_engine(postgres_url)
+    with with_one.begin() as connection:
+        for number, strange in enumerate(STRANGE_DAYS):
+            add_experiment(connection, {**CATALOGUE["experiments"][0], "id": f"odd-{number}"})
+            connection.execute(text(f"UPDATE experiments SET {column}_date = '{strange}' WHERE id = 'odd-{number}'"))
+    with_one.dispose()
+    odd = [f"odd-{number}" for number in range(len(STRANGE_DAYS))]
+    catalogue = SqlCatalogue(postgres_url)
+    answer = await catalogue.experiments(["exp-1", *odd])
+    found = Reading(answer.value, answer.unreadable)
+    assert not answer.stale
+    assert found.is_clear("exp-1")
+    said = (await catalogue.health()).left_out
+    for identifier, strange in zip(odd, STRANGE_DAYS, strict=True):
+        (one,) = [line for line in said if identifier in line]
+        assert f"{column}: '{strange[:10]}" in one
+        if column == "start":
+            assert identifier not in found.experiments, "data folders need the year"
+        else:
+            assert "marie" in found.experiments[identifier].team
+            assert found.experiments[identifier].release is None
+            assert found.is_clear(identifier) == (column == "end")
+    assert set(odd) <= {*await ids(catalogue, "marie"), *found.unreadable}
+    await catalogue.close()
+
+
 async def test_a_facility_gives_its_own_queries(database: str) -> None:
     queries = {"experiments_of": "SELECT experiment AS id FROM team WHERE username = :username"}
     catalogue = SqlCatalogue(database, queries)
@@ -181,3 +215,22 @@ async def test_a_hundred_questions_at_once_ask_once(database: str) -> None:
 def test_the_documented_queries_are_the_ones_in_use() -> None:
     page = (SCHEMA.parent / "catalogue.md").read_text()
     assert all(f"`{name}`" in page for name in QUERIES)
+
+
+async def test_a_query_that_lacks_a_column_is_said_and_ends_nothing(database: str) -> None:
+    team = "SELECT t.experiment FROM team t WHERE t.experiment IN :ids"
+    catalogue = SqlCatalogue(database, {"team": team})
+    with pytest.raises(CatalogueUnavailable, match="query 'team' gives no column 'username'"):
+        await catalogue.experiments(["exp-1"])
+    await catalogue.close()
+
+
+async def test_a_proposal_that_is_not_found_may_be_anybody_s(database: str) -> None:
+    execute(database, "DELETE FROM proposals WHERE id = 'p2'")
+    catalogue = SqlCatalogue(database)
+    answer = await catalogue.experiments(["exp-1", "exp-3"])
+    found = Reading(answer.value, answer.unreadable)
+    assert found.is_clear("exp-1")
+    assert (found.experiments["exp-3"].proposal_title, found.experiments["exp-3"].left_out) == ("p2", ("",))
+    assert "'p2' is not known" in "".join((await catalogue.health()).left_out)
+    await catalogue.close()

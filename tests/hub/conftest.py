@@ -21,4 +21,5 @@ def well(provider: oidc.Provider) -> Iterator[None]:
     """Mend the provider after a test that made it fail."""
     yield
     provider.fault = ""
+    provider.lag = 0
     provider.disabled.clear()

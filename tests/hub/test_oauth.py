@@ -19,7 +19,7 @@ from tests.hub.test_login import PEOPLE, claims
 from tests.services import facility, oidc
 from visa import clock
 from visa.facility.watch import FacilitySource
-from visa.hub import settings
+from visa.hub import oauth, settings
 from visa.hub.oauth import NotConfiguredForLogin, VisaAuthenticator
 from visa.store.store import Store
 
@@ -162,6 +162,27 @@ async def test_an_account_that_the_provider_withdrew_is_not_active_until_it_is_b
     person = hub.store.person("marie")
     assert person is not None
     assert person.active
+
+
+async def test_a_part_of_the_provider_that_lags_withdraws_nobody(
+    hub: settings.HubSettings, logins: Logins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not know yet the token that another part gave a moment ago."""
+    monkeypatch.setattr(oauth, "_PAUSES", (0.0, 0.0, 0.0))
+    logins.provider.lag = 3
+    marie = await logins.come("marie")
+    logins.provider.expire_access_tokens()
+    logins.provider.lag = 3
+    logins.provider.asked.clear()
+    assert await logins.again(marie)
+    assert logins.provider.asked == {"/userinfo": 5, "/token": 1}, "an old token is not asked with again"
+    assert logins.provider.misused == []
+    logins.provider.expire_access_tokens()
+    logins.provider.lag = 4
+    assert not await logins.again(marie), "then its word counts"
+    person = hub.store.person("marie")
+    assert person is not None
+    assert not person.active
 
 
 def test_settings_that_hold_together_are_taken(hub: settings.HubSettings, provider: oidc.Provider) -> None:

@@ -40,7 +40,7 @@ class Instrument:
     name: str
     description: str = ""
     scientists: frozenset[Username] = frozenset()
-    whole: bool = True  # False: a scientist's name was left out
+    left_out: tuple[str, ...] = ()  # scientists' names that cannot be used
 
 
 class Part(StrEnum):
@@ -58,6 +58,7 @@ class Experiment:
 
     ``release`` is the day from which the data is open to everyone who can log in (None: never).
     ``unread`` are the parts in which something was left out: what is there grants, what is missing proves nothing.
+    ``left_out`` are names in them that cannot be used, as the source has them; an empty one stands for any number.
     """
 
     id: ExperimentId
@@ -74,6 +75,7 @@ class Experiment:
     release: date | None = None
     doi: str | None = None
     unread: frozenset[Part] = frozenset()
+    left_out: tuple[str, ...] = ()
 
     @property
     def year(self) -> int:

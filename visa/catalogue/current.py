@@ -21,6 +21,7 @@ from visa.catalogue.base import (
     Search,
 )
 from visa.catalogue.opening import open_catalogue
+from visa.catalogue.shrinking import Memory
 from visa.facility.model import CatalogueSource, Facility
 from visa.facility.watch import FacilitySource
 
@@ -42,13 +43,14 @@ class CurrentCatalogue:
 
     An edit of facility.yaml that changes nothing of ``catalogue`` or the time zone keeps the source and its
     caches; another source is opened, and the former one is closed with its last answer.
-    Raise ``ValueError`` as `open_catalogue`.
+    ``memory``: where it is kept how much a source held. Raise ``ValueError`` as `open_catalogue`.
     """
 
-    def __init__(self, facility: FacilitySource) -> None:
+    def __init__(self, facility: FacilitySource, memory: Memory | None = None) -> None:
         self._lock = threading.Lock()  # edits are noticed in a thread
         self._source = _source(facility.current)
-        self._open = _Open(open_catalogue(*self._source))
+        self._memory = memory
+        self._open = _Open(open_catalogue(*self._source, memory))
         self._closing: set[asyncio.Task[None]] = set()
         facility.subscribe(self._follow)
 
@@ -100,7 +102,7 @@ class CurrentCatalogue:
         if source == self._source:
             return
         log.info("facility.yaml names another catalogue: opening it")
-        new = _Open(open_catalogue(*source))
+        new = _Open(open_catalogue(*source, self._memory))
         with self._lock:
             former, self._open, self._source = self._open, new, source
             former.replaced = True

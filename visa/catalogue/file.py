@@ -34,12 +34,13 @@ from visa.catalogue.base import (
 from visa.catalogue.collecting import Collected, collect, key_of
 from visa.catalogue.left_out import SHOWN, LeftOut
 from visa.catalogue.records import Proposal
-from visa.catalogue.shrinking import shrunk
+from visa.catalogue.shrinking import Belief
 from visa.catalogue.tables import COLUMNS, KEYS, TABLES, CatalogueProblems, Rows, read_rows
 from visa.identifiers import InvalidIdentifier, Username
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+_DOUBTED = 5.0  # seconds, after which files that were not believed are read again though nothing changed them
 
 
 @dataclass(slots=True)
@@ -107,8 +108,10 @@ def read(path: Path, left_out: LeftOut, zone: tzinfo = UTC) -> Snapshot:
     def experiment(record: records.Record, fault: records.Fault) -> Experiment:
         made = records.experiment(record, proposals.values, instruments.values, fault, zone)
         in_people("team", sorted(made.team), fault)
-        cut = "teams" in rows.gaps or made.id in partly
-        return replace(made, unread=made.unread | {Part.TEAM}) if cut else made
+        cut = (*partly.get(made.id, ()), *(records.ANYBODY if "teams" in rows.gaps else ()))
+        if not cut:
+            return made
+        return replace(made, unread=made.unread | {Part.TEAM}, left_out=made.left_out + cut)
 
     instruments = table("instruments", instrument)
     proposals = table("proposals", proposal)
@@ -116,10 +119,10 @@ def read(path: Path, left_out: LeftOut, zone: tzinfo = UTC) -> Snapshot:
     return Snapshot(people, instruments, proposals, table("experiments", experiment))
 
 
-def _teams(rows: Rows, left_out: LeftOut) -> set[str]:
-    """Puts the rows of teams.csv into their experiments. The experiments of which a name was left out."""
+def _teams(rows: Rows, left_out: LeftOut) -> dict[str, list[str]]:
+    """Puts the rows of teams.csv into their experiments. By experiment, the names that cannot be used."""
     teams: dict[str, list[str]] = defaultdict(list)
-    partly: set[str] = set()
+    partly: dict[str, list[str]] = defaultdict(list)
     known = {key_of(record, "id") for _where, record in rows.tables["experiments"]}
     said: set[str] = set()
     for where, record in rows.tables["teams"]:
@@ -138,7 +141,7 @@ def _teams(rows: Rows, left_out: LeftOut) -> set[str]:
             teams[experiment].append(Username(key_of(record, "username")))
         except InvalidIdentifier as error:
             fault("username", f"{error}; this name is left out")
-            partly.add(experiment)
+            partly[experiment].append(key_of(record, "username")[: records.LONGEST_LEFT_OUT])
     for _where, record in rows.tables["experiments"]:
         if "team" not in record:
             record["team"] = teams.get(key_of(record, "id"), [])
@@ -148,20 +151,22 @@ def _teams(rows: Rows, left_out: LeftOut) -> set[str]:
 class FileCatalogue:
     """`Catalogue` on files."""
 
-    def __init__(self, path: Path, zone: tzinfo = UTC) -> None:
+    def __init__(self, path: Path, zone: tzinfo = UTC, belief: Belief | None = None) -> None:
         self.path, self.zone = path, zone
+        self._belief = belief or Belief()
         self._left_out = LeftOut()
         self._content: _Content | None = None
         self._stamp: object = None
         self._fault: str | None = None
+        self._doubted, self._read = False, 0.0
         self._lock = asyncio.Lock()
 
     async def _current(self) -> _Content:
         async with self._lock:
             stamp = await asyncio.to_thread(self._stat)
-            if stamp != self._stamp:
+            if stamp != self._stamp or (self._doubted and clock.elapsed() - self._read > _DOUBTED):
                 await asyncio.to_thread(self._reload)
-                self._stamp = stamp
+                self._stamp, self._read = stamp, clock.elapsed()
         if self._content is None:
             raise CatalogueUnavailable(f"The catalogue {self.path} cannot be read: {self._fault}")
         return self._content
@@ -180,12 +185,13 @@ class FileCatalogue:
 
     def _reload(self) -> None:
         left_out = LeftOut()
+        self._doubted = False
         try:
             snapshot = read(self.path, left_out, self.zone)
-            if self._content is not None:
-                less = shrunk(self._content.snapshot.sizes, snapshot.sizes)
-                if less is not None:
-                    raise CatalogueProblems([f"{self.path}:1: {less}"])
+            why = self._belief.doubt(snapshot.sizes)
+            if why is not None:
+                self._doubted = True
+                raise CatalogueProblems([f"{self.path}:1: {why}"])
         except CatalogueProblems as error:
             self._fault = str(error)
             log.error("The catalogue cannot be used; the last good one stays, nothing new is granted:\n%s", error)

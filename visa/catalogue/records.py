@@ -23,6 +23,10 @@ from visa.identifiers import (
     Username,
 )
 
+ANYBODY = ("",)
+"""Left out without a trace of whose names they are."""
+LONGEST_LEFT_OUT = 200  # characters
+_LONGEST_LABEL = 255  # characters that JupyterHub has for a group
 AnyIdentifier = TypeVar("AnyIdentifier", bound=Identifier)
 Record = Mapping[str, Any]
 Fault = Callable[[str, str], None]
@@ -40,7 +44,7 @@ class Proposal:
     id: ProposalId
     title: str
     principal: Username | None
-    whole: bool = True  # False: who leads it could not be read
+    left_out: tuple[str, ...] = ()  # who leads it, when that cannot be used
 
 
 def shown(record: Record, column: str, instead: str, fault: Fault, *, longest: int = 300) -> str:
@@ -76,20 +80,33 @@ def names(value: object) -> list[str]:
     if value is None:
         return []
     if isinstance(value, list | tuple | set):
-        return [as_text(item).strip() for item in value]
+        return ["" if isinstance(item, bool) else as_text(item).strip() for item in value]
+    if isinstance(value, bool):  # YAML's yes and no
+        return [""]
     return [part for part in re.split(r"[,;\s]+", as_text(value)) if part]
 
 
-def usernames(record: Record, column: str, fault: Fault) -> tuple[frozenset[Username], bool]:
-    """The user names in ``column`` that can be used, and whether these are all."""
-    found, whole = set(), True
+def usernames(record: Record, column: str, fault: Fault) -> tuple[frozenset[Username], tuple[str, ...]]:
+    """The user names in ``column`` that can be used, and those that cannot."""
+    found, left_out = set(), []
     for name in names(record.get(column)):
         try:
             found.add(Username(name))
         except InvalidIdentifier as error:
             fault(column, f"{error}; this name is left out")
-            whole = False
-    return frozenset(found), whole
+            left_out.append(name[:LONGEST_LEFT_OUT])
+    return frozenset(found), tuple(sorted(left_out))
+
+
+def _labels(record: Record, column: str, fault: Fault) -> frozenset[str]:
+    """Names of groups or roles; one that is no plain text is left out."""
+    found = set()
+    for name in names(record.get(column)):
+        if name and clean(name, _LONGEST_LABEL) == name:
+            found.add(name)
+        else:
+            fault(column, f"{name[:40]!r} is no plain text of at most {_LONGEST_LABEL} characters; it is left out")
+    return frozenset(found)
 
 
 def number(record: Record, column: str, fault: Fault) -> int | None:
@@ -144,21 +161,21 @@ def person(record: Record, fault: Fault) -> CataloguePerson:
         uid=number(record, "uid", fault),
         gid=number(record, "gid", fault),
         gids=tuple(gid for gid in gids if gid is not None),
-        groups=frozenset(names(record.get("groups"))),
-        roles=frozenset(names(record.get("roles"))),
+        groups=_labels(record, "groups", fault),
+        roles=_labels(record, "roles", fault),
     )
 
 
 def instrument(record: Record, fault: Fault) -> Instrument:
     """An instrument from ``id, name, description, scientists``."""
     own = identifier(InstrumentId, record, "id", fault)
-    scientists, whole = usernames(record, "scientists", fault)
+    scientists, left_out = usernames(record, "scientists", fault)
     return Instrument(
         id=own,
         name=shown(record, "name", own, fault),
         description=clean(as_text(record.get("description")), 2000),
         scientists=scientists,
-        whole=whole,
+        left_out=left_out,
     )
 
 
@@ -166,13 +183,14 @@ def proposal(record: Record, fault: Fault) -> Proposal:
     """A proposal from ``id, title, principal``."""
     own = identifier(ProposalId, record, "id", fault)
     title = shown(record, "title", own, fault)
-    principal, whole = None, True
+    principal = None
+    left_out: tuple[str, ...] = ()
     if record.get("principal"):
         try:
             principal = identifier(Username, record, "principal", fault)
         except BadRecord:
-            whole = False
-    return Proposal(own, title, principal, whole)
+            left_out = (as_text(record["principal"]).strip()[:LONGEST_LEFT_OUT],)
+    return Proposal(own, title, principal, left_out)
 
 
 def experiment(
@@ -190,14 +208,14 @@ def experiment(
     of_proposal = _of_proposal(record, proposals, fault)
     of_instrument = _of_instrument(record, instruments, fault)
     start, end = _span(record, fault, zone)
-    team, team_whole = usernames(record, "team", fault)
+    team, team_left_out = usernames(record, "team", fault)
     release, release_read = day(record, "release", fault, zone)
-    read = {
-        Part.TEAM: team_whole,
-        Part.PRINCIPAL: of_proposal.whole,
-        Part.SCIENTISTS: of_instrument.whole,
-        Part.RELEASE: release_read,
+    left_out = {
+        Part.TEAM: team_left_out,
+        Part.PRINCIPAL: of_proposal.left_out,
+        Part.SCIENTISTS: of_instrument.left_out,
     }
+    unread = {part for part, names in left_out.items() if names} | (set() if release_read else {Part.RELEASE})
     return Experiment(
         id=own,
         title=shown(record, "title", own, fault),
@@ -212,7 +230,8 @@ def experiment(
         instrument_scientists=of_instrument.scientists,
         release=release,
         doi=clean(as_text(record.get("doi"))) or None,
-        unread=frozenset(part for part, whole in read.items() if not whole),
+        unread=frozenset(unread),
+        left_out=tuple(name for names in left_out.values() for name in names),
     )
 
 
@@ -234,7 +253,7 @@ def _of_proposal(record: Record, known: Mapping[str, Proposal], fault: Fault) ->
     value = known.get(own)
     if value is None:
         _unknown("proposal", own, known, fault)
-    return value or Proposal(own, own, None, whole=False)
+    return value or Proposal(own, own, None, ANYBODY)
 
 
 def _of_instrument(record: Record, known: Mapping[str, Instrument], fault: Fault) -> Instrument:
@@ -242,7 +261,7 @@ def _of_instrument(record: Record, known: Mapping[str, Instrument], fault: Fault
     value = known.get(own)
     if value is None:
         _unknown("instrument", own, known, fault)
-    return value or Instrument(own, own, whole=False)
+    return value or Instrument(own, own, left_out=ANYBODY)
 
 
 def _unknown(column: str, value: str, known: Mapping[str, object], fault: Fault) -> None:

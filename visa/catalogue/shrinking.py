@@ -1,10 +1,33 @@
-"""When a source suddenly holds much less than before, something is wrong with the source: nothing was withdrawn."""
+"""When a source suddenly holds much less than before, something is wrong with the source: nothing was withdrawn.
+
+What it held is kept beyond the process (`Memory`): a source that lost its rows while nobody looked is doubted as well.
+An operator says that it is so with a new text in facility.yaml, ``catalogue.believe``: nothing is remembered of that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from visa.identifiers import ExperimentId
 
 _FEW = 10  # below this a facility may well halve what it has
+REMEMBERED = 20_000  # experiments of a source
+
+
+class MemoryFails(Exception):
+    """What was kept cannot be read. The message says why."""
+
+
+class Memory(Protocol):
+    """Keeps numbers of a source, by name, for other processes and later ones. Both methods may raise `MemoryFails`."""
+
+    def recall(self, source: str) -> dict[str, int]: ...
+
+    def keep(self, source: str, changed: Mapping[str, int | None]) -> None:
+        """``changed``: name to number; None forgets."""
+        ...
 
 
 def shrunk(before: Mapping[str, int], after: Mapping[str, int], *, all_of_it: bool = True) -> str | None:
@@ -16,6 +39,76 @@ def shrunk(before: Mapping[str, int], after: Mapping[str, int], *, all_of_it: bo
         now = after.get(what, 0)
         if now < count and ((all_of_it and now == 0) or (count >= _FEW and 2 * now < count)):
             return (
-                f"{what}: there were {count}, now {now}, which is not believed; mend it, or restart VISA if it is meant"
+                f"{what}: there were {count}, now {now}, which is not believed; mend it, "
+                "or give catalogue.believe in facility.yaml a new text if it is so"
             )
     return None
+
+
+class Belief:
+    """What one source held when it was last believed. Used from threads: a question may read a database.
+
+    ``source`` names it among all that the memory knows.
+    """
+
+    def __init__(self, source: str = "", memory: Memory | None = None) -> None:
+        self._source, self._memory = source, memory
+        self._known: dict[str, int] | None = None
+        self._lock = threading.Lock()
+
+    def doubt(self, sizes: Mapping[str, int]) -> str | None:
+        """Why it is not believed that the whole source holds ``sizes``; None: it is, and remembered."""
+
+        def less(known: Mapping[str, int]) -> str | None:
+            return shrunk({what: known.get(what, 0) for what in sizes}, sizes)
+
+        return self._judge(less, dict(sizes))
+
+    def doubt_teams(self, ids: Iterable[str], found: Mapping[str, bool]) -> str | None:
+        """As `doubt`, for some experiments: of each that was ``found``, whether it has a team."""
+        asked = [identifier for identifier in ids if _is_id(identifier)]
+
+        def less(known: Mapping[str, int]) -> str | None:
+            before = [identifier for identifier in asked if _row(identifier) in known]
+            now = [found[identifier] for identifier in before if identifier in found]
+            had = {"experiments": len(before), "experiments with a team": sum(known[_row(one)] for one in before)}
+            return shrunk(had, {"experiments": len(now), "experiments with a team": sum(now)}, all_of_it=False)
+
+        return self._judge(less, {_row(one): int(found[one]) if one in found else None for one in asked})
+
+    def _judge(self, less: Callable[[Mapping[str, int]], str | None], now: Mapping[str, int | None]) -> str | None:
+        with self._lock:
+            try:
+                if self._known is None:
+                    self._known = self._memory.recall(self._source) if self._memory else {}
+                if less(self._known) is not None and self._memory:
+                    self._known = self._memory.recall(self._source)  # another process may have believed it step by step
+                if (why := less(self._known)) is not None:
+                    return why
+                changed = {what: number for what, number in now.items() if self._known.get(what) != number}
+                if changed and self._memory:
+                    self._memory.keep(self._source, changed)
+            except MemoryFails as error:
+                return f"what it held before is not known: {error}"
+            self._note(changed)
+        return None
+
+    def _note(self, changed: Mapping[str, int | None]) -> None:
+        known = self._known or {}
+        for what, number in changed.items():
+            known.pop(what, None)
+            if number is not None:
+                known[what] = number
+        for what in [what for what in known if what.startswith(_ROW)][:-REMEMBERED]:
+            del known[what]
+
+
+_ROW = "experiment "
+
+
+def _is_id(identifier: str) -> bool:
+    return len(identifier) <= ExperimentId.longest and ExperimentId.pattern.fullmatch(identifier) is not None
+
+
+def _row(identifier: str) -> str:
+    return _ROW + identifier

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta, tzinfo
 from typing import Any, TypeVar
 
-from sqlalchemy import bindparam, create_engine, event, text
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy import bindparam, create_engine, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from visa.catalogue import index, records
@@ -33,9 +33,10 @@ from visa.catalogue.base import (
 )
 from visa.catalogue.cache import Cache, Outage, SourceDown
 from visa.catalogue.collecting import Collected, collect, key_of
+from visa.catalogue.drivers import lenient
 from visa.catalogue.left_out import SHOWN, LeftOut
 from visa.catalogue.records import Fault, Proposal, Record, as_text
-from visa.catalogue.shrinking import shrunk
+from visa.catalogue.shrinking import Belief
 from visa.identifiers import ExperimentId, InvalidIdentifier
 
 log = logging.getLogger(__name__)
@@ -60,8 +61,19 @@ QUERIES = {
 }
 """Name to query. Bound parameters: ``:username``, ``:ids`` (a list), ``:today``."""
 
+_NEEDED = {
+    "person": {"username"},
+    "people": {"username"},
+    "instruments": {"id"},
+    "instrument_scientists": {"instrument", "username"},
+    "experiments": {"id", "proposal", "proposal_title", "instrument", "start"},
+    "team": {"experiment", "username"},
+    "experiments_of": {"id"},
+    "open_experiments": {"id"},
+}
+"""Columns without which a query says nothing; all others may be absent."""
+
 _CHUNK = 500  # ids per query; SQLite and some drivers limit the number of parameters
-_REMEMBERED = 20_000  # experiments, to see when a database suddenly holds much less
 _ADMISSION_AGE = 2.0  # seconds; what admission decides on is no older
 
 
@@ -82,6 +94,7 @@ class SqlCatalogue:
         queries: dict[str, str] | None = None,
         refresh: timedelta = timedelta(minutes=5),
         zone: tzinfo = UTC,
+        belief: Belief | None = None,
     ) -> None:
         unknown = set(queries or {}) - set(QUERIES)
         if unknown:
@@ -89,12 +102,11 @@ class SqlCatalogue:
             raise ValueError(f"catalogue.queries: {', '.join(sorted(unknown))} is not known; known are {known}")
         arguments = {"connect_timeout": 5} if make_url(url).get_backend_name() == "postgresql" else {}
         self._engine = create_engine(url, pool_pre_ping=True, pool_timeout=10, connect_args=arguments)
-        _read_any_bytes(self._engine)
+        lenient(self._engine)
         self._queries = {**QUERIES, **(queries or {})}
         self._outage = Outage()
         self._zone, self._left_out = zone, LeftOut()
-        self._sizes: dict[str, int] = {}
-        self._had_team: OrderedDict[str, bool] = OrderedDict()
+        self._belief = belief or Belief()
         age = refresh.total_seconds()
         shared = {"age": age, "outage": self._outage}
         self._person = Cache(self._ask_person, size=2000, **shared)  # type: ignore[arg-type]
@@ -161,15 +173,16 @@ class SqlCatalogue:
         for row in of:
             scientists[key_of(row, "instrument")].append(row["username"])
         rows = [{**row, "scientists": scientists[key_of(row, "id")]} for row in await self._rows("instruments")]
-        self._believe({"instruments": len(rows), "instrument scientists": len(of)})
+        sizes = {"instruments": len(rows), "instrument scientists": len(of)}
+        await self._believe(self._belief.doubt, sizes)
         return tuple(self._made("instruments", "id", records.instrument, rows).values.values())
 
-    def _believe(self, sizes: dict[str, int]) -> None:
+    @staticmethod
+    async def _believe(doubt: Callable[..., str | None], *told: Any) -> None:
         """Raise `SourceDown` when the database suddenly holds much less: rights were lost, or a load is half done."""
-        less = shrunk({what: self._sizes.get(what, 0) for what in sizes}, sizes)
-        if less is not None:
-            raise SourceDown(less)
-        self._sizes.update(sizes)
+        why = await asyncio.to_thread(doubt, *told)
+        if why is not None:
+            raise SourceDown(why)
 
     async def _ask_mine(self, username: str) -> _Experiments:
         rows = await self._rows("experiments_of", username=username)
@@ -195,22 +208,9 @@ class SqlCatalogue:
             for member in await self._rows("team", ids=chunk):
                 team[key_of(member, "experiment")].append(member["username"])
                 names[key_of(member, "username")] = as_text(member.get("name"))
-        self._believe_teams(ids, {key_of(row, "id"): bool(team.get(key_of(row, "id"))) for row in rows})
+        have_team = {key_of(row, "id"): bool(team.get(key_of(row, "id"))) for row in rows}
+        await self._believe(self._belief.doubt_teams, ids, have_team)
         return await asyncio.to_thread(self._entries, rows, team, names, instruments)
-
-    def _believe_teams(self, ids: Iterable[str], found: dict[str, bool]) -> None:
-        """As `_believe`, for the experiments asked for: ``found`` tells of each whether it has a team."""
-        before = [self._had_team[i] for i in ids if i in self._had_team]
-        now = [found[i] for i in ids if i in self._had_team and i in found]
-        had = {"experiments": len(before), "experiments with a team": sum(before)}
-        less = shrunk(had, {"experiments": len(now), "experiments with a team": sum(now)}, all_of_it=False)
-        if less is not None:
-            raise SourceDown(less)
-        for identifier in ids:
-            self._had_team.pop(identifier, None)
-        self._had_team.update(found)
-        while len(self._had_team) > _REMEMBERED:
-            self._had_team.popitem(last=False)
 
     def _entries(
         self,
@@ -221,8 +221,11 @@ class SqlCatalogue:
     ) -> _Experiments:
         def make(record: Record, fault: Fault) -> Experiment:
             of = {"id": record["proposal"], "title": record["proposal_title"], "principal": record.get("principal")}
-            proposal: Proposal = records.proposal(of, fault)
-            return records.experiment(record, {str(proposal.id): proposal}, instruments, fault, self._zone)
+            there: dict[str, Proposal] = {}
+            if of["title"] is not None or of["principal"] is not None:  # else no proposal of that id was found
+                proposal = records.proposal(of, fault)
+                there[str(proposal.id)] = proposal
+            return records.experiment(record, there, instruments, fault, self._zone)
 
         full = [{**row, "team": team.get(key_of(row, "id"), [])} for row in rows]
         made = self._made("experiments", "id", make, full)
@@ -250,16 +253,13 @@ class SqlCatalogue:
         if "ids" in values:
             statement = statement.bindparams(bindparam("ids", expanding=True))
         with self._engine.connect() as connection:
-            return [dict(row._mapping) for row in connection.execute(statement, values)]
-
-
-def _read_any_bytes(engine: Engine) -> None:
-    """Lets SQLite give text that is not UTF-8: it then spoils its own value and not the whole answer."""
-    if engine.dialect.name == "sqlite":
-
-        @event.listens_for(engine, "connect")
-        def connected(connection: Any, _record: object) -> None:
-            connection.text_factory = lambda content: content.decode("utf-8", "replace")
+            result = connection.execute(statement, values)
+            missing = sorted(_NEEDED[name] - set(result.keys()))
+            if missing:
+                raise SourceDown(
+                    f"query '{name}' gives no column '{missing[0]}'; keep the columns of the documented one"
+                )
+            return [dict(row._mapping) for row in result]
 
 
 def _is_safe(identifier: str) -> bool:

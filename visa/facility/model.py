@@ -144,6 +144,12 @@ class FileCatalogue(Section):
     path: Place = Field(
         description="A .yaml file or a folder of .csv files; relative to facility.yaml.", examples=["catalogue.yaml"]
     )
+    believe: str = Field(
+        default="",
+        max_length=200,
+        description="A new text here, such as a day and a reason, says that the source may hold much less than before.",
+        examples=["2026-11-29: D22's former years were archived"],
+    )
 
 
 class SqlCatalogue(Section):
@@ -162,6 +168,12 @@ class SqlCatalogue(Section):
     )
     refresh: Duration = Field(
         default=timedelta(minutes=5), description="How old an answer may be before the source is asked again."
+    )
+    believe: str = Field(
+        default="",
+        max_length=200,
+        description="A new text here, such as a day and a reason, says that the source may hold much less than before.",
+        examples=["2026-11-29: D22's former years were archived"],
     )
 
 

@@ -10,6 +10,7 @@ from jupyterhub.utils import url_path_join
 from oauthenticator.generic import GenericOAuthenticator
 from oauthenticator.oauth2 import OAuthLoginHandler, OAuthLogoutHandler
 from tornado import web
+from tornado.httpclient import HTTPClientError
 from traitlets import Unicode, default
 
 from visa import clock
@@ -19,6 +20,9 @@ from visa.hub.people import may_log_in, username_of
 from visa.hub.provider import NotAllowed, ProviderUnavailable, told_apart
 
 _DOES_NOT_ANSWER = "The identity provider does not answer, so nobody can log in. Try again in a few minutes."
+_PAUSES = (0.5, 1.0, 2.0)
+"""Seconds between questions with an access token that the provider gave a moment ago and does not know yet."""
+_MOMENT = 10.0  # seconds
 _DECIDED_IN_FACILITY = (
     "admin_groups",
     "admin_users",
@@ -131,6 +135,7 @@ class VisaAuthenticator(GenericOAuthenticator):  # type: ignore[misc]
         # JupyterHub writes a refreshed login to its database a moment later; a refresh token that was used
         # meanwhile must not be used again.
         self._newest: dict[str, dict[str, Any]] = {}
+        self._given: dict[str, float] = {}
         self._discovered = False
 
     def normalize_username(self, username: str) -> str:
@@ -248,6 +253,33 @@ class VisaAuthenticator(GenericOAuthenticator):  # type: ignore[misc]
     async def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
         """`update_auth_model` refused whom the facility does not let in; nobody comes past it."""
         return True
+
+    async def get_token_info(self, handler: Any, params: dict[str, Any]) -> dict[str, Any]:
+        """Ask for tokens, and remember for a moment which ones came."""
+        token: dict[str, Any] = await super().get_token_info(handler, params)
+        at = clock.elapsed()
+        self._given = {known: when for known, when in self._given.items() if at - when < _MOMENT}
+        self._given[str(token["access_token"])] = at
+        return token
+
+    async def token_to_user(self, token_info: dict[str, Any]) -> dict[str, Any]:
+        """Ask for claims. A token that came a moment ago and never worked is asked with again: the part of the
+        provider that answers may lag behind the one that gave it. Then its word counts."""
+        token = str(token_info["access_token"])
+        given = self._given.get(token)
+        young = given is not None and clock.elapsed() - given < _MOMENT
+        for pause in (*(_PAUSES if young else ()), None):
+            try:
+                found: dict[str, Any] = await super().token_to_user(token_info)
+            except HTTPClientError as error:
+                if error.code != 401 or pause is None:
+                    raise
+                self.log.warning("The provider does not know a token that it just gave; asking again in %s s", pause)
+                await asyncio.sleep(pause)
+            else:
+                break
+        self._given.pop(token, None)
+        return found
 
     async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> bool | dict[str, Any]:
         """Ask the provider again. Requests that come meanwhile share the answer.

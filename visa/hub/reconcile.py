@@ -21,6 +21,7 @@ from visa.hub.sharing.watch import Watch
 from visa.identifiers import instance_id
 from visa.instances.admission import assured, entitled
 from visa.instances.lifetimes import time_left
+from visa.instances.withdrawal import Withdrawals
 from visa.store.store import Decision, Instance, State
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Reconciler:
         _log_to(app.log)
         self._vanished: set[str] = set()
         self._withdrawn: set[str] = set()
+        self._seen = Withdrawals()
 
     async def run(self) -> None:
         """Wait for the hub, mend what its predecessor left, then look every minute."""
@@ -150,6 +152,7 @@ class Reconciler:
         if experiments is None:
             return {}
         lost: dict[str, str] = {}
+        self._seen.begin()
         for identifier, instance in ready.items():
             missing = await asyncio.to_thread(self._lost, instance, experiments)
             if missing is not None:
@@ -178,9 +181,10 @@ class Reconciler:
         if person is None:
             return None
         today, facility = self.hub.admissions.today(), self.hub.facility.current
+        clear = {one for one in instance.experiments if self._seen.clear(person, one, reading)}
         for identifier in instance.experiments:
             experiment = reading.experiments.get(identifier)
-            if not reading.is_clear(identifier):
+            if identifier not in clear:
                 continue  # what cannot be read was not withdrawn
             if experiment is None or not entitled(person, experiment, today):
                 return f"experiment {identifier} is not one of yours any more"

@@ -15,6 +15,7 @@ from visa.facility.watch import FacilitySource
 from visa.hub.gateways import Gateways
 from visa.hub.sharing.changes import Changes
 from visa.store.admissions import Admissions
+from visa.store.memory import CatalogueMemory
 from visa.store.people import People
 from visa.store.store import Store
 
@@ -54,7 +55,7 @@ class HubSettings:
     pictures: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def __post_init__(self) -> None:
-        self.catalogue: Catalogue = CurrentCatalogue(self.facility)
+        self.catalogue: Catalogue = CurrentCatalogue(self.facility, CatalogueMemory(self.store))
         self.admissions = Admissions(self.facility, lambda: self.catalogue, self.store)
         self.people = People(self.store)
 

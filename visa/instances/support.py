@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from visa import clock
 from visa.catalogue.base import Experiment, Instrument
 from visa.facility.model import Facility
 from visa.instances.joining import Experiments
@@ -42,10 +43,10 @@ def may_break_glass(person: Person, facility: Facility) -> bool:
 
 
 def window(experiment: Experiment, facility: Facility) -> tuple[datetime, datetime]:
-    """From when until when instrument control may support instances on it (UTC days, the last one whole)."""
-    around = facility.support.window.around
-    first = datetime.combine(experiment.start, time(), UTC)
-    return first - around, datetime.combine(experiment.end, time(), UTC) + timedelta(days=1) + around
+    """From when until when instrument control may support instances on it: days at the facility, the last one whole."""
+    around, zone = facility.support.window.around, facility.facility.zone
+    ends = clock.wall_moment(experiment.end, zone, timedelta(days=1) + around)
+    return clock.wall_moment(experiment.start, zone, -around), ends
 
 
 def support_ends(kind: SupportKind, experiments: Experiments, facility: Facility, now: datetime) -> datetime:

@@ -32,6 +32,7 @@ from visa.portal.hub import HubClient
 from visa.portal.service import PortalService
 from visa.portal.sharing import pages as sharing_pages
 from visa.store.admissions import Admissions
+from visa.store.memory import CatalogueMemory
 from visa.store.schema import SchemaMismatch
 from visa.store.store import Store
 
@@ -157,7 +158,7 @@ async def application(
     facility: FacilitySource, store: Store, auth: HubOAuth, base: str, origins: Origins | None = None
 ) -> AsyncIterator[web.Application]:
     """The portal with all that works for it, for the length of a block."""
-    catalogue, hub = CurrentCatalogue(facility), HubClient(auth.api_url)
+    catalogue, hub = CurrentCatalogue(facility, CatalogueMemory(store)), HubClient(auth.api_url)
     admissions = Admissions(facility, lambda: catalogue, store)
     watching = asyncio.create_task(facility.watch())
     try:

@@ -236,6 +236,20 @@ class ChangeRow(Base):
     number: Mapped[int] = mapped_column(BigInteger)
 
 
+class CatalogueHeldRow(Base):
+    """How much a source of the catalogue held when it was last believed, or whether an experiment had a team (0 or 1).
+
+    ``source`` stands for an address without its password (`visa.catalogue.opening`).
+    """
+
+    __tablename__ = "catalogue_held"
+
+    source: Mapped[str] = mapped_column(String(32), primary_key=True)
+    what: Mapped[str] = mapped_column(String(96), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
 class AuditRow(Base):
     """One decision: who, what, on whose behalf, allowed or refused, why. Rows are only ever added."""
 

@@ -149,3 +149,26 @@ async def test_a_row_that_does_not_read_ends_no_membership(place: Place) -> None
     whole = replace(partly, unread=frozenset())
     await place.look(whole)
     assert await place.look(whole) == set(), "the source says so, twice, in a row that reads"
+
+
+async def test_a_name_that_does_not_read_keeps_only_whom_it_may_mean(place: Place) -> None:
+    """`jürgen` was there beside Rosalind and Lise: when Rosalind leaves, she is out; Jürgen's own account stays."""
+    place.store.put_person(facility.person("jmueller", name="Jürgen Müller"))
+    for name in ("rosalind", "lise", "jmueller"):
+        place.let_in(name, "collaborator")
+    team = frozenset(map(Username, ("marie", "rosalind", "lise", "jmueller")))
+    odd = replace(TEAM, team=team, unread=frozenset({Part.SCIENTISTS}), left_out=("jürgen",))
+    assert await place.look(odd) == {"rosalind", "lise", "jmueller"}
+    left = replace(odd, team=team - {"rosalind", "jmueller"})
+    assert await place.look(left) == {"rosalind", "lise", "jmueller"}, "once is not enough"
+    assert await place.look(left) == {"lise", "jmueller"}
+
+
+async def test_a_name_that_was_not_there_before_may_mean_who_is_missing(place: Place) -> None:
+    place.let_in("rosalind", "collaborator")
+    await place.look(TEAM)
+    other = replace(
+        TEAM, team=frozenset({Username("marie")}), unread=frozenset({Part.TEAM}), left_out=("Anonymous User",)
+    )
+    for _round in range(3):
+        assert await place.look(other) == {"rosalind"}

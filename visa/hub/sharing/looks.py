@@ -16,6 +16,7 @@ from visa.instances.joining import Experiments, known, may_join
 from visa.instances.members import GUESTS, Membership, WayIn
 from visa.instances.model import Person
 from visa.instances.support import may_break_glass, support_kind
+from visa.instances.withdrawal import Withdrawals
 from visa.store.sharing.records import MemberView
 from visa.store.store import Instance
 
@@ -31,6 +32,7 @@ class MemberLooks:
     def __init__(self, hub: HubSettings) -> None:
         self.hub = hub
         self._doubted: frozenset[_Key] = frozenset()
+        self._seen = Withdrawals()
 
     async def look(self, experiments: Reading | None) -> None:
         """End what does not hold. ``experiments``: of running instances, fresh; None: they are not known now."""
@@ -47,21 +49,24 @@ class MemberLooks:
         self, found: tuple[tuple[Instance, tuple[MemberView, ...]], ...], experiments: Reading | None
     ) -> dict[_Key, str]:
         doubted: dict[_Key, str] = {}
+        if experiments is not None:
+            self._seen.begin()
         for instance, members in found:
-            # A row that does not read says nothing, as a catalogue that does not answer.
-            clear = experiments is not None and all(map(experiments.is_clear, instance.experiments))
-            there = known(instance.experiments, experiments.experiments) if experiments and clear else None
             for one in members:
-                why = NOT_ACTIVE if not one.active else self._why_not(one.membership, there)
+                why = NOT_ACTIVE if not one.active else self._why_not(one.membership, instance, experiments)
                 if why is not None:
                     doubted[instance.id, one.membership.username] = why
         return doubted
 
-    def _why_not(self, member: Membership, experiments: Experiments | None) -> str | None:
+    def _why_not(self, member: Membership, instance: Instance, reading: Reading | None) -> str | None:
         """The rule that does not hold any more, as a code; None when all do, or nobody can tell."""
         person = self.hub.store.person(member.username)
         if person is None:
             return None  # never logged in, so never here
+        # A row that does not read says nothing, as a catalogue that does not answer.
+        experiments: Experiments | None = None
+        if reading is not None and self._seen.all_clear(person, instance.experiments, reading):
+            experiments = known(instance.experiments, reading.experiments)
         facility = self.hub.facility.current
         if member.way is WayIn.BREAK_GLASS:
             return None if may_break_glass(person, facility) else "not-support"
