@@ -175,20 +175,23 @@ def check(
     table, column = cell
     content = spoiled(table, row, column, value)
 
-    async def both(path: Path) -> tuple[Looked, Looked]:
-        clean, broken = made(path / "clean", CATALOGUE), made(path / "broken", content)
-        try:
-            return await look(clean), await look(broken)
-        finally:
-            await clean.close()
-            await broken.close()
+    async def looks(path: Path) -> list[Looked]:
+        """Before; then by who begins with it, and, of files, by who saw it before."""
+        clean = made(path / "clean", CATALOGUE)
+        before = await look(clean)
+        broken = made(path / ("clean" if split else "broken"), content)
+        found = [before, await look(broken), *([await look(clean)] if split else [])]
+        await clean.close()
+        await broken.close()
+        return found
 
     with folder() as path:
-        before, after = asyncio.run(both(path))
-    compare(before, after, table, row, content, value)
-    lost = ended(before, after)
-    if not reads(table, column, value, split=split):
-        assert lost == set(), (cell, value, after.left_out)
+        before, *afterwards = asyncio.run(looks(path))
+    for after in afterwards:
+        compare(before, after, table, row, content, value)
+        lost = ended(before, after)
+        if not reads(table, column, value, split=split):
+            assert lost == set(), (cell, value, after.left_out)
     said = "\n".join(after.left_out)
     assert len(said) < 100_000, "a value of a megabyte is not said as a whole"
     if column == KEYS[table] and (value is None or (isinstance(value, str) and not value.strip())):
@@ -196,7 +199,7 @@ def check(
 
 
 def as_yaml(path: Path, content: dict[str, Any]) -> Catalogue:
-    path.mkdir()
+    path.mkdir(exist_ok=True)
     (path / "catalogue.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
     return FileCatalogue(path / "catalogue.yaml")
 
@@ -211,7 +214,7 @@ def cell_text(value: Any) -> str:
 
 
 def as_csv(path: Path, content: dict[str, Any]) -> Catalogue:
-    path.mkdir()
+    path.mkdir(exist_ok=True)
     for table, columns in COLUMNS.items():
         out = io.StringIO()
         writer = csv.writer(out)
@@ -223,7 +226,7 @@ def as_csv(path: Path, content: dict[str, Any]) -> Catalogue:
 
 def as_sqlite(path: Path, content: dict[str, Any]) -> Catalogue:
     """Without any of the schema's constraints."""
-    path.mkdir()
+    path.mkdir(exist_ok=True)
     url = f"sqlite:///{path}/c.sqlite"
     make(url)
     engine = create_engine(url)

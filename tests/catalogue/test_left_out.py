@@ -93,6 +93,25 @@ async def test_an_experiment_in_a_row_that_does_not_read_is_not_gone(tmp_path: P
     assert found.is_clear("e2")
 
 
+async def test_an_id_that_is_none_may_be_that_of_the_experiment_that_went_when_it_came(tmp_path: Path) -> None:
+    header = "id,title,proposal,instrument,start,end\n"
+    row = "{},Run,p1,d22,2026-02-01,2026-02-02\n"
+
+    def rows(*ids: str) -> str:
+        return header + "".join(row.format(identifier) for identifier in ids)
+
+    catalogue = export(tmp_path, experiments=rows("e1", "e2", "e3", "old 7"))
+    assert not (await reading(catalogue, "e9")).is_clear("e9"), "nobody saw what it was before"
+    export(tmp_path, experiments=rows("e1", "e2", "old 7"))
+    assert (await reading(catalogue, "e3")).is_clear("e3"), "it was there beside the strange one"
+    export(tmp_path, experiments=rows("e1", "e/2", "old 7"))
+    assert not (await reading(catalogue, "e2")).is_clear("e2")
+    export(tmp_path, experiments=rows("e1", "e/2"))
+    assert not (await reading(catalogue, "e2")).is_clear("e2"), "as long as it is there"
+    export(tmp_path, experiments=rows("e1"))
+    assert (await reading(catalogue, "e2")).is_clear("e2")
+
+
 async def test_what_is_not_there_is_clear(tmp_path: Path) -> None:
     assert (await reading(export(tmp_path), "e9")).is_clear("e9")
 
@@ -141,6 +160,16 @@ async def test_an_unknown_column_is_said_once(tmp_path: Path) -> None:
     catalogue = FileCatalogue(write(tmp_path, experiments=entries))
     assert (await left_out(catalogue)).count("colour") == 1
     assert len((await reading(catalogue, "exp-1", "exp-2")).experiments) == 2
+
+
+async def test_groups_and_roles_that_are_no_plain_text_are_left_out(tmp_path: Path) -> None:
+    """JupyterHub's database refuses them, and with them the login."""
+    people = [{**CATALOGUE["people"][0], "roles": ["scientist", "\x00", "x" * 300], "groups": ["a b", "\u202eb"]}]
+    catalogue = FileCatalogue(write(tmp_path, people=[*people, *CATALOGUE["people"][1:]]))
+    marie = (await catalogue.person("marie")).value
+    assert marie is not None
+    assert (marie.roles, marie.groups) == ({"scientist"}, {"a b"})
+    assert (await left_out(catalogue)).count("is no plain text") == 3
 
 
 async def test_the_list_is_bounded_and_the_rest_counted(tmp_path: Path) -> None:

@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from visa.catalogue.left_out import LeftOut
 from visa.catalogue.records import BadRecord, Fault, Record, as_text
+from visa.identifiers import Identifier
 
 T = TypeVar("T")
+_LONGEST = 200  # characters of a strange id that are kept
 
 
 @dataclass(slots=True)
 class Collected(Generic[T]):
     """``values`` by id; ids in ``unreadable`` are in rows that do not read.
 
-    ``gap``: some row does not even tell its id, so what is not found may be in it.
+    ``gap``: some row does not even tell its id, so what is not found may be in it. ``strange`` are ids that are none:
+    see `after`.
     """
 
     values: dict[str, T] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
     gap: bool = False
+    strange: list[str] = field(default_factory=list)
+    _seen: set[str] | None = None
+    _lost: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def doubtful(self, identifier: str) -> bool:
         """Whether the source has it, or may have it, in a row that does not read."""
-        return identifier not in self.values and (self.gap or identifier in self.unreadable)
+        if identifier in self.values:
+            return False
+        unseen = self._seen is not None and identifier not in self._seen and bool(self.strange)
+        return self.gap or unseen or identifier in self.unreadable or identifier in self._lost
+
+    def after(self, former: Collected[T] | None) -> None:
+        """Note what was read before, by the same process: a strange id that came when another went may be it, respelt.
+
+        One that was there beside it is another's. Of what was never read nobody can tell.
+        """
+        seen = former._seen or set() if former else set()
+        self._seen = seen | set(self.values)
+        if former is None:
+            return
+        came = frozenset(Counter(self.strange) - Counter(former.strange))
+        gone = set(former.values) - set(self.values) if came else set()
+        before = {key: names for key, names in former._lost.items() if names & set(self.strange)}
+        self._lost = {key: names for key, names in before.items() if key not in self.values}
+        self._lost |= dict.fromkeys(gone, came)
 
 
 def key_of(record: Record, column: str) -> str:
@@ -62,6 +87,8 @@ def collect(
             found.gap = found.gap or not key or "\ufffd" in key
             found.unreadable.add(key)
             found.values.pop(key, None)
+            if not Identifier.pattern.fullmatch(key) or len(key) > Identifier.longest or ".." in key:
+                found.strange.append(key[:_LONGEST])
             continue
         if key in found.unreadable or (key in found.values and found.values[key] != value):
             fault(column, f"'{key}' is there twice; keep one")

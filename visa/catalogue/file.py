@@ -196,6 +196,7 @@ class FileCatalogue:
             self._fault = str(error)
             log.error("The catalogue cannot be used; the last good one stays, nothing new is granted:\n%s", error)
             return
+        snapshot.experiments.after(self._content.snapshot.experiments if self._content else None)
         self._content, self._left_out, self._fault = _content(snapshot), left_out, None
 
     def _answer(self, content: _Content, value: T, unreadable: frozenset[str] = frozenset()) -> Answer[T]:

@@ -266,4 +266,4 @@ def _of_instrument(record: Record, known: Mapping[str, Instrument], fault: Fault
 
 def _unknown(column: str, value: str, known: Mapping[str, object], fault: Fault) -> None:
     close = ", ".join(sorted(known)[:5])
-    fault(column, f"{value!r} is not known; give one of the {column}s ({close}, ...)")
+    fault(column, f"{value!r} is not known; " + (f"give one of the {column}s ({close}, ...)" if known else "add it"))

@@ -90,17 +90,18 @@ class Belief:
                     self._memory.keep(self._source, changed)
             except MemoryFails as error:
                 return f"what it held before is not known: {error}"
-            self._note(changed)
+            _note(self._known, changed)
         return None
 
-    def _note(self, changed: Mapping[str, int | None]) -> None:
-        known = self._known or {}
-        for what, number in changed.items():
-            known.pop(what, None)
-            if number is not None:
-                known[what] = number
-        for what in [what for what in known if what.startswith(_ROW)][:-REMEMBERED]:
-            del known[what]
+
+def _note(known: dict[str, int], changed: Mapping[str, int | None]) -> None:
+    for what, number in changed.items():
+        known.pop(what, None)
+        if number is not None:
+            known[what] = number
+    rows = [what for what in known if what.startswith(_ROW)] if len(known) > REMEMBERED else []
+    for what in rows[:-REMEMBERED]:
+        del known[what]
 
 
 _ROW = "experiment "
