@@ -21,21 +21,25 @@ class LeftOut:
     """
 
     def __init__(self) -> None:
-        self._faults: dict[str, list[str]] = {}
+        self._faults: dict[tuple[str, str], list[str]] = {}
         self._lock = threading.Lock()
 
-    def row(self, where: str) -> Callable[[str, str], None]:
-        """Begin the row at ``where``; what is returned takes a column and what is wrong and right about it."""
+    def row(self, where: str, *, apart: str = "") -> Callable[[str, str], None]:
+        """Begin the row at ``where``; what is returned takes a column and what is wrong and right about it.
+
+        ``apart``: what is said stays when another row begins there, as the last line may have two.
+        """
         where = clean(where, 200)
+        key = (where, apart)
         with self._lock:
-            before = self._faults.pop(where, [])
+            before = self._faults.pop(key, [])
 
         def fault(column: str, what: str) -> None:
             said = f"{where}: {clean(column, 80)}: {clean(what)}"
             with self._lock:
-                if where not in self._faults and len(self._faults) >= _MOST:
+                if key not in self._faults and len(self._faults) >= _MOST:
                     return
-                found = self._faults.setdefault(where, [])
+                found = self._faults.setdefault(key, [])
                 if said in found:
                     return
                 found.append(said)

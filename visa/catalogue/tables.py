@@ -118,7 +118,8 @@ def _yaml(path: Path, rows: Rows, left_out: LeftOut, problems: list[str]) -> Non
 def _entries(path: Path, table: str, content: list[Any], rows: Rows, left_out: LeftOut) -> Iterator[Row]:
     for number, record in enumerate(content, 1):
         if isinstance(record, dict):
-            yield f"{path}:{record.pop('__line__')}", record
+            # An anchor may put one entry into two places: it is left as it is.
+            yield f"{path}:{record['__line__']}", {k: v for k, v in record.items() if k != "__line__"}
         else:
             rows.gaps.add(table)
             left_out.row(f"{path}:1: {table} entry {number}")(table, "is no entry; give '- id: ...' lines")
@@ -143,7 +144,7 @@ def _csv(path: Path, table: str, rows: Rows, left_out: LeftOut, problems: list[s
             record, wrong = {}, f"not CSV ({error}); check the quotes"
         if not record or None in record or None in record.values():
             rows.gaps.add(table)
-            left_out.row(f"{path}:{reader.line_num}")(table, wrong)
+            left_out.row(f"{path}:{reader.line_num}", apart=table)(table, wrong)
             continue
         values = {str(key).strip(): (value or "").strip() for key, value in record.items()}
         if any(values.values()):

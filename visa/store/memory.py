@@ -36,7 +36,7 @@ class CatalogueMemory:
         wanted = select(row.what, row.number).where(row.source == source).order_by(row.at, row.what)
         try:
             with Session(self._engine) as session:
-                return dict(session.execute(wanted).tuples().all())
+                return {row.what: row.number for row in session.execute(wanted)}
         except SQLAlchemyError as error:
             raise MemoryFails(f"the store does not answer ({type(error).__name__})") from error
 
