@@ -13,6 +13,7 @@ from tests.services.facility import experiment, facility
 from visa import clock
 from visa.catalogue import records
 from visa.instances.admission import entitled
+from visa.instances.lifetimes import time_left
 from visa.instances.model import Person
 from visa.instances.support import window
 
@@ -105,3 +106,14 @@ def test_a_moment_of_the_source_is_the_day_that_clocks_at_the_facility_show(zone
     assert read is not None
     if seconds <= 0:  # later, clocks may be put back over midnight, as St John's did until 2011
         assert (read < day) == (seconds < 0)
+
+
+@pytest.mark.parametrize("day", [date(2026, 3, 29), date(2026, 10, 25)])
+def test_a_lifetime_s_day_is_24_hours_on_every_day(day: date) -> None:
+    """Nobody's work ends an hour early, nor lives longer than another's, for the change of clocks."""
+    started = clock.wall_moment(day, ZoneInfo("Europe/Paris"))
+    one = timedelta(days=1)
+    for now, over in ((started + one - SECOND, False), (started + one, True)):
+        left = time_left(started, None, one, None, now)
+        assert left is not None
+        assert left.over is over
