@@ -67,8 +67,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demos") / "demo"
 
 
-def start_instance(url: str, *, wait: bool = True) -> None:
-    """Marie starts one, by her browser's means."""
+def start_instance(url: str, *, wait: bool = True) -> str:
+    """Marie starts one, by her browser's means; where it is, when that is waited for."""
     with httpx.Client(base_url=url, follow_redirects=True, timeout=60) as client:
         page = client.get("/hub/login")
         xsrf = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
@@ -83,8 +83,9 @@ def start_instance(url: str, *, wait: bool = True) -> None:
             answer = client.post("/services/visa/api/v1/instances", json=options, headers=headers)
         except httpx.TimeoutException:
             assert not wait
-        else:
-            assert answer.status_code == 202, answer.text
+            return ""
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["url"])
 
 
 def test_things_in_the_way_are_one_sentence(tmp_path: Path, environment_prefix: Path) -> None:
@@ -146,7 +147,9 @@ def test_a_second_demo_is_told_of_the_first_and_ctrl_c_leaves_nothing(folder: Pa
 def test_a_demo_that_is_killed_leaves_no_process(folder: Path, environment_prefix: Path) -> None:
     """Nor is anybody else's process ended that only looks into its folder."""
     with demo(folder, environment_prefix) as (process, url):
-        start_instance(url)
+        there = start_instance(url)
+        assert re.match(rf"http://visa-[0-9a-f]{{16}}\.localhost:{url.rpartition(':')[2]}/user/marie/", there), there
+        assert "demo-hosts" in httpx.get(f"{url}/hub/login", timeout=60).text
         assert {"traefik", "pasta", "jupyterhub", "supervisor.py"} >= kinds(folder) >= {"traefik", "supervisor.py"}
         log = folder / "state" / "traefik.log"
         reader = subprocess.Popen(["tail", "-f", log], stdout=subprocess.DEVNULL)
@@ -196,8 +199,13 @@ def test_ctrl_c_in_the_middle_of_a_start_and_the_next_start(tmp_path: Path, envi
         assert kinds(folder) == {"jupyterhub", "traefik"}
 
 
-def test_a_closed_terminal_ends_it_in_order(folder: Path, environment_prefix: Path) -> None:
-    with demo(folder, environment_prefix) as (process, _url):
+def test_one_host_is_for_who_starts_it_to_choose_and_a_closed_terminal_ends_it_in_order(
+    folder: Path, environment_prefix: Path
+) -> None:
+    with demo(folder, environment_prefix, "--one-host") as (process, url):
+        there = start_instance(url)
+        assert there.startswith("/user/marie/")
+        assert "demo-hosts" not in httpx.get(f"{url}/hub/login", timeout=60).text
         assert process.stdout is not None
         process.stdout.close()
         process.send_signal(signal.SIGHUP)

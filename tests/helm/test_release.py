@@ -18,6 +18,7 @@ from tests.helm.conftest import CHART, Object, helm, merged, minimal
 from tests.services import cluster
 from tests.services.hub import until
 from tests.services.keycloak import log_in, token_of
+from visa.addresses import label
 
 RELEASE = "t"
 ISSUER = os.environ.get("ISSUER", "http://127.0.0.1:18080/realms/facility") + "/protocol/openid-connect"
@@ -179,6 +180,29 @@ def test_people_come_by_a_name_and_gateways_show_their_address(release: Release,
     """Node would compare the gateway's certificate with the name that the browser asked for."""
     with release.client(token) as client:
         assert client.get(instance, headers={"Host": "visa.example.org"}).status_code == 200
+
+
+def test_instances_get_hosts_of_their_own(release: Release, token: str, instance: str) -> None:
+    """From their next start on; what runs goes on where it is."""
+    release.upgrade(hub={"publicUrl": release.url}, instances={"host": "*.localhost"})
+    port, server = release.url.rpartition(":")[2], "/hub/api/users/marie/servers/own"
+    with release.client(token) as client:
+        until(lambda: client.get(instance).status_code == 200, 90, "the instance on the hub's host")
+        until(lambda: client.get("/services/visa/accent.css").status_code == 200, 60, "the portal")
+        assert client.post(server, json={"user_options": GOOD}).status_code in (201, 202)
+        until(lambda: client.get(server).json()["ready"], 90, "the start")
+        url, own = client.get(server).json()["url"], f"http://{label('marie', 'own')}.localhost:{port}"
+        assert url == f"{own}/user/marie/own/"
+        until(lambda: client.get(f"{url}api/status").status_code == 200, 60, "Jupyter at its own host")
+        assert client.get("/user/marie/own/api/status", follow_redirects=True).status_code in (421, 424)
+        script = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
+        for host in (own, f"http://visa-0000000000000000.localhost:{port}"):
+            for path in ("/services/visa/accent.css", "/hub/login", "/user/marie/long/api/status"):
+                told = httpx.get(host + path, headers=script, timeout=60)
+                assert told.status_code in (404, 421), host + path
+        client.request("DELETE", server, json={"remove": True})
+        until(lambda: len(release.uids("instance")) == 1, 60, "its end")
+    release.upgrade(hub={"publicUrl": ""}, instances={"host": ""})
 
 
 def test_the_end_of_the_release_leaves_homes_and_state(release: Release, instance: str) -> None:
