@@ -6,9 +6,11 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from playwright import async_api, sync_api
@@ -27,6 +29,12 @@ resolve_localhost()
 # What a page shows is waited for until only a fault can be why it does not come: Playwright's own bound is 5 s.
 async_api.expect.set_options(timeout=60_000)
 sync_api.expect.set_options(timeout=60_000)
+
+# No test asks by https. Each client would read all the system's authorities for it: 20 ms of a core, in every look at
+# whether a hub is up.
+httpx.Client.__init__ = partialmethod(httpx.Client.__init__, verify=False)  # type: ignore[assignment]
+for _act in ("get", "post", "put", "delete", "request", "stream"):
+    setattr(httpx, _act, partial(getattr(httpx, _act), verify=False))
 
 # The same few cases in every run; `make soak` looks for new ones, as many as there is time for.
 _HEALTH = [HealthCheck.too_slow, HealthCheck.differing_executors]

@@ -209,11 +209,13 @@ class RunningHub(Site):
 
     def is_up(self) -> bool:
         """Whether hub and portal answer and the hub says that it runs."""
+        if "is now running" not in self.tail(200_000):
+            return False  # not asked before: who asks all the time keeps it from its start
         try:
             pages = [httpx.get(address, timeout=5) for address in self.answering()]
         except httpx.HTTPError:
             return False
-        return all(page.status_code == 200 for page in pages) and "is now running" in self.tail(200_000)
+        return all(page.status_code == 200 for page in pages)
 
     def answering(self) -> list[str]:
         """Addresses that answer when it is up."""
