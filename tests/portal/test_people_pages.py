@@ -201,6 +201,22 @@ def test_asked_from_any_page_and_let_in(hub: RunningPortal, people: dict[str, Pa
     rosalind.wait_for_url(hub.portal)
 
 
+def test_a_button_pressed_before_the_script_is_there_acts_once_it_is(
+    hub: RunningPortal, context: BrowserContext, instance: str
+) -> None:
+    page = hub.enter(context, "rosalind")
+    held: list[Route] = []
+    page.route("**/ask.js*", lambda route: held.append(route))
+    page.goto(f"{hub.portal}instances/{instance}", wait_until="commit")
+    page.get_by_role("button", name="Ask the owner").click()
+    until(lambda: page.title() and held, what="the page's question for its script")
+    expect(page.get_by_text("Asked.")).to_be_hidden()
+    held[0].continue_()
+    expect(page.get_by_text("Asked.")).to_be_visible()
+    page.get_by_role("button", name="Do not ask any more").click()
+    expect(page.get_by_role("button", name="Ask the owner")).to_be_visible()
+
+
 def test_a_request_refused(hub: RunningPortal, people: dict[str, Page], instance: str) -> None:
     marie, rosalind = people["marie"], people["rosalind"]
     marie.goto(f"{hub.portal}instances/{instance}")

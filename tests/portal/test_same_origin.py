@@ -45,6 +45,8 @@ def lab(shared_hub: RunningHub, instance: str, browser: Chromium) -> Iterator[Pa
     page = log_in(context, shared_hub.url, "marie")
     with page.expect_navigation(url="**/lab**", timeout=60_000):
         page.goto(f"{shared_hub.portal}instances/{instance}/open")
+    # Until Jupyter is there a page of the gateway stands here, which loads itself again and ends what a script asks.
+    page.wait_for_selector("#jp-main-dock-panel", timeout=60_000)
     yield page
     context.close()
 

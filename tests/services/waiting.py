@@ -15,6 +15,9 @@ What = str | Callable[[], object]
 
 ENOUGH = 60.0
 """Seconds after which what is waited for is taken never to come: only a fault reaches it, however busy the machine."""
+LATER = 0.05
+SELDOM = 0.3
+"""Seconds between two looks at most, where `pause` is not longer."""
 
 
 def until(
@@ -27,15 +30,17 @@ def until(
     """Give the first true value of ``condition()``; say ``what`` did not happen where there is none in time.
 
     Raise `RuntimeError` at once when ``process`` ends. ``pause``: between two looks; longer where a look is an act
-    that takes its time to be seen.
+    that takes its time to be seen. What has been waited for long is looked at less often, `LATER` of the time so far:
+    looks keep the machine from what they wait for.
     """
-    end = time.monotonic() + seconds
+    begun = time.monotonic()
+    end = begun + seconds
     while not (value := condition()):
         if process is not None and process.poll() is not None:
             raise RuntimeError(f"{_words(what)}: the process ended with {process.returncode}")
         if time.monotonic() > end:
             raise AssertionError(f"{_words(what)} did not happen within {seconds} s")
-        time.sleep(pause)
+        time.sleep(max(pause, min(LATER * (time.monotonic() - begun), SELDOM)))
     return value
 
 
