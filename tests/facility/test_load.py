@@ -165,7 +165,7 @@ def test_a_problem_reads_as_a_sentence(tmp_path: Path) -> None:
         ("small:", "sm/all:", "flavour 'sm/all' is not valid"),
         ("type: file", "type: fiel", "'fiel' is not a known type; give 'file' or 'sql'"),
         ("type: file, ", "", "catalogue.type: is missing; add 'type: file'"),
-        ("path: catalogue.yaml", "url: x", "catalogue.url: is not known here; known are path, type"),
+        ("path: catalogue.yaml", "url: x", "catalogue.url: is not known here; known are believe, path, type"),
         ("root: raw", "root: ", "data.raw.local.root: is empty"),
         ("root: raw", "root: [a]", "is not a file or folder; give text"),
         ("title: One", "title: " + "x" * 81, "is too long; give at most 80"),

@@ -146,7 +146,7 @@ def test_one_mistake_in_an_entry_does_not_hide_another_nor_make_a_third(tmp_path
 def test_the_keys_of_a_section_are_found_also_where_a_name_is_a_key_elsewhere() -> None:
     assert "prefix" not in set(fields_at(("environments", "local")))
     assert set(fields_at(("environments", "kubernetes", "local"))) == {"prefix"}
-    assert set(fields_at(("catalogue", "file"))) == {"type", "path"}
+    assert set(fields_at(("catalogue", "file"))) == {"type", "path", "believe"}
     assert "by" in set(fields_at(("lifetimes", 3, "extend")))
     assert not list(fields_at(("facility", "name", "x")))
 
