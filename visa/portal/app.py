@@ -175,7 +175,8 @@ async def serve() -> None:
     """Until SIGTERM, with the variables that JupyterHub gives a managed service; own replicas get the same."""
     # The hub may be killed; a portal without it answers nobody, and the next hub needs the port.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    facility = FacilitySource(Path(os.environ["VISA_FACILITY"]))
+    kept = os.environ.get("VISA_FACILITY_KEPT", "")  # the hub's; replicas have none
+    facility = FacilitySource(Path(os.environ["VISA_FACILITY"]), Path(kept) if kept else None, keeps=False)
     store = Store(os.environ["VISA_STORE_URL"])
     await usable(store)
     end = asyncio.Event()

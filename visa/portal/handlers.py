@@ -20,8 +20,9 @@ from visa.portal.api import OPERATIONS, Call, Operation
 from visa.portal.models import UNFIT, plain
 from visa.portal.operations import READ
 from visa.portal.origin import PAGE_HEADER, page_token
-from visa.portal.problems import Problem
+from visa.portal.problems import Problem, database_unavailable, hub_unavailable
 from visa.portal.service import Caller, PortalService
+from visa.store.faults import AGAIN, FAULTS, is_fault, said
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +77,39 @@ class Guard(_Known, HubOAuthenticated, web.RequestHandler):  # type: ignore[misc
 
     async def prepare(self) -> None:
         """Find out who asks, without holding up everybody else meanwhile."""
-        self.kept_out = False
-        model = await self.hub_auth.get_user(self, sync=False)
+        self.kept_out, self.current_user = False, None
+        model = await self._model()
         try:
             self.current_user = self.check_hub_user(model) if model else None
         except UserNotAllowed:
             self.current_user, self.kept_out = None, True
+
+    async def _model(self) -> Any:
+        """The hub's word on who asks; raise `Problem` when it gives none, which is not that nobody is logged in."""
+        try:
+            return await self.hub_auth.get_user(self, sync=False)
+        except web.HTTPError as error:
+            if error.status_code < 500:
+                raise
+            raise hub_unavailable() from error
+
+    def _handle_request_exception(self, e: BaseException) -> None:
+        """What cannot be asked now is said as such, wherever it was noticed."""
+        problem = database_unavailable() if is_fault(e) else e
+        if not isinstance(problem, Problem) or self._finished or self._headers_written:
+            super()._handle_request_exception(e)
+            return
+        log.warning("%d %s %s: %s", problem.status, self.request.method, self.request.path[:200], said(e))
+        self.clear()
+        self.fail(problem)
+
+    def fail(self, problem: Problem) -> None:
+        """Answer with a problem, as programs and scripts read it."""
+        self.set_status(problem.status)
+        if problem.status == 503:
+            self.set_header("Retry-After", str(AGAIN))
+        self.set_header("Content-Type", "application/problem+json")
+        self.finish(json.dumps(problem.document()))
 
     @property
     def caller(self) -> Caller | None:
@@ -193,7 +221,7 @@ class Api(Guard):
                 self.set_status(operation.status)
                 self._finish(operation, result)
         except Problem as problem:
-            self._problem(problem)
+            self.fail(problem)
 
     get = post = patch = delete = put = _serve
 
@@ -243,20 +271,16 @@ class Api(Guard):
             async for event in events:
                 self.write(f"data: {json.dumps(event)}\n\n")
                 await self.flush()
-        except Problem as problem:
+        except (Problem, *FAULTS) as error:
+            problem = error if isinstance(error, Problem) else database_unavailable()
             self.write(f"event: problem\ndata: {json.dumps(problem.document())}\n\n")
         except StreamClosedError:
             log.debug("a page that watched a start was closed")
 
-    def _problem(self, problem: Problem) -> None:
-        self.set_status(problem.status)
-        self.set_header("Content-Type", "application/problem+json")
-        self.finish(json.dumps(problem.document()))
-
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """What nobody foresaw, without its inside."""
         reason = "method-not-allowed" if status_code == 405 else "fault" if status_code >= 500 else "bad-request"
-        self._problem(Problem(status_code, reason, self._reason, "If it stays so, ask the facility's contact."))
+        self.fail(Problem(status_code, reason, self._reason, "If it stays so, ask the facility's contact."))
 
 
 def _find(method: str, path: str) -> tuple[Operation, dict[str, str]]:

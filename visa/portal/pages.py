@@ -15,9 +15,10 @@ from visa.navigation import navigated
 from visa.portal import views
 from visa.portal.handlers import Guard
 from visa.portal.models import ExperimentQuery, InstanceOut
-from visa.portal.problems import Problem
+from visa.portal.problems import UNAVAILABLE, Problem
 from visa.portal.service import Caller
 from visa.portal.sharing.notices import NoticeService
+from visa.store.faults import AGAIN
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +52,20 @@ class Page(Guard):
                 self.own_page()
             await self.show(self.permitted(self.scope), *args)
         except Problem as problem:
-            self.set_status(problem.status)
-            if self.piece:
-                self.set_header("Content-Type", "text/plain; charset=utf-8")
-                self.finish(f"{problem.detail} {problem.remedy}")
-                return
-            self.render_page("problem.html", caller=caller, problem=problem)
+            self.fail(problem)
+
+    def fail(self, problem: Problem) -> None:
+        """A page, or a line for the page that fetched a piece. What will be there in a moment comes back by itself."""
+        self.set_status(problem.status)
+        if self.piece:
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.finish(f"{problem.detail} {problem.remedy}")
+            return
+        again = problem.reason in UNAVAILABLE and self.request.method == "GET"
+        if again:
+            self.set_header("Retry-After", str(AGAIN))
+            self.set_header("Refresh", str(AGAIN))
+        self.render_page("problem.html", caller=self.caller, problem=problem, again=again)
 
     async def show(self, caller: Caller, *args: str) -> None:
         """Each page's own."""
@@ -86,7 +95,7 @@ class Page(Guard):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """What nobody foresaw."""
         problem = Problem(status_code, "fault", self._reason, "Go back, or ask the facility's contact.")
-        self.render_page("problem.html", caller=None, problem=problem)
+        self.render_page("problem.html", caller=None, problem=problem, again=False)
 
 
 class Home(Page):
