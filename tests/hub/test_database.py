@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.services import kernel
+from tests.services import disk, kernel
 from tests.services.hub import Backend, Browser, RunningHub
 from tests.services.network import Network, Weather
 from tests.services.postgresql import OwnServer
@@ -43,7 +43,7 @@ class Site:
     hub: RunningHub
     server: OwnServer
     network: Network
-    disk: Path
+    tables: Path | None
     token: str
     browser: Browser
     work: Any
@@ -85,11 +85,11 @@ def site(tmp_path_factory: pytest.TempPathFactory, backend: Backend) -> Iterator
         server = OwnServer()
         stack.callback(server.end)
         server.start()
-        disk = _small_disk(server, stack)
-        tablespace = "" if disk is None else "TABLESPACE small"
+        tables = _small_disk(server, stack)
+        tablespace = "" if tables is None else "TABLESPACE small"
         server.ask(f"CREATE ROLE {ROLE} LOGIN")
-        if disk is not None:
-            server.ask(f"CREATE TABLESPACE small OWNER {ROLE} LOCATION '{disk}'")
+        if tables is not None:
+            server.ask(f"CREATE TABLESPACE small OWNER {ROLE} LOCATION '{tables}'")
         server.ask(*(f"CREATE DATABASE {name} OWNER {ROLE} {tablespace}" for name in ("hub", "store")))
         network = stack.enter_context(Network(server.socket).running())
         url = f"postgresql://{ROLE}@127.0.0.1:{network.port}/"
@@ -104,8 +104,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, backend: Backend) -> Iterator
         begun = kernel.Kernel.begin(f"{hub.url}/user/marie/db/", headers)
         work = stack.enter_context(begun.connect())
         browser = stack.enter_context(hub.login("marie"))
-        made = Site(hub, server, network, disk or folder, token, browser, work)
+        made = Site(hub, server, network, tables, token, browser, work)
         made.works()
+        assert made.page().status_code == 200, "she is logged in at the portal"
         yield made
 
 
@@ -115,16 +116,14 @@ def _ready(hub: RunningHub, token: str) -> bool:
 
 
 def _small_disk(server: OwnServer, stack: ExitStack) -> Path | None:
-    """A disk that is soon full; None where this account may not mount one."""
-    disk = server.folder / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=777", "tmpfs", disk], check=False)
-    if mounted.returncode != 0:
+    """For PostgreSQL's tables; None where this account may not mount one."""
+    folder = server.folder / "disk"
+    if not disk.small(folder, SIZE):
         return None
-    stack.callback(lambda: subprocess.run(["umount", "-l", disk], check=True))
-    (disk / "data").mkdir()
-    subprocess.run(["chown", server.user, disk / "data"], check=True)
-    return disk / "data"
+    stack.callback(disk.gone, folder)
+    (folder / "data").mkdir()
+    subprocess.run(["chown", server.user, folder / "data"], check=True)
+    return folder / "data"
 
 
 def _stop(site: Site) -> Callable[[], None]:
@@ -262,20 +261,13 @@ def _at_write(answer: httpx.Response) -> httpx.Response | None:
 
 
 def test_a_full_one_says_503_and_serves_again_when_there_is_room(site: Site) -> None:
-    if site.disk == site.hub.folder:
+    if site.tables is None:
         pytest.skip("this account may not mount a small disk")
-    filler = site.disk / "filler"
-    with suppress(OSError), open(filler, "wb") as file:
-        while True:
-            file.write(bytes(4096))
-            file.flush()
-    try:
+    with disk.full(site.tables):
         refused = until(lambda: _at_write(site.make_token()), what="a full database")
         assert refused.json()["reason"] == REASON
         assert _at(site.api(), 503) is None, "who asks is read, not written"
         site.works()
-    finally:
-        filler.unlink()
     until(lambda: site.make_token().status_code == 201, what="a token")
     _all_is_well(site)
 
@@ -302,6 +294,18 @@ def _settled(site: Site) -> bool:
     with site.hub.api(site.token) as api:
         server = api.get("/users/marie").json()["servers"].get("late")
     return server is None or not server["pending"]
+
+
+def test_a_hub_that_is_told_to_end_meanwhile_ends_and_the_next_one_finds_all(site: Site) -> None:
+    process = site.hub.process
+    assert process is not None
+    site.server.stop()
+    until(lambda: _said_503(site.api()), what="the hub's 503")
+    process.terminate()
+    until(lambda: process.poll() is not None, what="the hub's end")
+    site.server.start()
+    site.hub.start()
+    _all_is_well(site)
 
 
 def test_problem_documents_read_alike_everywhere() -> None:

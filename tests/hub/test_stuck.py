@@ -21,12 +21,12 @@ class User:
         async def poll() -> int | None:
             return None if runs else 0
 
-        self.spawners[name] = SimpleNamespace(name=name, _stop_pending=True, _stop_future=future, poll=poll)
+        self.spawners[name] = SimpleNamespace(name=name, pending="stop", _stop_future=future, poll=poll)
         return self.spawners[name]
 
     async def stop(self, name: str) -> None:
         self.stopped.append(name)
-        self.spawners.pop(name)._stop_pending = False
+        self.spawners.pop(name).pending = None
 
 
 def application() -> Any:

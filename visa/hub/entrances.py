@@ -22,7 +22,7 @@ from visa.bodies import Bodies, Bounds
 from visa.cookies import HUB, HostCookies
 from visa.hub import settings
 from visa.hub.admitted import StartRefused
-from visa.hub.away import say_when_a_database_is_away
+from visa.hub.away import end_all_the_same, say_when_a_database_is_away
 from visa.hub.hosts import InstanceHandler, keep_to_own_host, tell_addresses
 from visa.hub.reconcile import Reconciler
 from visa.hub.reports import GatewayHandler
@@ -286,6 +286,7 @@ def handlers(app: Any) -> list[tuple[str, type]]:
     tell_scripts_no_token()
     tell_addresses()
     say_when_a_database_is_away()
+    end_all_the_same(app)
     asyncio.get_running_loop().call_soon(_complete, app)
     watch = Watch(app)
     work = (Reconciler(app, watch).run(), watch.run())

@@ -27,14 +27,14 @@ class Stuck:
         found = {
             instance_id(user.name, spawner.name): (user, spawner)
             for user, spawner in spawners
-            if spawner._stop_pending
+            if spawner.pending == "stop"
             and getattr(spawner, "_stop_future", None) is None
             and await spawner.poll() is not None
         }
         seen, self._seen = self._seen, set(found)
         for identifier in seen & self._seen:
             user, spawner = found[identifier]
-            if not spawner._stop_pending or user.spawners.get(spawner.name) is not spawner:
+            if spawner.pending != "stop" or user.spawners.get(spawner.name) is not spawner:
                 continue
             log.warning("The end of instance %s of %s was not written down; it is done again", spawner.name, user.name)
             await self._app.proxy.delete_user(user, spawner.name)
