@@ -216,6 +216,7 @@ def test_the_gateway_holds_only_what_it_needs() -> None:
         "addresses.py",
         "clock.py",
         "identifiers.py",
+        "logs.py",
         "navigation.py",
         "processes.py",
     }

@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError
 from visa.facility.units import parse_cpu
 from visa.hub import defaults
 from visa.hub.chp import PATIENCE
+from visa.navigation import NOT_TOLD, plain_elsewhere
 from visa.store import connecting
 
 FOLDER = Path("/etc/visa")
@@ -151,6 +152,8 @@ def _hub(c: Any, values: Values, db_url: URL) -> None:
     c.JupyterHub.upgrade_db = True
     c.JupyterHub.concurrent_spawn_limit = get(values, "hub.concurrentSpawnLimit", 100)
     public = get(values, "hub.publicUrl", "").rstrip("/")
+    if plain_elsewhere(public):
+        raise SystemExit(f"The hub does not start: hub.publicUrl is {public}, and people need https. {NOT_TOLD}")
     if public:
         c.VisaAuthenticator.oauth_callback_url = f"{public}{base}hub/oauth_callback"
 

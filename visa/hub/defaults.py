@@ -23,6 +23,8 @@ from visa.facility.load import FacilityProblems
 from visa.facility.watch import FacilitySource
 from visa.hub import settings
 from visa.hub.sharing.shares import MEMBER
+from visa.logs import without_secrets
+from visa.navigation import NOT_TOLD, plain_elsewhere
 from visa.store import connecting
 from visa.store.schema import SchemaMismatch
 from visa.store.store import Store
@@ -73,6 +75,8 @@ def configure(
     source, store = open_settings(facility, store_url, folder, look_every=look_every)
     hub_settings(c, cookie=secret(folder, "cookie"), crypt=secret(folder, "crypt"))
     c.JupyterHub.bind_url = bind_url
+    if plain_elsewhere(bind_url):
+        print(f"The hub listens at {bind_url}: let a proxy with https stand in front. {NOT_TOLD}", file=sys.stderr)
     c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{hub_port}"
     hub_database(c, db_url or f"sqlite:///{folder / 'hub.sqlite'}")
     plugins(c, authenticator, spawner)
@@ -99,6 +103,7 @@ def open_settings(
     """
     # Databases are made with the umask; they hold what only the hub may read.
     os.umask(0o077)
+    without_secrets()
     try:
         source = FacilitySource(Path(os.path.abspath(facility)), state / LAST_GOOD)
     except FacilityProblems as error:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from tornado import web
 from tornado.iostream import StreamClosedError
 
+from visa import doubled
 from visa.portal import openapi
 from visa.portal.api import OPERATIONS, Call, Operation
 from visa.portal.models import UNFIT, plain
@@ -78,6 +79,8 @@ class Guard(_Known, HubOAuthenticated, web.RequestHandler):  # type: ignore[misc
     async def prepare(self) -> None:
         """Find out who asks, without holding up everybody else meanwhile."""
         self.kept_out, self.current_user = False, None
+        if not doubled.one_only(self, self.hub_auth.cookie_name, self.hub_auth.base_url):
+            return
         model = await self._model()
         try:
             self.current_user = self.check_hub_user(model) if model else None

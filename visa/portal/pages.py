@@ -11,7 +11,7 @@ from tornado import web
 from visa.addresses import SHARED
 from visa.catalogue.base import Experiment, Search
 from visa.clock import now
-from visa.navigation import navigated
+from visa.navigation import navigated, refusal
 from visa.portal import views
 from visa.portal.handlers import Guard
 from visa.portal.models import ExperimentQuery, InstanceOut
@@ -34,9 +34,10 @@ class Page(Guard):
 
     async def get(self, *args: str) -> None:
         """Show it."""
-        if not self.piece and not navigated(self.request.headers):
+        why = None if self.piece else refusal(self.request.headers)
+        if why is not None:
             self.set_status(403)
-            self.finish()
+            self.finish(why)
             return
         caller = self.caller
         if caller is None:
