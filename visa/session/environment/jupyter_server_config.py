@@ -125,6 +125,7 @@ c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
 c.ServerApp.tornado_settings = {"page_config_data": {"buildAvailable": False, "buildCheck": False}}
 importlib.import_module("pieces").bound(c.ServerApp)
+importlib.import_module("space").bound()
 c.FileContentsManager.delete_to_trash = False
 c.ContentsManager.allow_hidden = False
 
