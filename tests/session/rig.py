@@ -30,6 +30,8 @@ from tests.services.waiting import until
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = Path(os.environ.get("VISA_TEST_ENVIRONMENT", ROOT / ".cache/environments/scattering"))
+DOCUMENTS = Path(os.environ.get("VISA_TEST_DOCUMENTS", ROOT / ".cache/environments/documents"))
+"""An environment with jupyter-server-documents."""
 FILES = ROOT / "visa/session/environment"
 SERVER = "/user/marie/work/"
 

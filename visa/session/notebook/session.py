@@ -95,6 +95,10 @@ class Notebook(Session):
         method = self.request.method or ""
         if method == "GET" and admitted.path.partition("/")[0] == "api" and len(about.paths) == 1 and not about.body:
             return await self._look(admitted, about.paths[0], query)
+        if about.bare and self.has_body:
+            raise Refused(400, "This address takes no content.")
+        if about.identifier is not None:
+            about = replace(about, paths=(await self._file(about.identifier),))
         await self._check(about.paths, changes=method not in SAFE_METHODS and method != "POST")
         if about.query is not None:
             admitted = replace(admitted, uri=f"{admitted.uri.partition('?')[0]}?{about.query}")
@@ -102,6 +106,13 @@ class Notebook(Session):
             self._held = admitted
             return None
         return admitted
+
+    async def _file(self, identifier: str) -> str:
+        """The path of a file in Jupyter's index; raise `Refused` when it has none."""
+        path = await self.gateway.places.file_of(identifier)
+        if path is None:
+            raise Refused(403, _NOT_OPEN)
+        return path
 
     async def _check(self, paths: tuple[str, ...], *, changes: bool) -> None:
         """Raise `Refused` when one is not in an opened folder. Who changes a name changes the folder around it."""
