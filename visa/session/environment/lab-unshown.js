@@ -3,7 +3,7 @@
 /** A sentence; empty when everything is shown. */
 export function sentence({ names = 0, kinds = 0 } = {}) {
   const words = [];
-  if (names) words.push(`${names} ${names === 1 ? "name" : "names"} cannot be shown here: not UTF-8, or with control characters. A terminal lists them: ls -b`);
+  if (names) words.push(`${names} ${names === 1 ? "name" : "names"} cannot be shown here: not UTF-8, or with control characters. A terminal lists them (ls -b).`);
   if (kinds) words.push(`${kinds} ${kinds === 1 ? "entry is" : "entries are"} neither file nor folder.`);
   return words.join(" ");
 }
