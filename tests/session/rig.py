@@ -305,6 +305,7 @@ class FakeHub:
         self.requests: list[dict[str, Any]] = []
         self.told: list[dict[str, Any]] = []
         self.notices: list[str] = []
+        self.codes: list[str] = []
         self.held = self.words = 0
         self.deaf = self.silent = False
         self.let_in("marie's", "marie")
@@ -380,6 +381,9 @@ class FakeHub:
 
     async def _token(self, request: web.Request) -> web.Response:
         form = await request.post()
+        if self.down:
+            raise web.HTTPServiceUnavailable
+        self.codes.append(str(form["code"]))
         return web.json_response({"access_token": form["code"], "token_type": "Bearer"})
 
     async def _active(self, request: web.Request) -> web.Response:

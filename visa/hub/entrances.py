@@ -19,6 +19,7 @@ from jupyterhub.scopes import needs_scope
 from tornado import web
 
 from visa.bodies import Bodies, Bounds
+from visa.connections import Connections
 from visa.cookies import HUB, HostCookies
 from visa.hub import settings
 from visa.hub.admitted import StartRefused
@@ -38,6 +39,8 @@ from visa.instances.texts import for_hub
 from visa.store.store import Decision
 
 LARGEST_BODY = 64 * 1024
+WAITING = 1024
+"""Connections that wait for a request: besides the proxy's there are the gateways' own."""
 BODIES = Bounds(each=2**20, together=2**24, seconds=30)
 PORTAL = "services/visa/"
 
@@ -270,7 +273,8 @@ def _complete(app: Any) -> None:
     keep_to_own_host(application)
     if settings.get().origins.scheme == "https":
         application.start_request = HostCookies(application.start_request, HUB).start_request
-    application.start_request = Bodies(application.start_request, BODIES).start_request
+    bodies = Bodies(application.start_request, BODIES)
+    application.start_request = Connections(bodies.start_request, WAITING).start_request
 
 
 def handlers(app: Any) -> list[tuple[str, type]]:

@@ -23,6 +23,7 @@ from tornado.routing import Router
 from visa.addresses import Origins
 from visa.bodies import Bodies, Bounds
 from visa.catalogue.current import CurrentCatalogue
+from visa.connections import Connections
 from visa.cookies import PORTAL, SESSION, HostCookies
 from visa.facility.watch import FacilitySource
 from visa.portal import live, pages
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 _PR_SET_PDEATHSIG = 1
+WAITING = 512
 BODIES = Bounds(each=4 * LARGEST_BODY, together=2**23, seconds=30)
 CACHED = 20
 """Seconds for which the hub's word on who holds a token is kept."""
@@ -187,4 +189,4 @@ async def serve() -> None:
 def listening(app: Router, *, bound: bool = False) -> HTTPServer:
     """A server for ``app``, which listens nowhere yet; ``bound``: no other host sets its cookies (`visa.cookies`)."""
     start = HostCookies(app.start_request, PORTAL, SESSION).start_request if bound else app.start_request
-    return HTTPServer(Bodies(start, BODIES))
+    return HTTPServer(Connections(Bodies(start, BODIES).start_request, WAITING))

@@ -16,6 +16,7 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 
 from visa import doubled
+from visa.again import Again
 from visa.portal import openapi
 from visa.portal.api import OPERATIONS, Call, Operation
 from visa.portal.models import UNFIT, plain
@@ -28,6 +29,8 @@ from visa.store.faults import AGAIN, FAULTS, is_fault, said
 log = logging.getLogger(__name__)
 
 LARGEST_BODY = 64 * 1024
+_UNREACHED = "Failed to connect to Hub API"
+_again = Again()
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
 
@@ -197,11 +200,19 @@ class Callback(_Known, HubOAuthCallbackHandler):  # type: ignore[misc]
         return known is not None and known == state.encode()
 
     async def _spend(self, code: str) -> None:
-        """The hub takes no code twice, whatever it says to this."""
-        try:
-            await self.hub_auth.token_for_code(code, sync=False, code_verifier="none")
-        except web.HTTPError as error:
-            log.info("The hub has back the code of a login that was not begun here: %s", error)
+        """The hub takes no code twice, whatever it says to this; one that is away is asked again."""
+        auth = self.hub_auth
+
+        async def once() -> bool:
+            try:
+                await auth.token_for_code(code, sync=False, code_verifier="none")
+            except web.HTTPError as error:
+                log.info("The hub has back the code of a login that was not begun here: %s", error)
+                # 500 is JupyterHub's word for what the hub refused, too.
+                return error.status_code != 502 and _UNREACHED not in (error.log_message or "")
+            return True
+
+        await _again.until_done(once)
 
 
 class Api(Guard):

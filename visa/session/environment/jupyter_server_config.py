@@ -127,6 +127,7 @@ c.ServerApp.tornado_settings = {"page_config_data": {"buildAvailable": False, "b
 importlib.import_module("pieces").bound(c.ServerApp)
 importlib.import_module("space").bound()
 importlib.import_module("listing").bound()
+importlib.import_module("holding").bound()
 c.FileContentsManager.delete_to_trash = False
 c.ContentsManager.allow_hidden = False
 

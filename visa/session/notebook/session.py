@@ -21,6 +21,8 @@ from visa.session.notebook.places import NOWHERE, Place
 from visa.session.notebook.requests import LARGEST_BODY, Asked, Unclear, asked, rewritten, shown
 from visa.session.passing import Session
 
+_BODY = 30.0
+"""Seconds in which a body that is held has to be here."""
 _NOT_OPEN = "The owner has not opened this folder to you."
 _UNKNOWN = "Where files of this instance lead cannot be told now, so only its owner reaches them."
 _WORKSPACE = re.compile(r"lab/api/workspaces(?:/(.*))?", re.DOTALL)
@@ -104,6 +106,7 @@ class Notebook(Session):
             admitted = replace(admitted, uri=f"{admitted.uri.partition('?')[0]}?{about.query}")
         if about.body and method in ("POST", "PATCH", "PUT"):
             self._held = admitted
+            self.body_within(_BODY)
             return None
         return admitted
 
