@@ -24,7 +24,7 @@ ENVIRONMENT := .cache/environments/scattering
 SOFTWARE = $(shell command -v Xvnc >/dev/null 2>&1 && echo scattering-desktop || echo scattering)
 
 # cluster-demo: LOAD= is the command that hands an image to the cluster; tools/cluster-demo lists its other variables.
-.PHONY: demo cluster-images cluster-demo cluster-test test test-keycloak lint benchmarks soak mutants lock images clean system system-test hub hub-dev environment selkies proxy
+.PHONY: demo cluster-images cluster-demo cluster-test test test-keycloak lint benchmarks soak mutants lock images clean system system-test hub hub-dev environment documents selkies proxy
 
 demo: system
 	@$(MAKE) --no-print-directory -j2 hub environment
@@ -42,7 +42,7 @@ cluster-demo: hub
 # Each lane of a run keeps what it took in LANES; .ci/run sets it for all of its own.
 test: system system-test
 	@[ -n "$(LANES)" ] || rm -rf .cache/lanes
-	@$(MAKE) --no-print-directory -j3 hub-dev environment selkies proxy lint
+	@$(MAKE) --no-print-directory -j3 hub-dev environment documents selkies proxy lint
 	@$(LANE) tests --pytest -n $(WORKERS) --dist loadfile -m "not keycloak and not cluster and not soak" $(WHAT); \
 		code=$$?; [ -n "$(LANES)" ] || $(LANE) --report; exit $$code
 
@@ -102,6 +102,10 @@ hub-dev: $(UV)
 environment: $(UV)
 	@tools/kept $(SOFTWARE) $(ENVIRONMENT) environments/install $(UV) "$(PYTHON)" $(SOFTWARE)
 
+# Another engine for several people in one document, for tests.
+documents: $(UV)
+	@tools/kept documents .cache/environments/documents environments/install $(UV) "$(PYTHON)" documents
+
 # Locks what is installed; run it to take newer versions.
 lock: $(UV)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
@@ -119,6 +123,8 @@ lock: $(UV)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
 		--constraint environments/scattering/requirements.txt \
 		environments/scattering-desktop/requirements.in -o environments/scattering-desktop/requirements.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header --override environments/without.txt \
+		environments/documents/requirements.in -o environments/documents/requirements.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-header environments/selkies/requirements.in \
 		-o environments/selkies/requirements.txt
 	# The same versions as in the environments on top of it, whose images then only add files.

@@ -85,7 +85,11 @@ def programs(namespace: cluster.Namespace, pod: str) -> str:
 
 
 def test_xfce_runs_with_the_file_manager_on_the_experiment(namespace: cluster.Namespace, pod: str) -> None:
-    until(lambda: "exp-1 - Thunar" in windows(namespace, pod), 60, "the file manager")
+    until(
+        lambda: "exp-1 - Thunar" in windows(namespace, pod),
+        180,
+        "the file manager, of an image read for the first time",
+    )
     running = programs(namespace, pod)
     for program in ("Xvnc", "xfwm4", "xfce4-panel", "xfdesktop"):
         assert program in running, program

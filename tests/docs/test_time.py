@@ -25,6 +25,7 @@ MAY_READ = {
 }
 MAY_WAIT = {
     "tests/services/waiting.py": "waits for all others",
+    "tests/services/network.py": "is a network, which may be slow",
     "tests/session/desktop/test_in_turn.py::_halting": "stops an X server for longer than a turn, again and again",
     "tests/soak/": "works for as long as is asked",
 }

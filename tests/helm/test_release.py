@@ -150,6 +150,52 @@ def test_facility_yaml_reaches_the_running_hub(release: Release, token: str, ins
     assert release.uids("hub") == hub
 
 
+REFUSED = {"facility": {"quotas": [{"role": "nobody_has_it", "instances": 1}]}}
+"""The schema takes it, the rules do not."""
+
+
+def test_an_upgrade_that_the_rules_refuse_says_why_and_changes_nothing(
+    release: Release, token: str, instance: str
+) -> None:
+    hub, before = release.uids("hub"), release.get("configmap", f"{RELEASE}-facility")["data"]
+    options = ("-n", release.namespace.name, "--wait", "--timeout", "5m")
+    values = merged(release.values, REFUSED)
+    said = helm("upgrade", RELEASE, str(CHART), *options, values=values, check=False)
+    assert "nobody_has_it" in said, "the words of visa check"
+    assert "hook" in said.lower(), "and helm's, which says that it failed"
+    assert release.get("configmap", f"{RELEASE}-facility")["data"] == before
+    assert release.uids("hub") == hub
+    log = release.namespace.run("logs", f"job/{RELEASE}-check")
+    assert "nobody_has_it" in log, "for a helm that prints nothing"
+    described = json.dumps(release.get("pods", "-l", "app.kubernetes.io/component=check"))
+    assert "nobody_has_it" in described, "the termination message"
+    release.upgrade()
+
+
+def test_a_hub_that_restarts_on_a_broken_facility_yaml_has_the_last_good_one(
+    release: Release, token: str, instance: str
+) -> None:
+    """As by kubectl edit, or helm --no-hooks: nothing was asked before."""
+    name, label = f"{RELEASE}-facility", f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=hub"
+    good, hub = release.get("configmap", name)["data"], release.uids("hub")
+
+    def put(data: dict[str, str]) -> None:
+        patch = ("patch", "configmap", name, "--type", "merge", "--field-manager", "helm", "-p")
+        release.namespace.run(*patch, json.dumps({"data": data}))
+
+    try:
+        put({"facility.yaml": "flavours: none at all"})
+        release.namespace.run("delete", "pod", "-l", label)
+        release.namespace.run("rollout", "status", f"deployment/{RELEASE}-hub", "--timeout=180s")
+        assert release.uids("hub") != hub
+        with release.client(token) as client:
+            until(lambda: client.get("/services/visa/api/v1/me").status_code == 200, 60, "the portal")
+            until(lambda: client.get(instance).status_code == 200, 60, "the instance behind the new hub")
+        assert "THE LAST GOOD ONE" in release.namespace.run("logs", f"deployment/{RELEASE}-hub")
+    finally:
+        put(good)
+
+
 def test_a_rollback_keeps_what_runs(release: Release, token: str, instance: str) -> None:
     kept, running = release.secrets(), release.uids("instance")
     helm("rollback", RELEASE, "1", "-n", release.namespace.name, "--wait", "--timeout", "5m")

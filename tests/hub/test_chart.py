@@ -62,6 +62,15 @@ def hub(**over: Any) -> dict[str, Any]:
     return {**VALUES["hub"], **over}
 
 
+def test_people_come_by_https(configured: Configured) -> None:
+    with pytest.raises(SystemExit, match="people need https"):
+        configured(hub=hub(publicUrl="http://visa.example.org/"))
+
+
+def test_on_ones_own_machine_they_need_not(configured: Configured) -> None:
+    assert configured(hub=hub(publicUrl="http://127.0.0.1:30080")).JupyterHub.public_url == "http://127.0.0.1:30080/"
+
+
 def test_the_hub_is_found_by_its_service_and_starts_no_proxy(configured: Configured) -> None:
     c = configured(hub=hub(baseUrl="/lab/", publicUrl="https://visa.example.org/"))
     assert c.JupyterHub.bind_url == "http://:8000/lab/"

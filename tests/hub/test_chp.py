@@ -13,7 +13,8 @@ from jupyterhub.httpclient import JupyterHubHTTPClient
 from traitlets.config import Config
 
 from tests.hub.test_chart import Configured, configured
-from visa.hub.chp import VisaHTTPProxy
+from tests.services.waiting import eventually, leap
+from visa.hub.chp import PATIENCE, VisaHTTPProxy
 
 __all__ = ["configured"]
 
@@ -60,7 +61,10 @@ async def test_a_proxy_that_says_nothing_keeps_nobody_waiting(
     known = SimpleNamespace(server=True, proxy_spec="/services/visa/")
     app = SimpleNamespace(http_server=True, users={}, _service_map={"visa": known})
     proxy = VisaHTTPProxy(config=hubs, app=app, log=logging.getLogger("chp"))
-    await asyncio.wait_for(proxy.check_running(), 60)
+    looking = asyncio.create_task(proxy.check_running())
+    await eventually(lambda: service.asked, "its question")
+    leap(PATIENCE.sock_read or 0)
+    await asyncio.wait_for(looking, 60)
     assert service.asked == 1
     assert "The proxy does not answer" in caplog.text
     await client.close()

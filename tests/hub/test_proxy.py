@@ -46,6 +46,12 @@ def test_secrets_and_databases_are_the_hubs_alone(hub: RunningHub) -> None:
     assert not any(value in log for value in kept.values())
 
 
+def test_a_request_s_head_is_bounded_before_it_is_passed_on(hub: RunningHub) -> None:
+    for size, status in ((40_000, 200), (100_000, 431)):
+        answer = httpx.get(f"{hub.url}/hub/health", headers={"X-Long": "x" * size}, timeout=60)
+        assert answer.status_code == status
+
+
 def test_it_is_taken_over_after_a_kill(hub: RunningHub) -> None:
     first = traefik_of(hub)
     hub.kill()

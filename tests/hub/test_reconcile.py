@@ -15,6 +15,7 @@ import pytest
 from visa.catalogue.base import Reading
 from visa.clock import elapsed, now
 from visa.hub import settings
+from visa.hub.owed import Owed
 from visa.hub.reconcile import Reconciler
 from visa.hub.sharing.looks import MemberLooks
 from visa.hub.sharing.watch import Watch
@@ -56,7 +57,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Any:
     async def watch() -> None:
         await asyncio.Event().wait()
 
-    made = SimpleNamespace(facility=SimpleNamespace(watch=watch), look_every=EVERY, mended=None)
+    made = SimpleNamespace(facility=SimpleNamespace(watch=watch), look_every=EVERY, mended=None, owed=Owed())
     monkeypatch.setattr(settings, "_settings", made)
     return made
 

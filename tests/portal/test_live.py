@@ -9,12 +9,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from visa.clock import elapsed
 from visa.portal import live
 from visa.portal.live import Heart, Watcher
 from visa.portal.problems import Problem
 from visa.portal.service import Caller, PortalService
+from visa.store.faults import REASON
 from visa.store.store import Store
 
 pytestmark = [pytest.mark.looptime, pytest.mark.usefixtures("at_once")]
@@ -94,6 +96,35 @@ async def test_what_changed_while_nothing_could_be_looked_at_is_told(store: Stor
         await listener.woken.wait()
         assert listener.told() == ["changed"]
         watcher.leave(listener)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [OperationalError("SELECT", {}, Exception("gone")), Problem(503, REASON, "", "")],
+    ids=["store", "hub's database"],
+)
+async def test_a_page_that_stays_open_while_a_database_is_away_is_told_what_changed(
+    store: Store, fault: Exception
+) -> None:
+    class Away(Service):
+        away = False
+
+        async def instances(self, caller: Caller) -> list[Any]:
+            if self.away:
+                raise fault
+            return await super().instances(caller)
+
+    service = Away(store)
+    service.may_read.set()
+    watcher = watched(service)
+    listener = watcher.listen()
+    await watcher.begun()
+    service.away = True
+    await asyncio.sleep(3600)
+    service.state, service.away = "running", False
+    await asyncio.wait_for(listener.woken.wait(), 60)
+    assert listener.told() == ["changed"]
+    watcher.leave(listener)
 
 
 @pytest.mark.parametrize(("state", "every"), [("starting", 1.0), ("stopping", 1.0), ("running", 4.0), ("stopped", 4.0)])

@@ -96,6 +96,17 @@ class Site:
         return httpx.Client(base_url=f"{self.portal}api/v1/", headers={"Authorization": f"token {token}"}, timeout=60)
 
 
+def made_token(site: Site, username: str, **body: Any) -> str:
+    """A hub token of a demo person's, made as her browser makes one."""
+    with site.login(username) as client:
+        xsrf = next(c.value for c in client.cookies.jar if c.name == "_xsrf" and c.path == "/hub/")
+        answer = client.post(
+            f"/hub/api/users/{username}/tokens", json={"note": "test", **body}, headers={"X-XSRFToken": xsrf or ""}
+        )
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["token"])
+
+
 def below(pid: int, word: str) -> int | None:
     """The process below ``pid`` that runs with ``word`` among its arguments, and not only passes them on."""
     left = [pid]
@@ -251,13 +262,7 @@ class RunningHub(Site):
 
     def token(self, username: str, **body: Any) -> str:
         """A hub token of hers."""
-        with self.login(username) as client:
-            xsrf = next(c.value for c in client.cookies.jar if c.name == "_xsrf" and c.path == "/hub/")
-            answer = client.post(
-                f"/hub/api/users/{username}/tokens", json={"note": "test", **body}, headers={"X-XSRFToken": xsrf or ""}
-            )
-            assert answer.status_code == 201, answer.text
-            return str(answer.json()["token"])
+        return made_token(self, username, **body)
 
 
 @contextmanager

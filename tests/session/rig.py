@@ -30,6 +30,8 @@ from tests.services.waiting import until
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = Path(os.environ.get("VISA_TEST_ENVIRONMENT", ROOT / ".cache/environments/scattering"))
+DOCUMENTS = Path(os.environ.get("VISA_TEST_DOCUMENTS", ROOT / ".cache/environments/documents"))
+"""An environment with jupyter-server-documents."""
 FILES = ROOT / "visa/session/environment"
 SERVER = "/user/marie/work/"
 
@@ -303,6 +305,7 @@ class FakeHub:
         self.requests: list[dict[str, Any]] = []
         self.told: list[dict[str, Any]] = []
         self.notices: list[str] = []
+        self.codes: list[str] = []
         self.held = self.words = 0
         self.deaf = self.silent = False
         self.let_in("marie's", "marie")
@@ -378,6 +381,9 @@ class FakeHub:
 
     async def _token(self, request: web.Request) -> web.Response:
         form = await request.post()
+        if self.down:
+            raise web.HTTPServiceUnavailable
+        self.codes.append(str(form["code"]))
         return web.json_response({"access_token": form["code"], "token_type": "Bearer"})
 
     async def _active(self, request: web.Request) -> web.Response:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import aiohttp
+import psutil
 import pytest
 from tornado import web
 from tornado.httpserver import HTTPServer
@@ -17,8 +18,11 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from tests.services.waiting import eventually
 from tests.session import rig
-from visa.session.app import make_app
+from tests.session.site import Site, still
+from tests.soak.attacks import odd
+from visa.session.app import WAITING, make_app
 from visa.session.gateway import Gateway
+from visa.session.notebook import session
 from visa.session.settings import GatewaySettings
 
 LIGHT = 60.0
@@ -181,3 +185,104 @@ async def unended(
             transport.write(head + bytes(MEGABYTE))
             await socket._writer.protocol._drain_helper()
     return socket
+
+
+HALF = b"GET /user/marie/work/lab HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 30_000
+
+
+@pytest.mark.parametrize("sent", [b"", HALF], ids=["nothing", "half a head"])
+async def test_connections_that_ask_nothing_are_few_and_others_are_answered(tmp_path: Path, sent: bytes) -> None:
+    async with (
+        beside(tmp_path) as gateway,
+        aiohttp.ClientSession(headers=rig.MARIE) as client,
+        client.ws_connect(gateway.url + "api/events/subscribe") as socket,
+    ):
+        writers = []
+        for _ in range(3 * WAITING):
+            _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            writer.write(sent)
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+            writers.append(writer)
+        async with client.get(gateway.url + "api/status") as answer:
+            assert answer.status == 200
+        process = psutil.Process(gateway.process.pid)
+        open_ = lambda: len(process.net_connections("tcp"))  # noqa: E731
+        await eventually(lambda: open_() <= WAITING + 10, lambda: f"the end of some of {open_()}")
+        assert gateway.most_memory() < LIGHT
+        await socket.send_str("{}")
+        assert not socket.closed
+        for writer in writers:
+            writer.close()
+
+
+@pytest.mark.parametrize("what", odd("/"))
+async def test_what_few_programs_ask_costs_little_and_others_are_answered(tmp_path: Path, what: str) -> None:
+    async with beside(tmp_path) as gateway, aiohttp.ClientSession(headers=rig.MARIE) as client:
+        streams = []
+        for token in (b"", b"Authorization: token marie's\r\n"):
+            request = odd(rig.SERVER + "lab")[what].replace(b"Host: 127.0.0.1\r\n", b"Host: 127.0.0.1\r\n" + token)
+            for _ in range(20):
+                streams.append(await asyncio.open_connection("127.0.0.1", gateway.port))
+                streams[-1][1].write(request)
+        async with client.get(gateway.url + "api/status") as answer:
+            assert answer.status == 200
+        assert gateway.most_memory() < LIGHT
+        for _, writer in streams:
+            writer.close()
+
+
+async def test_a_stranger_s_slow_body_ends_the_connection(tmp_path: Path) -> None:
+    async with still(tmp_path) as site:
+        for path in ("lab", "api/kernels", "_visa/health"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+            writer.write(f"POST {rig.SERVER}{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx".encode())
+            assert b"Connection: close" in await reader.read()
+            writer.close()
+
+
+async def test_a_body_that_is_read_first_has_to_come_in_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_BODY", 0.05)
+    site.hub.share("lise", "collaborator")
+    site.hub.share_as(folders=["home"])
+    await site.until("lise", 200)
+    head = f"POST {rig.SERVER}api/contents HTTP/1.1\r\nHost: x\r\nAuthorization: token lise's\r\nContent-Length: 99"
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(f"{head}\r\n\r\n{{".encode())
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_many_websockets_of_one_observer_leave_the_owner_s_requests_what_they_cost(tmp_path: Path) -> None:
+    hub = rig.FakeHub()
+    hub.let_in("lise's", "lise")
+    hub.share("lise", "observer")
+    many = {"VISA_SOCKETS_EACH": "1000", "VISA_SOCKETS_OTHERS": "1000"}
+    connector = aiohttp.TCPConnector(limit=0)
+    async with beside(tmp_path, hub, **many) as gateway, aiohttp.ClientSession(connector=connector) as client:
+        process = psutil.Process(gateway.process.pid)
+
+        def work() -> float:
+            """Seconds in which the gateway worked."""
+            return float(sum(process.cpu_times()[:2]))
+
+        async def asked() -> float:
+            before = work()
+            for _ in range(200):
+                async with client.get(gateway.url + "api/status", headers=rig.MARIE) as answer:
+                    assert answer.status == 200
+            return work() - before
+
+        async def opened() -> float:
+            before, headers = work(), {"Authorization": "token lise's"}
+            for _ in range(213):
+                sockets.append(await client.ws_connect(gateway.url + "api/events/subscribe", headers=headers))
+            return work() - before
+
+        await until_let_in(client, gateway.url, "lise's")
+        sockets: list[aiohttp.ClientWebSocketResponse] = []
+        alone, first, second, crowded = await asked(), await opened(), await opened(), await asked()
+        assert not any(one.closed for one in sockets)
+        assert second < 2 * first + 0.2
+        assert crowded < 2 * alone + 0.2
+        await asyncio.gather(*(one.close() for one in sockets))

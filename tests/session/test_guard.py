@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from http.cookies import Morsel, SimpleCookie
 from pathlib import Path
 
 import pytest
 
 from tests.session import rig
-from tests.session.site import running
+from tests.session.site import running, still
 from visa.session.headers import STATE_COOKIE
 
 NAVIGATES = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
@@ -39,3 +40,16 @@ async def test_a_cookie_is_for_this_instance_s_path_and_unseen_by_scripts(tmp_pa
     assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == (rig.SERVER, True, "Lax")
     assert (cookie["expires"], cookie["max-age"], cookie["domain"]) == ("", "", ""), "until the browser is closed"
     assert not cookie["secure"]
+
+
+@pytest.mark.looptime
+async def test_a_refused_login_s_code_is_used_up_when_the_hub_is_back(tmp_path: Path) -> None:
+    async with still(tmp_path) as site:
+        site.hub.down = True
+        async with site.client.get(site.url + "oauth_callback?code=lise's&state=unknown") as answer:
+            assert answer.status == 400
+        await asyncio.sleep(60)
+        assert site.hub.codes == []
+        site.hub.down = False
+        await asyncio.sleep(60)
+        assert site.hub.codes == ["lise's"]

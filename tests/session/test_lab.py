@@ -169,3 +169,34 @@ async def test_without_a_word_of_people_lab_is_as_ever(lab: Lab) -> None:
     await expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")).to_be_visible(timeout=60_000)
     await expect(page.locator(".visa-people")).to_have_count(0)
     await run_cell(page)
+
+
+ODD = (b"caf\xe9.txt", b"two\nlines.txt", "turned\u202e.txt".encode(), "mac\u202f.png".encode(), b"plain.txt")
+
+
+def odd_names(folder: bytes) -> None:
+    """A folder with names that people have, and that no list can show."""
+    os.makedirs(folder + b"/plain", exist_ok=True)
+    for name in ODD:
+        with open(folder + b"/" + name, "w") as file:
+            file.write("x")
+    if not os.path.exists(folder + b"/pipe"):
+        os.mkfifo(folder + b"/pipe")
+
+
+async def test_the_file_browser_says_what_it_leaves_out(lab: Lab, jupyter: rig.Jupyter) -> None:
+    odd_names(os.fsencode(jupyter.home) + b"/odd")
+    status, told = await lab.site.ask("marie", "api/contents/odd?content=1")
+    assert status == 200
+    assert {one["name"] for one in told["content"]} == {"mac\u202f.png", "plain", "plain.txt"}
+    assert told["unshown"] == {"names": 3, "kinds": 1}
+    page = await lab.open(Word("owner", MARIE))
+    entries = page.locator(".jp-DirListing-content")
+    await page.locator(".jp-DirListing-item", has_text="odd").dblclick()
+    await expect(entries).to_have_attribute(
+        "data-visa-unshown", re.compile(r"^3 names cannot be shown here.*1 entry is")
+    )
+    await lab.picture(page, "lab-unshown")
+    await entries.get_by_text("plain", exact=True).dblclick()
+    await expect(entries).not_to_have_attribute("data-visa-unshown", re.compile("."))
+    assert lab.faults == []

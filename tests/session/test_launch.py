@@ -148,3 +148,25 @@ def test_programs_find_the_filters_that_came_with_python(place: Path) -> None:
     plugins.mkdir(parents=True)
     assert f"filters in {plugins}." in launch(place)[1]
     assert "filters in /of/the/facility." in launch(place, HDF5_PLUGIN_PATH="/of/the/facility")[1]
+
+
+@pytest.mark.parametrize(
+    "plugins",
+    [
+        "usr/lib/python3.12/site-packages/hdf5plugin/plugins",  # Alpine; python:alpine below usr/local
+        "usr/lib64/python3.12/site-packages/hdf5plugin/plugins",
+        "usr/lib/python3/dist-packages/hdf5plugin/plugins",
+        "usr/lib/hdf5/plugin",
+        "usr/lib/x86_64-linux-gnu/hdf5/plugins",
+    ],
+)
+def test_programs_find_the_filters_where_a_link_leads(place: Path, plugins: str) -> None:
+    """Of an image whose `jupyter` on the path is a link into another folder."""
+    (place / "usr/bin").mkdir(parents=True)
+    real = place / "usr/bin/jupyter"
+    real.write_text('#!/bin/sh\necho "filters in ${HDF5_PLUGIN_PATH-nowhere}."\n')
+    real.chmod(0o755)
+    (place / "bin/jupyter").unlink()
+    (place / "bin/jupyter").symlink_to(real)
+    (place / plugins).mkdir(parents=True)
+    assert f"filters in {place / plugins}." in launch(place)[1]

@@ -104,11 +104,11 @@ def fuzz(seconds: float) -> Counts:
     return Counts(executions=sum(map(int, re.findall(r"number_of_executed_units:\s*(\d+)", said))))
 
 
-def _tests(name: str, seconds: float, each: int) -> Counts:
+def _tests(name: str, seconds: float, each: int, **more: str) -> Counts:
     """Run tests of this folder, each of which goes on for its part of the time."""
     did = FOLDER / f"{name}.did"
     did.unlink(missing_ok=True)
-    variables = {"SOAK_SECONDS": str(seconds / each), "SOAK_DID": str(did)}
+    variables = {"SOAK_SECONDS": str(seconds / each), "SOAK_DID": str(did), **more}
     _pytest(name, seconds, "-m", "soak", f"tests/soak/test_{name}.py", **variables)
     lines = [Counts(json.loads(line)) for line in did.read_text().splitlines()]
     if len(lines) != each:
@@ -124,6 +124,16 @@ def flapping(seconds: float) -> Counts:
 def kills(seconds: float) -> Counts:
     """Kill the hub in the middle of starts."""
     return _tests("kills", seconds, 1)
+
+
+def attacks(seconds: float) -> Counts:
+    """Attack the demo with many instances, and print what was measured."""
+    table = FOLDER / "attacks.table"
+    table.unlink(missing_ok=True)
+    try:
+        return _tests("attacks", seconds, 1, SOAK_TABLE=str(table))
+    finally:
+        print(table.read_text() if table.exists() else "attacks: nothing was measured", flush=True)
 
 
 def observers(seconds: float) -> Counts:
@@ -155,6 +165,7 @@ PARTS: dict[str, tuple[Callable[[float], Counts], int]] = {
     "fuzz": (fuzz, 2),
     "flapping": (flapping, 2),
     "kills": (kills, 2),
+    "attacks": (attacks, 4),
 }
 """Each part, and its share of the time that is left after the benchmarks."""
 

@@ -23,8 +23,8 @@ _IDENTIFIER = " is not valid: "  # between what is wrong and what is allowed in 
 _REFERENCE = "see the reference in docs/operators/facility.md"
 
 
-def load(path: Path) -> Facility:
-    """Read and check ``path``; folders in it become absolute. Raise `FacilityProblems`."""
+def load(path: Path, base: Path | None = None) -> Facility:
+    """Read and check ``path``; folders in it become absolute, from its own or ``base``. Raise `FacilityProblems`."""
     document = read(path)
     problems = [*document.problems, *_expand(document)]
     facility = None
@@ -41,7 +41,7 @@ def load(path: Path) -> Facility:
             problems.append(document.problem(finding.keys, finding.wrong, finding.right))
     if problems or facility is None:
         raise FacilityProblems(problems)
-    return _absolute(facility, Path(os.path.abspath(path)).parent)
+    return _absolute(facility, base or Path(os.path.abspath(path)).parent)
 
 
 def _expand(document: Document) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ import asyncio
 import html
 import inspect
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -18,11 +19,13 @@ from visa import clock
 from visa.addresses import host_of
 from visa.hub import settings
 from visa.hub.gateways import key_of
+from visa.hub.owed import Ended, give_back
 from visa.hub.pods.certificates import Authority
 from visa.identifiers import instance_id
 from visa.instances.model import InstanceSpec, Reason, Refusal
 from visa.store.admissions import HTTP_STATUS
-from visa.store.store import HOLDING, Decision, State
+from visa.store.faults import FAULTS, INTERRUPTED, is_fault, said
+from visa.store.store import HOLDING, State
 
 VERIFIED_WITHIN = timedelta(minutes=2)
 """How fresh the identity provider's word must be. The hub asks it at every start (``refresh_pre_spawn``);
@@ -67,6 +70,9 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         self.stop_asked = False
         self._gateway_key = ""
         self._began = False
+        self._start_began = 0.0
+        self._unkept = False
+        """Whether it started, and JupyterHub has not written that down yet."""
         self._steps: list[dict[str, Any]] = []
         self._step_added = asyncio.Event()
         # JupyterHub's, on its own host.
@@ -184,6 +190,7 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         self.stop_asked = self._began = False
         self.origin = self._own_origin()
         self._tell_where_logins_return()
+        self._start_began = clock.elapsed()
         self.report("Checking your experiments, the environment and the quota", 0.05)
         await self.hub_settings.ready()
         self.spec = await self._admit()
@@ -198,7 +205,13 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
             await self._release()
             raise
         self.report("The instance is up; opening it", 0.95)
+        self._unkept = True
         return url
+
+    def start_polling(self) -> None:
+        """Called by JupyterHub once it has written down where the instance is."""
+        self._unkept = False
+        super().start_polling()
 
     async def _admit(self) -> InstanceSpec:
         hub, owner = self.hub_settings, self.user.name
@@ -231,9 +244,13 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         if isinstance(error, asyncio.CancelledError):
             if self.stop_asked:
                 return None
+            if clock.elapsed() - self._start_began < self.start_timeout:
+                return RESTARTED  # the hub ends, which cancels all that it does
             return f"The start took longer than {self.start_timeout} seconds and was given up. Start it again."
         if isinstance(error, SpawnException):
             return str(error.message)
+        if is_fault(error):
+            return INTERRUPTED
         return "The instance could not be started because of a fault in the service; its operators see it in the log."
 
     async def stop(self, now: bool = False) -> None:
@@ -241,6 +258,9 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         if not self.stop_asked and not self.ending and (self._waiting_for_response or self._proxy_pending):
             what = "did not answer" if self._waiting_for_response else "could not be reached through the proxy"
             self.failure = self.failure or f"The session {what}, so it was ended. Start it again."
+        if self._unkept and not self.stop_asked and not self.ending:
+            self.failure = self.failure or INTERRUPTED
+        self._unkept = False
         try:
             await self.stop_instance(now)
             self._began = False
@@ -261,16 +281,16 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
 
     async def _release(self) -> None:
         if self.spec is None and not (self.failure or self.ending or self.stop_asked):
-            self.failure = await asyncio.to_thread(self._missed)  # a former hub process had started it
+            with suppress(*FAULTS):  # the reconciler finds it
+                self.failure = await asyncio.to_thread(self._missed)  # a former hub process had started it
         failed = self.failure is not None and self.ending is None and not self.stop_asked
         reason = self.ending or (self.failure if failed else None)
-        store = self.hub_settings.store
-        released = await asyncio.shield(
-            asyncio.to_thread(store.release, self.instance_id, failed=failed, reason=reason)
-        )
-        if released and failed:
-            decision = Decision("visa", self.user.name, "end", True, self.instance_id, "failed", {"why": reason})
-            await asyncio.to_thread(store.record, decision)
+        end = Ended(self.instance_id, failed, reason)
+        try:
+            await asyncio.shield(asyncio.to_thread(give_back, self.hub_settings.store, end))
+        except FAULTS as error:
+            self.log.warning("The quota of %s is given back later: %s", self.instance_id, said(error))
+            self.hub_settings.owed.add(end)
 
     def _missed(self) -> str | None:
         before = self.hub_settings.store.instance(self.instance_id)

@@ -23,6 +23,8 @@ from sqlalchemy.exc import ArgumentError
 from visa.facility.units import parse_cpu
 from visa.hub import defaults
 from visa.hub.chp import PATIENCE
+from visa.navigation import NOT_TOLD, plain_elsewhere
+from visa.store import connecting
 
 FOLDER = Path("/etc/visa")
 STATE = Path("/var/lib/visa")
@@ -67,8 +69,11 @@ _SINGLEUSER = {
 """Values of ``singleuser`` to traits of KubeSpawner."""
 
 
-def configure(c: Any, *, folder: Path = FOLDER, state: Path = STATE) -> None:
-    """Set up everything. Exits with a sentence when a value, facility.yaml or the store cannot be used."""
+def configure(c: Any, *, folder: Path = FOLDER, state: Path = STATE, patience: float = 0.0) -> None:
+    """Set up everything. Exits with a sentence when a value, facility.yaml or the store cannot be used.
+
+    ``patience``: seconds for which databases may not answer yet; Kubernetes waits ever longer between two tries.
+    """
     values: Values = yaml.safe_load((folder / "hub" / "values.yaml").read_text())
     secrets = folder / "secrets"
     (state / "secrets").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -76,6 +81,8 @@ def configure(c: Any, *, folder: Path = FOLDER, state: Path = STATE) -> None:
     store_url = _database(values, "store", secrets / "store-password", state / "visa.sqlite")
     if hub_url.get_backend_name() == "postgresql" and _place(hub_url) == _place(store_url):
         raise SystemExit("The hub does not start: hub.db.url and store.url name the same database; give VISA its own")
+    for database in (hub_url, store_url):
+        connecting.wait_for(database, patience)
     source, store = defaults.open_settings(
         folder / "facility" / "facility.yaml", store_url.render_as_string(hide_password=False), state
     )
@@ -140,11 +147,13 @@ def _hub(c: Any, values: Values, db_url: URL) -> None:
     c.JupyterHub.bind_url = f"http://:{PROXY_PORT}{base}"
     c.JupyterHub.hub_bind_url = f"http://:{HUB_PORT}"
     c.JupyterHub.hub_connect_url = f"http://{values['release']}-hub:{HUB_PORT}"
-    c.JupyterHub.db_url = db_url.render_as_string(hide_password=False)
+    defaults.hub_database(c, db_url.render_as_string(hide_password=False))
     # The image brings the code, so it brings the tables up to it.
     c.JupyterHub.upgrade_db = True
     c.JupyterHub.concurrent_spawn_limit = get(values, "hub.concurrentSpawnLimit", 100)
     public = get(values, "hub.publicUrl", "").rstrip("/")
+    if plain_elsewhere(public):
+        raise SystemExit(f"The hub does not start: hub.publicUrl is {public}, and people need https. {NOT_TOLD}")
     if public:
         c.VisaAuthenticator.oauth_callback_url = f"{public}{base}hub/oauth_callback"
 

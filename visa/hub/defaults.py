@@ -23,9 +23,14 @@ from visa.facility.load import FacilityProblems
 from visa.facility.watch import FacilitySource
 from visa.hub import settings
 from visa.hub.sharing.shares import MEMBER
+from visa.logs import without_secrets
+from visa.navigation import NOT_TOLD, plain_elsewhere
+from visa.store import connecting
 from visa.store.schema import SchemaMismatch
 from visa.store.store import Store
 
+LAST_GOOD = "facility.last-good.yaml"
+"""In the state folder: what a hub starts on when facility.yaml was broken since."""
 READ, WRITE = "custom:visa:read", "custom:visa:write"
 PORTAL_SCOPES = [
     READ,
@@ -43,6 +48,7 @@ def configure(
     facility: str | Path,
     state: str | Path,
     store_url: str | None = None,
+    db_url: str | None = None,
     bind_url: str = "http://127.0.0.1:8000",
     hub_port: int = 8081,
     proxy_port: int = 8099,
@@ -56,20 +62,23 @@ def configure(
     """Set up hub, proxy, portal and plug-ins.
 
     ``state`` holds databases, secrets, homes and run folders, and is made for the hub's own account.
-    ``store_url``: a PostgreSQL URL instead of SQLite in ``state``; one hub per store.
+    ``store_url``: a PostgreSQL URL instead of SQLite in ``state``; one hub per store. ``db_url``: the same for
+    JupyterHub's own database, which is another one.
     The ports are on loopback: the hub's API, the proxy's API, and the portal.
     ``look_every``: seconds between two looks for lifetimes that are over, and for what disagrees.
     ``instances``: where each instance has a host of its own, as ``https://*.visa.example.org``; needs ``public_url``,
     where people reach the hub.
-    Exits with every mistake in facility.yaml, as ``visa check`` says them.
+    Exits with every mistake in facility.yaml, as ``visa check`` says them, unless a good one is kept in ``state``.
     """
     folder = _state(Path(state))
     store_url = store_url or f"sqlite:///{folder / 'visa.sqlite'}"
     source, store = open_settings(facility, store_url, folder, look_every=look_every)
     hub_settings(c, cookie=secret(folder, "cookie"), crypt=secret(folder, "crypt"))
     c.JupyterHub.bind_url = bind_url
+    if plain_elsewhere(bind_url):
+        print(f"The hub listens at {bind_url}: let a proxy with https stand in front. {NOT_TOLD}", file=sys.stderr)
     c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{hub_port}"
-    c.JupyterHub.db_url = f"sqlite:///{folder / 'hub.sqlite'}"
+    hub_database(c, db_url or f"sqlite:///{folder / 'hub.sqlite'}")
     plugins(c, authenticator, spawner)
     c.Spawner.poll_interval = 5
     _proxy(c, folder, proxy_port)
@@ -78,17 +87,25 @@ def configure(
     portal(c, managed_portal(f"http://127.0.0.1:{portal_port}", source, store))
 
 
+def hub_database(c: Any, url: str) -> None:
+    """JupyterHub's own database, asked with bounds: it is asked on the hub's event loop."""
+    c.JupyterHub.db_url = connecting.parsed(url).render_as_string(hide_password=False)
+    c.JupyterHub.db_kwargs = connecting.options(url, connecting.HUB)
+
+
 def open_settings(
     facility: str | Path, store_url: str, state: Path, *, look_every: float = 60.0
 ) -> tuple[FacilitySource, Store]:
     """Read facility.yaml, bring the store up to date, and make both known to the plug-ins.
 
-    Exits with every mistake in facility.yaml, and with a sentence when the store cannot be used.
+    Starts on the last good facility.yaml when that of now has mistakes, loudly. Exits with all of them when there is
+    none, and with a sentence when the store cannot be used.
     """
     # Databases are made with the umask; they hold what only the hub may read.
     os.umask(0o077)
+    without_secrets()
     try:
-        source = FacilitySource(Path(os.path.abspath(facility)))
+        source = FacilitySource(Path(os.path.abspath(facility)), state / LAST_GOOD)
     except FacilityProblems as error:
         print(error, file=sys.stderr)
         raise SystemExit(f"The hub does not start: {len(error.problems)} mistake(s) in {facility}") from None
@@ -243,6 +260,7 @@ def managed_portal(url: str, source: FacilitySource, store: Store, **variables: 
         "command": [sys.executable, "-m", "visa.portal"],
         "environment": {
             "VISA_FACILITY": str(source.path),
+            "VISA_FACILITY_KEPT": str(settings.get().state / LAST_GOOD),
             "VISA_STORE_URL": store.engine.url.render_as_string(hide_password=False),
             "VISA_PORTAL_COOKIE": hub.pictures.hex(),
             "VISA_INSTANCES": hub.origins.pattern,

@@ -19,9 +19,11 @@ from jupyterhub.scopes import needs_scope
 from tornado import web
 
 from visa.bodies import Bodies, Bounds
+from visa.connections import Connections
 from visa.cookies import HUB, HostCookies
 from visa.hub import settings
 from visa.hub.admitted import StartRefused
+from visa.hub.away import end_all_the_same, say_when_a_database_is_away
 from visa.hub.hosts import InstanceHandler, keep_to_own_host, tell_addresses
 from visa.hub.reconcile import Reconciler
 from visa.hub.reports import GatewayHandler
@@ -37,6 +39,8 @@ from visa.instances.texts import for_hub
 from visa.store.store import Decision
 
 LARGEST_BODY = 64 * 1024
+WAITING = 1024
+"""Connections that wait for a request: besides the proxy's there are the gateways' own."""
 BODIES = Bounds(each=2**20, together=2**24, seconds=30)
 PORTAL = "services/visa/"
 
@@ -269,7 +273,8 @@ def _complete(app: Any) -> None:
     keep_to_own_host(application)
     if settings.get().origins.scheme == "https":
         application.start_request = HostCookies(application.start_request, HUB).start_request
-    application.start_request = Bodies(application.start_request, BODIES).start_request
+    bodies = Bodies(application.start_request, BODIES)
+    application.start_request = Connections(bodies.start_request, WAITING).start_request
 
 
 def handlers(app: Any) -> list[tuple[str, type]]:
@@ -284,6 +289,8 @@ def handlers(app: Any) -> list[tuple[str, type]]:
         )
     tell_scripts_no_token()
     tell_addresses()
+    say_when_a_database_is_away()
+    end_all_the_same(app)
     asyncio.get_running_loop().call_soon(_complete, app)
     watch = Watch(app)
     work = (Reconciler(app, watch).run(), watch.run())

@@ -20,13 +20,15 @@ from typing import Any
 
 from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
 from tornado.httpclient import HTTPClientError
-from traitlets import Unicode
+from traitlets import Unicode, default
 
 from visa import clock
 from visa.addresses import pattern
 from visa.hub.hosts import OwnHosts
 from visa.processes import Process, arguments
 
+HEAD = 2**16
+"""Bytes of a request's head, as in hub, portal and gateways."""
 _WELL = 10.0
 """Seconds after which a traefik that lives counts as a good one: it is replaced at once when it dies."""
 _PAUSES = (0.25, 10.0)
@@ -45,6 +47,12 @@ class VisaTraefikProxy(OwnHosts, TraefikFileProviderProxy):  # type: ignore[misc
 
     def _pid_file(self) -> Path:
         return Path(self.state_folder) / "traefik.pid"
+
+    @default("extra_static_config")
+    def _bounds(self) -> dict[str, Any]:
+        """Of what strangers send: a megabyte of a head is Go's own bound, and three minutes traefik's between two."""
+        bounds = {"http": {"maxHeaderBytes": HEAD}, "transport": {"respondingTimeouts": {"idleTimeout": 120}}}
+        return {"entryPoints": {self.traefik_entrypoint: bounds}}
 
     traefik_process: Any
     _watching: asyncio.Task[None] | None = None

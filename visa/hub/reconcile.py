@@ -18,14 +18,17 @@ from visa.hub import settings
 from visa.hub.admitted import RESTARTED, VANISHED
 from visa.hub.sharing.looks import MemberLooks
 from visa.hub.sharing.watch import Watch
+from visa.hub.stuck import Stuck
 from visa.identifiers import instance_id
 from visa.instances.admission import assured, entitled
 from visa.instances.lifetimes import time_left
 from visa.instances.withdrawal import Withdrawals
+from visa.store.faults import FAULTS, said
 from visa.store.store import Decision, Instance, State
 
 log = logging.getLogger(__name__)
 
+_AGAIN = 1.0
 _KEPT = "Your files are kept."
 
 
@@ -35,7 +38,7 @@ class Reconciler:
     def __init__(self, app: Any, watch: Watch) -> None:
         self.app, self.watch = app, watch
         self.hub = settings.get()
-        self.members = MemberLooks(self.hub)
+        self.members, self.stuck = MemberLooks(self.hub), Stuck(app)
         self.hub.mended = asyncio.Event()
         _log_to(app.log)
         self._vanished: set[str] = set()
@@ -48,7 +51,8 @@ class Reconciler:
         try:
             while getattr(self.app, "http_server", None) is None or self._checking():
                 await asyncio.sleep(0.1)
-            await self._guarded("mending what a former hub left", self.after_restart())
+            while not await self._guarded("mending what a former hub left", self.after_restart()):
+                await asyncio.sleep(_AGAIN)  # nothing new is started before
             if self.hub.mended is not None:
                 self.hub.mended.set()
             while True:
@@ -58,11 +62,16 @@ class Reconciler:
             watching.cancel()
 
     @staticmethod
-    async def _guarded(what: str, work: Awaitable[None]) -> None:
+    async def _guarded(what: str, work: Awaitable[None]) -> bool:
+        """Do it; False when a database was away. What else goes wrong is logged, and tried again in the next round."""
         try:
             await work
+        except FAULTS as error:
+            log.warning("Nothing was looked at (%s), because a database is away: %s", what, said(error))
+            return False
         except Exception:
             log.exception("Reconciling failed (%s); the next round tries again", what)
+        return True
 
     def _checking(self) -> bool:
         return any(spawner.pending == "check" for _user, spawner in self._spawners())
@@ -101,12 +110,14 @@ class Reconciler:
     async def look(self) -> None:
         """One round: whatever disagrees twice in a row is put right."""
         alive = self._alive()
+        await asyncio.to_thread(self.hub.owed.pay, self.hub.store, alive.__contains__)
         holding = {instance.id: instance for instance in await asyncio.to_thread(self.hub.store.holding)}
         vanished = {identifier for identifier in holding if identifier not in alive}
         for identifier in self._vanished & vanished:
             if identifier not in self._alive():  # it may have been started again while others were put right
                 await self._guarded("giving back a quota", self._gone(holding[identifier], VANISHED))
         self._vanished = vanished
+        await self._guarded("ending what is stuck", self.stuck.look(self._spawners()))
         await self._guarded("sweeping", self._sweep(grace=2 * self.hub.look_every))
         ready = {i: holding[i] for i, (_user, spawner) in alive.items() if spawner.ready and i in holding}
         experiments = await self._experiments(sorted({e for i in holding.values() for e in i.experiments}))

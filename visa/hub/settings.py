@@ -13,6 +13,7 @@ from visa.catalogue.base import Catalogue
 from visa.catalogue.current import CurrentCatalogue
 from visa.facility.watch import FacilitySource
 from visa.hub.gateways import Gateways
+from visa.hub.owed import Owed
 from visa.hub.sharing.changes import Changes
 from visa.store.admissions import Admissions
 from visa.store.memory import CatalogueMemory
@@ -49,6 +50,7 @@ class HubSettings:
     accounts: asyncio.Lock = field(default_factory=asyncio.Lock)
     gateways: Gateways = field(default_factory=Gateways)
     changes: Changes = field(default_factory=Changes)
+    owed: Owed = field(default_factory=Owed)
     mended: asyncio.Event | None = None
     origins: Origins = field(default_factory=Origins)
     public: str = ""

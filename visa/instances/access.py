@@ -145,6 +145,10 @@ NOTEBOOK: tuple[Rule, ...] = (
     _rule(_READING, r"(api/contents(/.*)?|(files|view)/.+|h5web/(attr|data|meta|paths))", Action.READ),
     _rule(_READING, r"nbconvert/(html|markdown|notebook)/.+", Action.READ),
     _rule(frozenset({"PUT"}), r"api/collaboration/session/.+", Action.READ),
+    # The same of jupyter-server-documents, and outputs that it keeps beside the notebook.
+    _rule(frozenset({"POST"}), r"api/fileid/index", Action.READ),
+    _rule(_READING, r"api/outputs/[^/]+/[^/]+(/[^/]+)?", Action.READ),
+    _rule(frozenset({"DELETE"}), r"api/outputs/[^/]+/[^/]+(/[^/]+)?", Action.EXECUTE),
     _rule(_READING, r"api/((sessions|kernels)(/[^/]+)?|terminals)", Action.READ),
     _rule(_ANY, r"(api/contents(/.*)?|api/config/\w+|lab/api/settings(/.*)?|api/events)", Action.WRITE),
     _rule(_ANY, r"((api/(sessions|kernels|terminals)|terminals)(/.*)?|nbconvert/.+)", Action.EXECUTE),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from visa.portal.app import WithoutSecrets, serve
+from visa.logs import without_secrets
+from visa.portal.app import serve
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s portal: %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(WithoutSecrets())
+    without_secrets()
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the store
     asyncio.run(serve())

@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import logging
 import os
-import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from tornado.routing import Router
 from visa.addresses import Origins
 from visa.bodies import Bodies, Bounds
 from visa.catalogue.current import CurrentCatalogue
+from visa.connections import Connections
 from visa.cookies import PORTAL, SESSION, HostCookies
 from visa.facility.watch import FacilitySource
 from visa.portal import live, pages
@@ -40,8 +40,7 @@ log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 _PR_SET_PDEATHSIG = 1
-_SECRET = re.compile(r"/join/[^\s\"']*")
-"""The end of an invitation's address is its key: logs do not have it."""
+WAITING = 512
 BODIES = Bounds(each=4 * LARGEST_BODY, together=2**23, seconds=30)
 CACHED = 20
 """Seconds for which the hub's word on who holds a token is kept."""
@@ -51,6 +50,11 @@ _LOOK = 2.0
 
 class Static(web.StaticFileHandler):
     """The portal's own scripts and styles."""
+
+    def prepare(self) -> None:
+        """None is a service worker, which a page on the same host could leave in a browser."""
+        if "Service-Worker" in self.request.headers:
+            raise web.HTTPError(403)
 
     def set_extra_headers(self, path: str) -> None:
         """They change with the version only; a few minutes are enough to be quick."""
@@ -101,18 +105,9 @@ def make_app(service: PortalService, auth: HubOAuth, base: str, secret: bytes) -
     )
 
 
-class WithoutSecrets(logging.Filter):
-    """Takes the keys of invitations out of what libraries log of addresses."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Always True; the message is another one."""
-        record.msg, record.args = _SECRET.sub("/join/...", record.getMessage()), ()
-        return True
-
-
 def _log(handler: web.RequestHandler) -> None:
     level = logging.INFO if handler.get_status() < 500 else logging.WARNING
-    path = _SECRET.sub("/join/...", handler.request.path)[:200]
+    path = handler.request.path[:200]
     log.log(level, "%d %s %s %.0f ms", handler.get_status(), handler.request.method, path, _milliseconds(handler))
 
 
@@ -175,7 +170,8 @@ async def serve() -> None:
     """Until SIGTERM, with the variables that JupyterHub gives a managed service; own replicas get the same."""
     # The hub may be killed; a portal without it answers nobody, and the next hub needs the port.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    facility = FacilitySource(Path(os.environ["VISA_FACILITY"]))
+    kept = os.environ.get("VISA_FACILITY_KEPT", "")  # the hub's; replicas have none
+    facility = FacilitySource(Path(os.environ["VISA_FACILITY"]), Path(kept) if kept else None, keeps=False)
     store = Store(os.environ["VISA_STORE_URL"])
     await usable(store)
     end = asyncio.Event()
@@ -193,4 +189,4 @@ async def serve() -> None:
 def listening(app: Router, *, bound: bool = False) -> HTTPServer:
     """A server for ``app``, which listens nowhere yet; ``bound``: no other host sets its cookies (`visa.cookies`)."""
     start = HostCookies(app.start_request, PORTAL, SESSION).start_request if bound else app.start_request
-    return HTTPServer(Bodies(start, BODIES))
+    return HTTPServer(Connections(Bodies(start, BODIES).start_request, WAITING))

@@ -15,17 +15,22 @@ from pydantic import ValidationError
 from tornado import web
 from tornado.iostream import StreamClosedError
 
+from visa import doubled
+from visa.again import Again
 from visa.portal import openapi
 from visa.portal.api import OPERATIONS, Call, Operation
 from visa.portal.models import UNFIT, plain
 from visa.portal.operations import READ
 from visa.portal.origin import PAGE_HEADER, page_token
-from visa.portal.problems import Problem
+from visa.portal.problems import Problem, database_unavailable, hub_unavailable
 from visa.portal.service import Caller, PortalService
+from visa.store.faults import AGAIN, FAULTS, is_fault, said
 
 log = logging.getLogger(__name__)
 
 LARGEST_BODY = 64 * 1024
+_UNREACHED = "Failed to connect to Hub API"
+_again = Again()
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
 
@@ -76,12 +81,41 @@ class Guard(_Known, HubOAuthenticated, web.RequestHandler):  # type: ignore[misc
 
     async def prepare(self) -> None:
         """Find out who asks, without holding up everybody else meanwhile."""
-        self.kept_out = False
-        model = await self.hub_auth.get_user(self, sync=False)
+        self.kept_out, self.current_user = False, None
+        if not doubled.one_only(self, self.hub_auth.cookie_name, self.hub_auth.base_url):
+            return
+        model = await self._model()
         try:
             self.current_user = self.check_hub_user(model) if model else None
         except UserNotAllowed:
             self.current_user, self.kept_out = None, True
+
+    async def _model(self) -> Any:
+        """The hub's word on who asks; raise `Problem` when it gives none, which is not that nobody is logged in."""
+        try:
+            return await self.hub_auth.get_user(self, sync=False)
+        except web.HTTPError as error:
+            if error.status_code < 500:
+                raise
+            raise hub_unavailable() from error
+
+    def _handle_request_exception(self, e: BaseException) -> None:
+        """What cannot be asked now is said as such, wherever it was noticed."""
+        problem = database_unavailable() if is_fault(e) else e
+        if not isinstance(problem, Problem) or self._finished or self._headers_written:
+            super()._handle_request_exception(e)
+            return
+        log.warning("%d %s %s: %s", problem.status, self.request.method, self.request.path[:200], said(e))
+        self.clear()
+        self.fail(problem)
+
+    def fail(self, problem: Problem) -> None:
+        """Answer with a problem, as programs and scripts read it."""
+        self.set_status(problem.status)
+        if problem.status == 503:
+            self.set_header("Retry-After", str(AGAIN))
+        self.set_header("Content-Type", "application/problem+json")
+        self.finish(json.dumps(problem.document()))
 
     @property
     def caller(self) -> Caller | None:
@@ -166,11 +200,19 @@ class Callback(_Known, HubOAuthCallbackHandler):  # type: ignore[misc]
         return known is not None and known == state.encode()
 
     async def _spend(self, code: str) -> None:
-        """The hub takes no code twice, whatever it says to this."""
-        try:
-            await self.hub_auth.token_for_code(code, sync=False, code_verifier="none")
-        except web.HTTPError as error:
-            log.info("The hub has back the code of a login that was not begun here: %s", error)
+        """The hub takes no code twice, whatever it says to this; one that is away is asked again."""
+        auth = self.hub_auth
+
+        async def once() -> bool:
+            try:
+                await auth.token_for_code(code, sync=False, code_verifier="none")
+            except web.HTTPError as error:
+                log.info("The hub has back the code of a login that was not begun here: %s", error)
+                # 500 is JupyterHub's word for what the hub refused, too.
+                return error.status_code != 502 and _UNREACHED not in (error.log_message or "")
+            return True
+
+        await _again.until_done(once)
 
 
 class Api(Guard):
@@ -193,7 +235,7 @@ class Api(Guard):
                 self.set_status(operation.status)
                 self._finish(operation, result)
         except Problem as problem:
-            self._problem(problem)
+            self.fail(problem)
 
     get = post = patch = delete = put = _serve
 
@@ -243,20 +285,16 @@ class Api(Guard):
             async for event in events:
                 self.write(f"data: {json.dumps(event)}\n\n")
                 await self.flush()
-        except Problem as problem:
+        except (Problem, *FAULTS) as error:
+            problem = error if isinstance(error, Problem) else database_unavailable()
             self.write(f"event: problem\ndata: {json.dumps(problem.document())}\n\n")
         except StreamClosedError:
             log.debug("a page that watched a start was closed")
 
-    def _problem(self, problem: Problem) -> None:
-        self.set_status(problem.status)
-        self.set_header("Content-Type", "application/problem+json")
-        self.finish(json.dumps(problem.document()))
-
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """What nobody foresaw, without its inside."""
         reason = "method-not-allowed" if status_code == 405 else "fault" if status_code >= 500 else "bad-request"
-        self._problem(Problem(status_code, reason, self._reason, "If it stays so, ask the facility's contact."))
+        self.fail(Problem(status_code, reason, self._reason, "If it stays so, ask the facility's contact."))
 
 
 def _find(method: str, path: str) -> tuple[Operation, dict[str, str]]:

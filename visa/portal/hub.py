@@ -57,6 +57,8 @@ class HubClient:
         timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_read=60)
         try:
             async with self._client().get(url, headers=_headers(token), timeout=timeout) as answer:
+                if answer.status >= 500:
+                    raise hub_unavailable()
                 if answer.status != 200:
                     raise Problem(404, "not-found", "The instance is not starting.", "Look at your home page.")
                 async for line in answer.content:

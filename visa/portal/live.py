@@ -8,14 +8,15 @@ import math
 from functools import partial
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from tornado.iostream import StreamClosedError
 
 from visa import clock
 from visa.portal.handlers import Guard
-from visa.portal.problems import Problem
+from visa.portal.problems import UNAVAILABLE, Problem
 from visa.portal.service import Caller, PortalService
 from visa.portal.sharing.support import SupportService
+from visa.store.faults import is_fault
 from visa.store.pulse import heartbeat, pulse
 from visa.store.store import Store
 
@@ -122,9 +123,13 @@ class Watcher:
         while True:
             try:
                 found = await self._service.instances(self._caller)
-            except Problem as problem:
-                log.info("not looking at %s: %s", self._caller.username, problem)
-                return
+            except (Problem, SQLAlchemyError) as error:
+                log.info("not looking at %s: %s", self._caller.username, error)
+                if not is_fault(error) and not (isinstance(error, Problem) and error.reason in UNAVAILABLE):
+                    return
+                self._begun["changed"].set()
+                await asyncio.sleep(_CALM)
+                continue
             seen = [(i.id, i.state, i.title, i.reason, i.notice) for i in found]
             self._compare("changed", before, seen)
             before = seen
@@ -148,7 +153,7 @@ class Watcher:
                     supports, asked = await SupportService(self._service).supports(person), clock.elapsed()
                 username, store = self._caller.username, self._service.store
                 seen = await asyncio.to_thread(pulse, store, username, supports=supports)
-            except (Problem, DBAPIError) as error:
+            except (Problem, SQLAlchemyError) as error:
                 beat = None
                 log.info("not looking at people of %s: %s", self._caller.username, error)
                 self._begun["people"].set()

@@ -11,13 +11,14 @@ from tornado import web
 from visa.addresses import SHARED
 from visa.catalogue.base import Experiment, Search
 from visa.clock import now
-from visa.navigation import navigated
+from visa.navigation import navigated, refusal
 from visa.portal import views
 from visa.portal.handlers import Guard
 from visa.portal.models import ExperimentQuery, InstanceOut
-from visa.portal.problems import Problem
+from visa.portal.problems import UNAVAILABLE, Problem
 from visa.portal.service import Caller
 from visa.portal.sharing.notices import NoticeService
+from visa.store.faults import AGAIN
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +34,10 @@ class Page(Guard):
 
     async def get(self, *args: str) -> None:
         """Show it."""
-        if not self.piece and not navigated(self.request.headers):
+        why = None if self.piece else refusal(self.request.headers)
+        if why is not None:
             self.set_status(403)
-            self.finish()
+            self.finish(why)
             return
         caller = self.caller
         if caller is None:
@@ -51,12 +53,20 @@ class Page(Guard):
                 self.own_page()
             await self.show(self.permitted(self.scope), *args)
         except Problem as problem:
-            self.set_status(problem.status)
-            if self.piece:
-                self.set_header("Content-Type", "text/plain; charset=utf-8")
-                self.finish(f"{problem.detail} {problem.remedy}")
-                return
-            self.render_page("problem.html", caller=caller, problem=problem)
+            self.fail(problem)
+
+    def fail(self, problem: Problem) -> None:
+        """A page, or a line for the page that fetched a piece. What will be there in a moment comes back by itself."""
+        self.set_status(problem.status)
+        if self.piece:
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.finish(f"{problem.detail} {problem.remedy}")
+            return
+        again = problem.reason in UNAVAILABLE and self.request.method == "GET"
+        if again:
+            self.set_header("Retry-After", str(AGAIN))
+            self.set_header("Refresh", str(AGAIN))
+        self.render_page("problem.html", caller=self.caller, problem=problem, again=again)
 
     async def show(self, caller: Caller, *args: str) -> None:
         """Each page's own."""
@@ -86,7 +96,7 @@ class Page(Guard):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """What nobody foresaw."""
         problem = Problem(status_code, "fault", self._reason, "Go back, or ask the facility's contact.")
-        self.render_page("problem.html", caller=None, problem=problem)
+        self.render_page("problem.html", caller=None, problem=problem, again=False)
 
 
 class Home(Page):

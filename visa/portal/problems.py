@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from visa.instances.model import Refusal
+from visa.store import faults
 from visa.store.admissions import HTTP_STATUS
 
 REASONS: dict[str, str] = {
@@ -17,6 +18,7 @@ REASONS: dict[str, str] = {
     "busy": "The instance is starting or stopping.",
     "hub-refused": "JupyterHub refused; the detail says why.",
     "hub-unavailable": "JupyterHub does not answer.",
+    "database-unavailable": "A database of the service is away, refuses, is read-only or full; running work goes on.",
     "fault": "The service made a mistake; operators see it in the log.",
 }
 """Codes of the portal itself; admission's are `visa.instances.model.Reason`."""
@@ -50,6 +52,15 @@ def refused(refusal: Refusal) -> Problem:
 def not_found(what: str) -> Problem:
     """Unknown, or another person's: the same answer."""
     return Problem(404, "not-found", f"There is no {what} of that name among yours.", "Look at your home page.")
+
+
+UNAVAILABLE = frozenset({"hub-unavailable", faults.REASON})
+"""Nothing was decided: the same question may have another answer in a moment."""
+
+
+def database_unavailable() -> Problem:
+    """The store cannot be used now, or JupyterHub's own database."""
+    return Problem(503, faults.REASON, faults.SENTENCE, faults.REMEDY)
 
 
 def hub_unavailable() -> Problem:

@@ -25,7 +25,7 @@ from visa.instances.lifetimes import time_left
 from visa.instances.model import Person, Refusal, Use
 from visa.portal import models
 from visa.portal.hub import HubClient
-from visa.portal.problems import Problem, not_found, refused
+from visa.portal.problems import UNAVAILABLE, Problem, not_found, refused
 from visa.store.admissions import Admissions
 from visa.store.store import Instance, Store
 
@@ -191,7 +191,7 @@ class PortalService:
         try:
             return await self.hub.servers(caller.token, caller.username)
         except Problem as problem:
-            if problem.reason == "hub-unavailable":
+            if problem.reason in UNAVAILABLE:
                 return None
             raise
 

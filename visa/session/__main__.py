@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 
+from visa.logs import without_secrets
 from visa.session.app import PortTaken, serve
 from visa.session.hub import HubRefused, HubUnavailable
 from visa.session.settings import BadSettings, GatewaySettings
@@ -17,6 +18,7 @@ PORT_TAKEN = 98
 def main() -> None:
     """Run until told to end."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    without_secrets()
     try:
         asyncio.run(serve(GatewaySettings.read()))
     except PortTaken as error:

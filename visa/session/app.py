@@ -21,6 +21,7 @@ from tornado.netutil import bind_sockets
 from tornado.routing import Matcher, PathMatches, Rule
 
 from visa.addresses import host_of
+from visa.connections import WAITS, Connections
 from visa.session import report, upstream
 from visa.session.desktop.assets import Static
 from visa.session.desktop.files import Files
@@ -37,6 +38,11 @@ from visa.session.sockets import Socket
 
 _FINISHING = 4.0
 """Seconds that requests under way get to finish when the gateway is told to end."""
+
+WAITING = 256
+"""Connections that wait for a request: traefik keeps 200 for the next ones."""
+HEAD = 2**15
+"""Bytes of a request's head, each of which every waiting connection may hold."""
 
 log = logging.getLogger(__name__)
 
@@ -154,13 +160,14 @@ async def served(
 ) -> AsyncIterator[None]:
     """Answer at ``sockets`` for the length of the block; what is under way at its end gets a few seconds."""
     server = HTTPServer(
-        make_app(gateway),
+        Connections(make_app(gateway).start_request, WAITING, takers=False),
         ssl_options=tls,
         chunk_size=upstream.CHUNK,
         max_body_size=upstream.LARGEST_BODY,
         # Bodies and websocket messages are taken by the part.
         max_buffer_size=4 * upstream.CHUNK,
-        idle_connection_timeout=120,
+        max_header_size=HEAD,
+        idle_connection_timeout=WAITS,
         xheaders=False,
     )
     server.add_sockets(sockets)
@@ -176,6 +183,7 @@ async def served(
             task.cancel()
         server.stop()
         gateway.close_sockets()
+        gateway.again.stop()
         await _within(_FINISHING, gateway.idle.wait(), "some requests were still under way at the end")
         await _within(2, people.tell_the_end(), "the hub was not told that nobody is here any more")
         await _within(2, server.close_all_connections(), "some connections were still busy at the end")

@@ -11,6 +11,7 @@ from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream
 
 from visa import clock
+from visa.again import Again
 from visa.session import upstream
 from visa.session.activity import Activity
 from visa.session.budget import Budget
@@ -71,6 +72,8 @@ class Gateway:
             Crowd(settings.sockets_each, settings.sockets_others, settings.owner) for _ in range(2)
         )
         """Of websockets, and of questions that are answered later."""
+        self.again = Again()
+        """Login codes that are to be used up while the hub is away."""
         self.viewers: dict[Seat, None] = {}
         self.seats: Counter[bool] = Counter()
         """Of the desktop: the owner's, and all others'."""

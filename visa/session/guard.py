@@ -151,6 +151,11 @@ class Guard(web.RequestHandler):
         headers_ = self.request.headers
         return "Transfer-Encoding" in headers_ or headers_.get("Content-Length", "0") != "0"
 
+    def body_within(self, seconds: float) -> None:
+        """The body has to be here by then, or the connection is closed. Said before it is read."""
+        if isinstance(self.request.connection, HTTP1Connection):
+            self.request.connection.set_body_timeout(seconds)
+
     def drop(self, chunk: bytes) -> None:
         """A part of a body that nobody wants; after a megabyte of it the connection is closed."""
         self._dropped += len(chunk)

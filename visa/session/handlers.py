@@ -50,12 +50,18 @@ class Callback(Guard):
 
     async def _spend(self, code: str, verifier: str) -> None:
         """Use a code up for nothing: who led somebody here in the course of a login of their own may know it."""
-        if not code:
-            return
-        try:
-            await self.gateway.hub.token_for(code, verifier)
-        except HubUnavailable as error:
-            log.warning("A login code could not be used up: %s", error)
+        hub = self.gateway.hub
+
+        async def once() -> bool:
+            try:
+                await hub.token_for(code, verifier)
+            except HubUnavailable as error:
+                log.warning("A login code could not be used up: %s", error)
+                return False
+            return True
+
+        if code:
+            await self.gateway.again.until_done(once)
 
 
 class Logout(Guard):

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 OUTAGE = 900.0
 """Seconds for which people who were let in stay while the hub does not answer."""
+AWAY_REASON = "database-unavailable"
+"""As the hub's problem says it (`visa.store.faults`, which the gateway does not have)."""
 _KEPT = 500
 _NO = 2.0
 """Seconds for which a no is not asked about again: she may be let in any moment."""
@@ -38,6 +40,10 @@ _HELD = 58.0
 
 class HubUnavailable(Exception):
     """The hub does not answer."""
+
+
+class StoreAway(HubUnavailable):
+    """The hub says that its database cannot be used: nobody was let in or out through it meanwhile."""
 
 
 class HubLost(HubUnavailable):
@@ -209,7 +215,7 @@ class Hub:
         except HTTPError as error:
             if 400 <= error.code < 500:
                 raise HubRefused(str(error)) from error
-            raise HubUnavailable(str(error)) from error
+            raise (StoreAway if _says_away(error) else HubUnavailable)(str(error)) from error
         except (OSError, ValueError) as error:
             raise HubUnavailable(str(error)) from error
         return answer if isinstance(answer, dict) else None
@@ -229,6 +235,14 @@ class Hub:
         )
         answer = await AsyncHTTPClient().fetch(request)
         return json.loads(answer.body) if answer.body else None
+
+
+def _says_away(error: HTTPError) -> bool:
+    try:
+        told = json.loads(error.response.body) if error.code == 503 and error.response is not None else None
+    except ValueError:
+        return False
+    return isinstance(told, dict) and told.get("reason") == AWAY_REASON
 
 
 def _identity(name: str, info: dict[str, Any]) -> dict[str, str]:

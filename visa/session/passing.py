@@ -12,8 +12,11 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from visa.instances.access import Role, may
 from visa.session import headers, pages, run, upstream
+from visa.session.crowd import TooMany
+from visa.session.frames import PART
 from visa.session.guard import SAFE_METHODS, Admitted, Guard, Refused
 from visa.session.hub import Visitor
+from visa.session.turnstile import Turn
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,7 @@ class Session(Guard):
         self._exchange: upstream.Exchange | None = None
         self._admitted: Admitted | None = None
         self._counted = False
-        self._entered: str | None = None
+        self._turn: Turn | None = None
         self._instead: Callable[[], None] | None = None
 
     async def prepare(self) -> None:
@@ -96,7 +99,8 @@ class Session(Guard):
         if self._gone:
             stream.close()
             return
-        exchange = upstream.Exchange(stream, self._on_headers, self._on_data, self._on_bulk)
+        stream.read_chunk_size = part = min(PART, self.gateway.turnstile.part)
+        exchange = upstream.Exchange(stream, self._on_headers, self._on_data, self._on_bulk, part)
         self.gateway.begun()
         self._counted = True
         try:
@@ -108,15 +112,21 @@ class Session(Guard):
         self._exchange = exchange
 
     async def _enter(self, name: str) -> None:
-        await self.gateway.turnstile.enter(name)
-        self._entered = name
+        try:
+            self._turn = await self.gateway.turnstile.enter(name, self._give_up)
+        except TooMany as error:
+            raise Refused(429, str(error)) from None
         if self._gone:
             self._leave()
 
     def _leave(self) -> None:
-        name, self._entered = self._entered, None
-        if name is not None:
-            self.gateway.turnstile.leave(name)
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.leave()
+
+    def _moves(self) -> None:
+        if self._turn is not None:
+            self._turn.moves()
 
     @property
     def visitor_here(self) -> Visitor:
@@ -131,6 +141,13 @@ class Session(Guard):
     def _cut_off(self) -> None:
         """Not a byte more goes either way: the browser must not take a part for the whole."""
         log.info("%s %s: cut off, the role does not allow it any more", self.request.method, self.request.path)
+        self._break()
+
+    def _give_up(self) -> None:
+        log.info("%s %s: cut off, too many others last too", self.request.method, self.request.path)
+        self._break()
+
+    def _break(self) -> None:
         self._gone = True
         self.cut()
         if self._target is not None:
@@ -166,6 +183,7 @@ class Session(Guard):
             return
         try:
             await self._exchange.send(chunk)
+            self._moves()
         except upstream.Broken as error:
             log.info("%s %s: %s", self.request.method, self.request.path, error)
             # Jupyter may have said why before it closed.
@@ -218,6 +236,7 @@ class Session(Guard):
     async def _on_data(self, chunk: bytes) -> None:
         self.write(chunk)
         await self.flush()
+        self._moves()
 
     async def _on_bulk(self, source: IOStream, size: int) -> None:
         """A large answer: from stream to stream. The browser's connection ends with it."""
@@ -227,7 +246,7 @@ class Session(Guard):
         self._target = target = self.detach()
         target.set_close_callback(source.close)
         try:
-            await upstream.pump(source, target, size)
+            await upstream.pump(source, target, size, lambda: self.gateway.turnstile.part, self._moves)
         finally:
             target.close()
             self._log()

@@ -18,7 +18,7 @@ from visa import clock
 from visa.identifiers import instance_id
 from visa.instances.access import Role
 from visa.instances.members import OWNER_AWAY, Approvers, Sharing, role_now
-from visa.session.hub import Hub, HubLost, HubRefused, HubUnavailable
+from visa.session.hub import Hub, HubLost, HubRefused, HubUnavailable, StoreAway
 from visa.session.kept import Kept
 from visa.session.presence import Presence, Present, UnderWay
 from visa.session.settings import GatewaySettings
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 STALE = 60.0
 """Seconds after the hub's last sign of life from which on nobody but the owner has a role."""
+AWAY = 300.0
+"""The same while the hub itself says that its database is away: it lives, and can let nobody out meanwhile. Somebody
+who is taken out through a portal that reaches the store while the hub does not stays for so long."""
 LEFT = OWNER_AWAY.total_seconds()
 _HELD = 55.0
 _PAUSES = (0.25, 5.0)
@@ -276,6 +279,9 @@ class People:
                 # It lived for as long as it held the question, which is not longer than this.
                 self._heard = min(clock.elapsed(), self._answered + _HELD)
                 log.info("The hub went away")
+            except StoreAway as error:
+                self._heard = max(self._heard, min(clock.elapsed(), self._answered + AWAY - STALE))
+                log.warning("The hub cannot say who may be here: %s", error)
             except (HubUnavailable, HubRefused, BadWord) as error:
                 log.warning("The hub does not say who may be here: %s", error)
             self.settle()

@@ -195,6 +195,9 @@ class Socket(Watched):
     async def _tell_all(self, end: Jupyters, part: Part | None) -> None:
         """One message, to its end."""
         while part is not None:
+            if self._rules is not None and part.first and (reply := self._rules.reply(part)) is not None:
+                # Before the browser takes it, for which Jupyter would wait.
+                end.say(reply)
             told = part if self._rules is None else self._rules.outward(part)
             if told is not None:
                 await self._tell(told)

@@ -15,10 +15,10 @@ from tornado.netutil import Resolver
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from visa import clock
-from visa.session.frames import Jupyters
+from visa.session.frames import PART, Jupyters
 
 CHUNK = 2**18
-"""Bytes moved at a time; two of these per direction is all that a transfer holds."""
+"""Bytes moved at a time of a large answer and of a body; two of these per direction is all that a transfer holds."""
 BULK = 2**22
 """Bytes from which an answer is moved without the HTTP parser between: 1.6 times as fast (measured)."""
 LARGEST_BODY = 2**50
@@ -57,7 +57,7 @@ async def connect(path: str) -> IOStream:
             one.close()
             raise NotListening(str(error)) from error
         else:
-            return IOStream(one, max_buffer_size=4 * CHUNK, read_chunk_size=CHUNK)
+            return IOStream(one, max_buffer_size=4 * CHUNK, read_chunk_size=PART)
 
 
 class Exchange(HTTPMessageDelegate):
@@ -67,10 +67,12 @@ class Exchange(HTTPMessageDelegate):
     so by its last argument, and ``on_bulk`` gets the stream and the number of bytes that come.
     """
 
-    def __init__(self, stream: IOStream, on_headers: Headers, on_data: Data, on_bulk: Bulk | None = None) -> None:
+    def __init__(
+        self, stream: IOStream, on_headers: Headers, on_data: Data, on_bulk: Bulk | None = None, part: int = PART
+    ) -> None:
         self._stream = stream
         parameters = HTTP1ConnectionParameters(
-            no_keep_alive=True, chunk_size=CHUNK, max_body_size=LARGEST_BODY, decompress=False, max_header_size=2**17
+            no_keep_alive=True, chunk_size=part, max_body_size=LARGEST_BODY, decompress=False, max_header_size=2**17
         )
         self._connection = HTTP1Connection(stream, True, parameters)
         self._on_headers, self._on_data, self._on_bulk = on_headers, on_data, on_bulk
@@ -142,14 +144,17 @@ class Exchange(HTTPMessageDelegate):
         """Jupyter closed; `answer` sees whether too early."""
 
 
-async def pump(source: IOStream, target: IOStream, count: int) -> None:
-    """Move ``count`` bytes, one buffer's worth at a time; raise ``StreamClosedError`` when either end closes."""
-    buffer = bytearray(CHUNK)
+async def pump(
+    source: IOStream, target: IOStream, count: int, part: Callable[[], int], moved: Callable[[], None]
+) -> None:
+    """Move ``count`` bytes, at most ``part()`` at a time, and tell of each; raise ``StreamClosedError`` at an end."""
+    buffer = bytearray()
     while count:
-        if count < len(buffer):
-            buffer = bytearray(count)  # not a byte more is read
+        if (most := min(count, part())) != len(buffer):  # not a byte more is read
+            buffer = bytearray(most)
         size = await source.read_into(buffer, partial=True)
         await target.write(memoryview(buffer)[:size])
+        moved()
         count -= size
 
 

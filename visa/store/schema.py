@@ -10,6 +10,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from visa.store import connecting
+
 
 class SchemaMismatch(Exception):
     """The database has another schema. The message says which, and what to do."""
@@ -33,6 +35,7 @@ def head() -> str:
 def upgrade(engine: Engine) -> None:
     """Run the migrations that are missing, all or none. Several processes at once wait for one another."""
     with engine.connect() as connection:
+        connecting.without_bounds(connection)
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(811001)"))
         else:
@@ -42,6 +45,7 @@ def upgrade(engine: Engine) -> None:
             raise SchemaMismatch(_newer(current))
         command.upgrade(_config(connection), "head")
         connection.commit()
+        connection.invalidate()  # its bounds are gone
 
 
 def verify(engine: Engine) -> None:

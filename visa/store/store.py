@@ -16,14 +16,13 @@ from enum import StrEnum
 from typing import Any, cast
 
 from sqlalchemy import Engine, Table, create_engine, delete, event, select, text, update
-from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from visa.clock import now
 from visa.identifiers import Username, instance_id
 from visa.instances.model import InstanceSpec, Person, QuotaScope, Refusal, StartRequest, Use
 from visa.instances.texts import for_hub, shown
-from visa.store import audit, holds, schema
+from visa.store import audit, connecting, holds, schema
 from visa.store.audit import AuditEntry, Decision
 from visa.store.sharing import ends
 from visa.store.tables import AuditRow, InstanceRow, PersonRow
@@ -315,11 +314,10 @@ class Store:
 
 
 def _engine(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.drivername in ("postgresql", "postgres"):
-        parsed = parsed.set(drivername="postgresql+psycopg")  # the driver that VISA brings
+    parsed = connecting.parsed(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        bounds = {"pool_pre_ping": True, **connecting.options(parsed, connecting.OTHERS)}
+        return create_engine(parsed, pool_size=10, max_overflow=20, **bounds)
     engine = create_engine(parsed, connect_args={"timeout": 60})
 
     @event.listens_for(engine, "connect")

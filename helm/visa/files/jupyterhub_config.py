@@ -1,3 +1,3 @@
 from visa.hub.chart import configure
 
-configure(c)  # noqa: F821
+configure(c, patience=120)  # noqa: F821

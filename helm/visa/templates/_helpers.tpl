@@ -62,11 +62,15 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* What all our pods have: (dict "root" $ "section" .Values.hub) */}}
+{{/* What all our pods have: (dict "root" $ "section" .Values.hub); with "hook" those that come before the release. */}}
 {{- define "visa.pod" -}}
 enableServiceLinks: false
-{{- with include "visa.pullSecrets" .root }}
-imagePullSecrets: {{- . | nindent 2 }}
+{{- $hooks := and .hook .root.Values.imagePullSecret.create }}
+{{- $secrets := list }}
+{{- range include "visa.pullSecrets" .root | fromYamlArray }}{{ $secrets = append $secrets . }}{{ end }}
+{{- if $hooks }}{{ $secrets = append $secrets (dict "name" (printf "%s-image-pull-hook" .root.Release.Name)) }}{{ end }}
+{{- with $secrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .section.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
@@ -79,6 +83,16 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .section.extraPodSpec }}
 {{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* facility.yaml, and catalogue.yaml beside it. */}}
+{{- define "visa.facilityFiles" -}}
+facility.yaml: |
+  {{- toYaml .Values.facility | nindent 2 }}
+{{- with .Values.catalogue }}
+catalogue.yaml: |
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 

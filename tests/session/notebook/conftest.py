@@ -71,8 +71,8 @@ class Place:
 
 
 @contextmanager
-def running() -> Iterator[Place]:
-    """A Jupyter of its own."""
+def running(**more: str) -> Iterator[Place]:
+    """A Jupyter of its own; ``more``: its variables."""
     folder = Path(tempfile.mkdtemp(prefix="visa-n-"))
     shared, data = folder / "shared", folder / "data"
     variables = {
@@ -81,6 +81,7 @@ def running() -> Iterator[Place]:
         "PYTHONPATH": str(INSIDE),
         "VISA_SHARED": str(shared),
         "VISA_DATA": str(data),
+        **more,
     }
     try:
         with rig.jupyter(**variables) as jupyter:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.session.notebook.messages import CHANNELS, KERNEL_MESSAGES, frames, text
-from visa.session.notebook.kernel import QUESTIONS, answered, identifier, passing
+from visa.session.notebook.kernel import COMMS, QUESTIONS, answered, has_answer, identifier, passing
 from visa.session.notebook.lib0 import Malformed
 
 ALLOWED = {(kind, channel) for kind in ("kernel_info_request", "comm_info_request") for channel in ("shell", "control")}
@@ -54,6 +54,47 @@ def test_only_known_fields_go_on() -> None:
     with_buffers, _ = passing(frames("kernel_info_request", "shell", {}, b"buffer"), True, "pierre")
     assert with_buffers is not None
     assert len(as_jupyter_reads(with_buffers)[1]) == 4
+
+
+OWN = "visa-watching-" + "0a" * 16
+CONTROL = "jupyter.widget.control"
+OF_WIDGETS: list[tuple[str, dict[str, Any]]] = [
+    ("comm_open", {"comm_id": OWN, "target_name": CONTROL, "data": {}}),
+    ("comm_msg", {"comm_id": OWN, "data": {"method": "request_states"}}),
+    ("comm_close", {"comm_id": OWN, "data": {}}),
+]
+
+
+@pytest.mark.parametrize("v1", [False, True])
+@pytest.mark.parametrize(("kind", "content"), OF_WIDGETS)
+def test_how_widgets_stand_may_be_asked(kind: str, content: dict[str, Any], v1: bool) -> None:
+    more = {**content, "target_module": "os", "more": 1}
+    message = frames(kind, "shell", more) if v1 else text(kind, "shell", more, metadata={"version": "2", "x": 1})
+    passes, _ = passing(message, v1, "pierre")
+    assert passes is not None
+    assert not has_answer(passes)
+    channel, parts = as_jupyter_reads(passes)
+    assert channel == "shell"
+    assert parts[1:] == [{}, {"version": "1.0.0"} if kind == "comm_open" else {}, content]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("comm_open", {"comm_id": OWN, "target_name": "jupyter.widget"}),
+        ("comm_open", {"comm_id": "0a" * 16, "target_name": CONTROL}),
+        ("comm_open", {"comm_id": OWN + "0", "target_name": CONTROL}),
+        ("comm_msg", {"comm_id": "0a" * 16, "data": {"method": "request_states"}}),
+        ("comm_msg", {"comm_id": OWN, "data": {"method": "update", "state": {"value": 9}}}),
+        ("comm_msg", {"comm_id": OWN, "data": {"method": "request_states", "x": 1}}),
+        ("comm_close", {"comm_id": "0a" * 16}),
+        ("comm_close", {"comm_id": [OWN]}),
+    ],
+)
+def test_nothing_else_goes_to_widgets(kind: str, content: dict[str, Any]) -> None:
+    assert passing(text(kind, "shell", content), False, "pierre") == (None, kind)
+    assert passing(text(kind, "control", content), False, "pierre") == (None, kind)
+    assert passing(frames(kind, "shell", content), True, "pierre") == (None, kind)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +170,12 @@ def test_no_bytes_make_jupyter_read_anything_but_a_question(given_: tuple[str | 
         return
     channel, parts = as_jupyter_reads(passes)
     assert channel in ("shell", "control")
-    assert parts[0]["msg_type"] in QUESTIONS
+    assert parts[0]["msg_type"] in QUESTIONS | COMMS
     assert parts[0]["username"] == "pierre"
-    assert set(parts[3]) <= {"target_name"}
+    if parts[0]["msg_type"] in QUESTIONS:
+        assert set(parts[3]) <= {"target_name"}
+    else:
+        assert parts[3] in [content for _, content in OF_WIDGETS]
 
 
 def reply(v1: bool, channel: str, kind: str, parent: str) -> str | bytes:

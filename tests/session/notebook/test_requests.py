@@ -38,6 +38,9 @@ from visa.session.notebook.requests import Asked, Unclear, asked, clear, rewritt
             "file=shared/x.h5&path=/a%20b",
             Asked(("shared/x.h5",), query="file=shared%2Fx.h5&path=%2Fa+b"),
         ),
+        ("POST", "api/fileid/index", "path=shared/x%20y", Asked(("shared/x y",), query="path=shared%2Fx+y", bare=True)),
+        ("GET", "api/outputs/0-1/cell/2.output", "", Asked((), identifier="0-1")),
+        ("DELETE", "api/outputs/0-1/cell", "", Asked((), identifier="0-1")),
         ("GET", "api/kernels", "", None),
         ("GET", "lab/tree/x", "", None),
     ],
@@ -46,12 +49,20 @@ def test_what_a_request_names(method: str, path: str, query: str, wanted: Asked 
     assert asked(method, path, query) == wanted
 
 
+def test_what_is_not_shown_is_counted_for_who_sees_the_whole_folder() -> None:
+    model = {"type": "directory", "content": [{"name": "a"}, {"name": "b"}], "unshown": {"names": 1, "kinds": 0}}
+    assert shown(model, lambda name: True, writable=False)["unshown"] == {"names": 1, "kinds": 0}
+    assert "unshown" not in shown(model, lambda name: name == "a", writable=False)
+
+
 @pytest.mark.parametrize(
     "query", ["", "path=x", "file=a&file=b", "file=/etc/x", "file=../x", "file=a/./b", "file=%20a"]
 )
 def test_h5web_needs_one_clear_file(query: str) -> None:
     with pytest.raises(Unclear):
         asked("GET", "h5web/data", query)
+    with pytest.raises(Unclear):
+        asked("POST", "api/fileid/index", query.replace("path", "other").replace("file", "path"))
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,10 @@ def test_her_question_passes_and_her_edits_do_not() -> None:
     assert looks().inward(sync(1, update)) == Passes()
     assert looks().inward(sync(2, update)) == Passes(dropped="an edit")
     assert looks().inward(sync(3, update)).on is None
+    # The gateway says in her place that there are none, as soon as she is told the document.
+    assert looks().reply(sync(1, update)) == b"\0\1\2\0\0"
+    assert looks().reply(sync(0, update)) is None
+    assert acts().reply(sync(1, update)) is None
     for kind in range(2, 256):
         if kind != 2:
             assert looks().inward(bytes([kind]) + string(update)).on is None

@@ -42,8 +42,9 @@ class Hub:
             self.log.replace(self.log.with_suffix(".log.1"))
         variables = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTERHUB_")}
         command = [sys.executable, "-m", "jupyterhub", "-f", str(self.folder / "jupyterhub_config.py")]
-        with open(self.log, "ab") as log:
-            self._log_from = log.tell()
+        with open(self.log, "ab", opener=_own) as log:
+            os.fchmod(log.fileno(), 0o600)
+            self._log_from = log.seek(0, os.SEEK_END)
             self._process = subprocess.Popen(
                 command,
                 cwd=self.folder,
@@ -89,6 +90,11 @@ class Hub:
         with open(self.log, "rb") as log:
             log.seek(self._log_from)
             return last_line(log.read().decode(errors="replace"))
+
+
+def _own(path: str, flags: int) -> int:
+    """Opened, and made for its owner only: a log is nobody else's to read."""
+    return os.open(path, flags, 0o600)
 
 
 def last_line(text: str) -> str:

@@ -20,11 +20,13 @@ class Changes:
         self._numbers: dict[str, int] = {}
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._looked = asyncio.Event()
+        self.blind = False
+        """Whether the last look failed: what did not change is then not known."""
 
     def looked(self, numbers: Mapping[str, int]) -> frozenset[str]:
         """All numbers as they are now: whoever waits for one that is another is woken. The ids of those."""
         moved = frozenset(i for i, number in numbers.items() if self._numbers.get(i) != number)
-        self._numbers = dict(numbers)
+        self._numbers, self.blind = dict(numbers), False
         self._looked.set()
         for identifier in moved:
             for waiting in self._waiting.pop(identifier, ()):

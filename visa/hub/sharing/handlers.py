@@ -13,6 +13,7 @@ from tornado import web
 
 from visa import clock
 from visa.hub import settings
+from visa.hub.away import DatabaseAway
 from visa.hub.reports import FromGateway
 from visa.hub.sharing.entering import enter, spawner_of
 from visa.identifiers import InvalidIdentifier, Username
@@ -58,6 +59,8 @@ class PeopleHandler(FromGateway):
             except asyncio.CancelledError:
                 return  # nobody is there to be answered
             if not other:
+                if hub.changes.blind:
+                    raise DatabaseAway("the store's changes cannot be read")
                 self.set_status(204)
                 return
             self._gateway(owner, name)  # stopped meanwhile?

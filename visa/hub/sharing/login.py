@@ -11,7 +11,7 @@ from tornado import web
 from visa.hub.defaults import portal_url
 from visa.hub.sharing.entering import enter
 from visa.identifiers import instance_id
-from visa.navigation import navigated
+from visa.navigation import refusal
 
 
 class NotShared(web.HTTPError):
@@ -31,8 +31,9 @@ class AuthorizeHandler(OAuthAuthorizeHandler):  # type: ignore[misc]
 
         The answer holds a code that logs in as this person, whoever brings it: scripts and frames get none.
         """
-        if not navigated(self.request.headers):
-            raise web.HTTPError(403, "A login is a page that a person goes to. Open the address itself.")
+        why = refusal(self.request.headers)
+        if why is not None:
+            raise web.HTTPError(403, why)
         spawner = self._spawner()
         if spawner is not None and spawner.user.name != self.current_user.name:
             owner, name = spawner.user.name, spawner.name

@@ -36,6 +36,7 @@ class Watch:
                 await self.look()
                 self._failed = False
             except Exception:
+                self.hub.changes.blind = True
                 if not self._failed:  # a store that is away is away for a while
                     log.exception("The store's changes cannot be read; trying again every second")
                 self._failed = True

@@ -38,7 +38,8 @@ async function follow(broken) {
   let over = false;
   try {
     await stream(`api/v1/instances/${id}/events`, (name, event) => {
-      over ||= name === "problem" || event.state !== "starting";
+      const again = name === "problem" && event.status === 503; // nothing was decided: asked again in a moment
+      over ||= !again && (name === "problem" || event.state !== "starting");
       if (name === "problem") tell(part("trouble"), `${event.detail} ${event.remedy}`);
       else told(event);
     });

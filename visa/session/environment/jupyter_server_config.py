@@ -125,6 +125,9 @@ c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
 c.ServerApp.tornado_settings = {"page_config_data": {"buildAvailable": False, "buildCheck": False}}
 importlib.import_module("pieces").bound(c.ServerApp)
+importlib.import_module("space").bound()
+importlib.import_module("listing").bound()
+importlib.import_module("holding").bound()
 c.FileContentsManager.delete_to_trash = False
 c.ContentsManager.allow_hidden = False
 

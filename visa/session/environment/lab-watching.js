@@ -57,6 +57,16 @@ function kernels(app, word, { SessionContext, SessionContextDialogs }, tracker) 
     if (word.watching) this.kernelPreference = { ...this.kernelPreference, shouldStart: false };
     return initialize.call(this);
   };
+  // Widgets take for granted that there is a kernel then, and would not come again when one starts.
+  const { get } = Object.getOwnPropertyDescriptor(own, "ready");
+  const come = (context) => context.session ?? new Promise((done) => context.sessionChanged.connect(() => context.session && done()));
+  Object.defineProperty(own, "ready", {
+    configurable: true,
+    get() {
+      const ready = get.call(this);
+      return word.watching ? ready.then(() => come(this)).then(() => undefined) : ready;
+    },
+  });
   const without = (prototype, name, value) => {
     const real = prototype?.[name];
     if (!real) return;
@@ -73,6 +83,34 @@ function kernels(app, word, { SessionContext, SessionContextDialogs }, tracker) 
       if (!sessionContext.session && paths.has(sessionContext.path)) sessionContext._initialize?.().catch(() => {});
     });
   });
+}
+
+const random = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** Widgets are seen as they stand. The question for that goes by a comm, whose name must be nobody else's. */
+function widgets(app, word, tell) {
+  const { kernels } = app.serviceManager;
+  const connect = kernels.connectTo;
+  kernels.connectTo = function (...given) {
+    const kernel = connect.apply(this, given);
+    const create = kernel.createComm;
+    kernel.createComm = function (target, id, ...more) {
+      const own = word.watching && target === "jupyter.widget.control";
+      return create.call(this, target, own ? `visa-watching-${random()}` : id, ...more);
+    };
+    return kernel;
+  };
+  // Moved here they would stand otherwise than for everybody else, and the kernel would not hear of it.
+  const moves = ["pointerdown", "mousedown", "touchstart", "click", "dblclick", "wheel", "keydown", "beforeinput", "input", "change"];
+  for (const kind of moves) {
+    const stop = (event) => {
+      if (!word.watching || event.key === "Tab" || !event.target.closest?.(".jupyter-widgets, .widget-subarea")) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      if (kind === "pointerdown" || kind === "keydown") tell();
+    };
+    document.addEventListener(kind, stop, { capture: true, passive: false });
+  }
 }
 
 /** Editors take no keys; what others type still arrives. */
@@ -112,6 +150,7 @@ export async function plugin(word, shared) {
       };
       commands(app, word, tell);
       kernels(app, word, apputils, tracker);
+      widgets(app, word, tell);
       if (registry) editors(word, registry, codemirror, state);
       drops(word);
       const quiet = () => {

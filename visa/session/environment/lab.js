@@ -34,7 +34,7 @@
 
   async function get() {
     const word = await asked;
-    const parts = word ? await Promise.all(["lab-people.js", "lab-watching.js"].map(part)) : [];
+    const parts = word ? await Promise.all(["lab-people.js", "lab-watching.js", "lab-unshown.js"].map(part)) : [];
     const plugins = await Promise.all(parts.map(({ plugin }) => plugin(word, shared)));
     return () => ({ __esModule: true, default: plugins });
   }

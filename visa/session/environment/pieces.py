@@ -1,23 +1,31 @@
 """Files in JupyterLab's editors: at most so many bytes of one, and long ones passed on by the part.
 
 Jupyter holds a file that it is asked for several times over, and sends it while nothing else goes on. Here a file above
-`PIECE` is refused with a sentence, and a long one that is no notebook is read, packed and sent by the part: a page that
-does not take it holds a part of it, and nobody waits. Downloads are not concerned: Jupyter streams them by itself.
+`PIECE` is refused with a sentence, and a long one is read, packed and sent by the part: a page that does not take it
+holds a part of it, and nobody waits. A notebook has to be read as a whole: `notebooks.py` has a process for that, and
+what Jupyter itself reads of long ones, as for several people's editing, it reads one after the other. A copy of a long
+file is made by the part too. Downloads are not concerned: Jupyter streams them by itself.
 Runs on the environment's own Python (3.8 and later).
 """
 
 import asyncio
 import base64
 import codecs
+import contextlib
 import functools
 import hashlib
 import json
 import mimetypes
 import os
+import shutil
+import tempfile
 
+import notebooks
+import space
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.services.contents.filemanager import AsyncFileContentsManager
 from jupyter_server.services.contents.handlers import ContentsHandler
+from jupyter_server.services.contents.manager import copy_pat
 from jupyter_server.utils import ensure_async
 from tornado import web
 from tornado.iostream import StreamClosedError
@@ -38,6 +46,7 @@ def bound(server):
     # What is saved comes as JSON, so as text that is longer than what it says.
     server.max_body_size = server.max_buffer_size = 2 * PIECE + 2**20
     AsyncFileContentsManager.get = _refusing(AsyncFileContentsManager.get)
+    AsyncFileContentsManager.copy = _by_the_part(AsyncFileContentsManager.copy)
     ContentsHandler.get = _in_parts(ContentsHandler.get)
 
 
@@ -56,11 +65,21 @@ def _refusing(get):
     @functools.wraps(get)
     async def answer(manager, path, content=True, *more, **named):
         # A hash is made of the whole file, held at once.
+        size = 0
         if content or named.get("require_hash"):
-            check(_size(manager._get_os_path(path.strip("/"))))
+            check(size := _size(manager._get_os_path(path.strip("/"))))
+        if content and size > LONG and (path.endswith(".ipynb") or "notebook" in (*more, named.get("type"))):
+            async with _one_at_a_time():
+                return await get(manager, path, content, *more, **named)
         return await get(manager, path, content, *more, **named)
 
     return answer
+
+
+def _one_at_a_time(made=[]):  # noqa: B006 (made by the first question, when the loop runs)
+    if not made:
+        made.append(asyncio.Lock())
+    return made[0]
 
 
 def _size(os_path):
@@ -73,24 +92,80 @@ def _in_parts(get):
     @functools.wraps(get)
     async def answer(handler, path=""):
         os_path = await _long(handler, path)
-        return await (get(handler, path) if os_path is None else _Long(handler, path, os_path).send())
+        if os_path is None:
+            return await get(handler, path)
+        if _is_notebook(handler, path):
+            return await notebooks.send(handler, path)
+        return await _Long(handler, path, os_path).send()
 
     return answer
 
 
+def _is_notebook(handler, path):
+    """Whether a file is asked for as a notebook."""
+    return handler.get_query_argument("type", "notebook" if path.endswith(".ipynb") else "") == "notebook"
+
+
 async def _long(handler, path):
-    """Where a long file is that is asked for and no notebook; None for all else."""
-    manager, kind = handler.contents_manager, handler.get_query_argument("type", None)
+    """Where a long file is that is asked for; None for all else."""
+    manager = handler.contents_manager
     if not path or not isinstance(manager, AsyncFileContentsManager):
         return None
-    if handler.get_query_argument("content", "1") != "1" or kind in ("directory", "notebook"):
-        return None
-    if kind is None and path.endswith(".ipynb"):
+    if handler.get_query_argument("content", "1") != "1" or handler.get_query_argument("type", "") == "directory":
         return None
     os_path = manager._get_os_path(path.strip("/"))
     if not LONG < _size(os_path) <= PIECE or await ensure_async(manager.is_hidden(path)):
         return None
     return os_path
+
+
+def _by_the_part(copy):
+    @functools.wraps(copy)
+    async def answer(manager, from_path, to_path=None):
+        source = manager._get_os_path(from_path.strip("/"))
+        if _size(source) <= LONG:
+            return await copy(manager, from_path, to_path)
+        target = await _target(manager, from_path.strip("/"), to_path)
+        for path in (from_path, target):
+            if not manager.allow_hidden and await ensure_async(manager.is_hidden(path)):
+                raise web.HTTPError(404, f"file or directory does not exist: {path!r}")
+        await _in_thread(_copied, source, manager._get_os_path(target))
+        model = await ensure_async(manager.get(target, content=False))
+        manager.emit(data={"action": "copy", "path": target, "source_path": from_path})
+        return model
+
+    return answer
+
+
+async def _target(manager, from_path, to_path):
+    """Where Jupyter would put a copy."""
+    folder, _, name = from_path.rpartition("/")
+    place = folder if to_path is None else to_path.strip("/")
+    if await ensure_async(manager.dir_exists(place)):
+        name = await ensure_async(manager.increment_filename(copy_pat.sub(".", name), place, insert="-Copy"))
+        return f"{place}/{name}"
+    parent = place.rpartition("/")[0]
+    if to_path is None or not await ensure_async(manager.dir_exists(parent)):
+        raise web.HTTPError(404, f"No such directory: {place if to_path is None else parent}")
+    return place
+
+
+def _copied(source, target):
+    """Make the copy, or none: it has its name when it is whole."""
+    part = ""
+    try:
+        descriptor, part = tempfile.mkstemp(prefix=".", suffix=".~copy", dir=os.path.dirname(target))
+        with open(source, "rb") as original, open(descriptor, "wb") as copy:
+            shutil.copyfileobj(original, copy, _PART)
+        shutil.copymode(source, part)
+        os.replace(part, target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        if space.full(error):
+            raise space.refusal() from None
+        sentence = f"The file could not be copied: {error.strerror}."
+        raise web.HTTPError(403, sentence, reason=sentence) from None
 
 
 class _Long:

@@ -216,6 +216,10 @@ class Audience:
         question = seat.questions.popleft()
         if len(self._asked) >= _MOST_ASKED:
             del self._asked[next(iter(self._asked))]
+        if not kernel.has_answer(question):
+            await end.write_message(question, binary=isinstance(question, bytes))
+            await asyncio.sleep(PAUSE)
+            return
         # Who repeats another's identifier does not get her answer.
         self._asked.setdefault(kernel.identifier(question), seat.watcher)
         self._answered.clear()

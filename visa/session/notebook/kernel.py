@@ -1,4 +1,8 @@
-"""What who may only look sends a kernel: questions what it is and which widgets it has, and nothing else.
+"""What who may only look sends a kernel: questions what it is and how its widgets stand, and nothing else.
+
+Widgets tell their state on a comm of their own kind (``jupyter.widget.control``), which the page opens. A comm that had
+another one's name would take its place in the kernel, so those of who only looks have names that no others have
+(`OWN_COMM`; lab-watching.js gives them), and all that passes on them is the one question.
 
 A message that passes is written anew from what was read of it, so Jupyter cannot read another one in it. Both
 encodings: JSON text, and the frames of ``v1.kernel.websocket.jupyter.org``.
@@ -16,6 +20,9 @@ from visa.session.notebook.lib0 import Malformed
 
 V1 = "v1.kernel.websocket.jupyter.org"
 QUESTIONS = frozenset({"kernel_info_request", "comm_info_request"})
+COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
+OWN_COMM = re.compile(r"visa-watching-[0-9a-f]{32}")
+_CONTROL, _STATES, _VERSION = "jupyter.widget.control", {"method": "request_states"}, "1.0.0"
 CHANNELS = frozenset({"shell", "control"})
 LARGEST = 2**16
 _HEAD = 8
@@ -23,6 +30,7 @@ _PARTS = 4
 _MOST_BUFFERS = 64
 _WORD = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _IDENTIFIER = re.compile(rb'"msg_id": "([^"]*)"')
+_KIND = re.compile(rb'"msg_type": "([^"]*)"')
 _WORDY = 16
 _KNOWN = re.compile(r"\w{1,60}", re.ASCII)
 
@@ -35,7 +43,8 @@ class Question:
     kind: str
     identifier: str
     session: str
-    target: str | None
+    content: dict[str, Any]
+    metadata: dict[str, str]
 
 
 def passing(message: str | bytes, v1: bool, username: str) -> tuple[str | bytes | None, str]:
@@ -53,10 +62,20 @@ def passing(message: str | bytes, v1: bool, username: str) -> tuple[str | bytes 
     kind = header.get("msg_type")
     if not isinstance(kind, str):
         raise Malformed("the message has no type")
-    if kind not in QUESTIONS or channel not in CHANNELS:
+    asks = _of_widgets(kind, content) if kind in COMMS and channel == "shell" else None
+    if kind in QUESTIONS and channel in CHANNELS:
+        asks = _of_kernel(kind, content)
+    if asks is None:
         return None, kind if _KNOWN.fullmatch(kind) else "an unknown message"
-    question = Question(channel, kind, _word(header, "msg_id"), _word(header, "session"), _target(kind, content))
+    metadata = {"version": _VERSION} if kind == "comm_open" else {}
+    question = Question(channel, kind, _word(header, "msg_id"), _word(header, "session"), asks, metadata)
     return _written(question, v1, username), kind
+
+
+def has_answer(question: str | bytes) -> bool:
+    """Whether the kernel answers a message that `passing` wrote to who sent it; what widgets tell is told to all."""
+    found = _KIND.search(question.encode() if isinstance(question, str) else question)
+    return found is not None and found[1].decode() in QUESTIONS
 
 
 def identifier(question: str | bytes) -> str:
@@ -133,9 +152,25 @@ def _word(header: dict[str, Any], name: str) -> str:
     return value
 
 
-def _target(kind: str, content: dict[str, Any]) -> str | None:
+def _of_kernel(kind: str, content: dict[str, Any]) -> dict[str, Any]:
     target = content.get("target_name", content.get("target"))
-    return target if kind == "comm_info_request" and isinstance(target, str) and len(target) <= 200 else None
+    named = kind == "comm_info_request" and isinstance(target, str) and len(target) <= 200
+    return {"target_name": target} if named else {}
+
+
+def _of_widgets(kind: str, content: dict[str, Any]) -> dict[str, Any] | None:
+    """The content of a question how widgets stand; None of anything else."""
+    comm = content.get("comm_id")
+    if not isinstance(comm, str) or not OWN_COMM.fullmatch(comm):
+        return None
+    if kind == "comm_open":
+        return (
+            {"comm_id": comm, "target_name": _CONTROL, "data": {}} if content.get("target_name") == _CONTROL else None
+        )
+    if kind == "comm_close":
+        return {"comm_id": comm, "data": {}}
+    asks = kind == "comm_msg" and content.get("data") == _STATES
+    return {"comm_id": comm, "data": _STATES} if asks else None
 
 
 def _written(question: Question, v1: bool, username: str) -> str | bytes:
@@ -147,11 +182,11 @@ def _written(question: Question, v1: bool, username: str) -> str | bytes:
         "version": "5.3",
         "date": "",
     }
-    content = {} if question.target is None else {"target_name": question.target}
+    metadata, content = question.metadata, question.content
     if not v1:
-        parts = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "buffers": []}
+        parts = {"header": header, "parent_header": {}, "metadata": metadata, "content": content, "buffers": []}
         return json.dumps({**parts, "channel": question.channel})
-    parts_ = [question.channel.encode(), *(json.dumps(part).encode() for part in (header, {}, {}, content))]
+    parts_ = [question.channel.encode(), *(json.dumps(part).encode() for part in (header, {}, metadata, content))]
     at = _HEAD * (len(parts_) + 2)
     places = [at]
     for part in parts_:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -17,6 +17,8 @@ _BESIDE = re.compile(r"(?:(.*)/)?(?:checkpoints(?:/[\w-]+)?|trust)", re.DOTALL)
 _NAMED = re.compile(r"(?:files|view|nbconvert/\w+|api/collaboration/(?:session|timeline))(?:/(.*))?", re.DOTALL)
 _POSTED = re.compile(r"nbconvert/\w+")
 _H5 = re.compile(r"h5web/\w+")
+_INDEX = "api/fileid/index"
+_OUTPUTS = re.compile(r"api/outputs/([^/]+)/.+")
 
 
 class Unclear(ValueError):
@@ -27,12 +29,15 @@ class Unclear(ValueError):
 class Asked:
     """``paths``: below Jupyter's root, of all files that the address names. ``body``: names more, see `rewritten`.
 
-    ``query``: in the one spelling in which it is passed on; None when it is none of ours.
+    ``query``: in the one spelling in which it is passed on; None when it is none of ours. ``bare``: it has no content,
+    in which Jupyter would look for names. ``identifier``: of a file, as Jupyter's index has it.
     """
 
     paths: tuple[str, ...]
     body: bool = False
     query: str | None = None
+    bare: bool = False
+    identifier: str | None = None
 
 
 def asked(method: str, path: str, query: str) -> Asked | None:
@@ -44,8 +49,11 @@ def asked(method: str, path: str, query: str) -> Asked | None:
     if named and not (method == "POST" and _POSTED.fullmatch(path)):
         return Asked((clear(named[1] or ""),), body=path.startswith("api/collaboration/session"))
     if _H5.fullmatch(path):
-        return _h5(query)
-    return None
+        return _one_file(query, "file")
+    if path == _INDEX:
+        return replace(_one_file(query, "path"), bare=True)
+    outputs = _OUTPUTS.fullmatch(path)
+    return Asked((), identifier=outputs[1]) if outputs else None
 
 
 def _contents(method: str, path: str) -> Asked:
@@ -55,9 +63,9 @@ def _contents(method: str, path: str) -> Asked:
     return Asked(paths, body=method in ("POST", "PATCH") and not beside)
 
 
-def _h5(query: str) -> Asked:
+def _one_file(query: str, name: str) -> Asked:
     pairs = parse_qsl(query, keep_blank_values=True)
-    files = [value for key, value in pairs if key == "file"]
+    files = [value for key, value in pairs if key == name]
     if len(files) != 1 or files[0] != files[0].strip():
         raise Unclear("it does not name one file")
     return Asked((clear(files[0], absolute=False),), query=urlencode(pairs))
@@ -113,6 +121,8 @@ def shown(model: Any, keep: Callable[[str], bool], *, writable: bool) -> dict[st
     told = dict(model)
     content = told.get("content")
     if told.get("type") == "directory" and isinstance(content, list):
-        kept = (one for one in content if isinstance(one, dict) and keep(str(one.get("name", ""))))
+        kept = [one for one in content if isinstance(one, dict) and keep(str(one.get("name", "")))]
+        if len(kept) != len(content):
+            told.pop("unshown", None)  # what has no name here is not told to who sees a part only
         told["content"] = [one if writable else {**one, "writable": False} for one in kept]
     return told if writable else {**told, "writable": False}

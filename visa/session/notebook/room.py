@@ -1,7 +1,9 @@
 """A collaboration room's messages, as jupyter-server-ydoc and Yjs speak them. Whatever is not known here is not passed.
 
 Who may only look asks for the document (sync step 1) and tells where she is (awareness). Her edits never pass: her
-browser answers the server's own question with a step 2 by itself, so that one goes without a word.
+browser answers the server's own question with a step 2 by itself, so that one goes without a word. The gateway answers
+in her place that she has none (`reply`): jupyter-server-documents takes no message of anybody until it has the answer,
+or for 5 s, and then sends who owes it away.
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ STEP_1, STEP_2, UPDATE = 0, 1, 2
 EVERYBODY = "JupyterLab:globalAwareness"
 """The room of all who are in this Jupyter; it holds no document."""
 LARGEST_QUESTION = 2**20
+NOTHING_NEW = bytes([SYNC, STEP_2]) + string(bytes(2))
+"""The answer to a question for edits: there are none."""
 _CLOCK = 2**32
 _MOST_CLIENTS = 4
-_DOCUMENT = re.compile(r"(json|text|base64):(notebook|file):([0-9A-Za-z-]{1,64})")
+_DOCUMENT = re.compile(r"(json|text|base64):(notebook|file|chat):([0-9A-Za-z-]{1,64})")
 _FORK = re.compile(r"[0-9a-f]{32}")
 
 
@@ -113,6 +117,10 @@ class Room:
             return entry
         state = awareness.own if self._acts else awareness.looking
         return Entry(entry.client, entry.clock, state(entry.state, self._identity))
+
+    def reply(self, beginning: bytes) -> bytes | None:
+        """What Jupyter is answered as soon as it begins to tell who only looks the document."""
+        return NOTHING_NEW if not self._acts and beginning[:2] == bytes([SYNC, STEP_2]) else None
 
     @property
     def keeps_back(self) -> bool:

@@ -48,6 +48,8 @@ class Rules(Protocol):
 
     def outward(self, part: Part) -> Part | None: ...
 
+    def reply(self, beginning: Part) -> bytes | None: ...
+
     def farewell(self) -> bytes | None: ...
 
     async def hold(self) -> bool: ...
@@ -95,6 +97,10 @@ class _Base:
     def outward(self, part: Part) -> Part | None:
         """Everything."""
         return part
+
+    def reply(self, beginning: Part) -> bytes | None:
+        """What Jupyter is answered in the browser's place, to judge by its message's first part."""
+        return None
 
     def farewell(self) -> bytes | None:
         """Nothing."""
@@ -170,6 +176,10 @@ class InRoom(_Base):
         told = None if message is None else self._room.outward(message)
         return Part(BINARY, told) if isinstance(told, bytes) else None
 
+    def reply(self, beginning: Part) -> bytes | None:
+        """By the room's own rules."""
+        return self._room.reply(beginning.data) if beginning.opcode == BINARY else None
+
     def farewell(self) -> bytes | None:
         """Tells the others."""
         if self._told is not None:
@@ -191,4 +201,6 @@ class InRoom(_Base):
 
 def _kind(path: str) -> tuple[str, str]:
     """How a file is opened. A second room on the same file, of another kind, would write over the first."""
-    return ("json", "notebook") if path.endswith(".ipynb") else ("text", "file")
+    if path.endswith(".ipynb"):
+        return "json", "notebook"
+    return "text", "chat" if path.endswith(".chat") else "file"

@@ -21,6 +21,8 @@ from visa.session.notebook.places import NOWHERE, Place
 from visa.session.notebook.requests import LARGEST_BODY, Asked, Unclear, asked, rewritten, shown
 from visa.session.passing import Session
 
+_BODY = 30.0
+"""Seconds in which a body that is held has to be here."""
 _NOT_OPEN = "The owner has not opened this folder to you."
 _UNKNOWN = "Where files of this instance lead cannot be told now, so only its owner reaches them."
 _WORKSPACE = re.compile(r"lab/api/workspaces(?:/(.*))?", re.DOTALL)
@@ -95,13 +97,25 @@ class Notebook(Session):
         method = self.request.method or ""
         if method == "GET" and admitted.path.partition("/")[0] == "api" and len(about.paths) == 1 and not about.body:
             return await self._look(admitted, about.paths[0], query)
+        if about.bare and self.has_body:
+            raise Refused(400, "This address takes no content.")
+        if about.identifier is not None:
+            about = replace(about, paths=(await self._file(about.identifier),))
         await self._check(about.paths, changes=method not in SAFE_METHODS and method != "POST")
         if about.query is not None:
             admitted = replace(admitted, uri=f"{admitted.uri.partition('?')[0]}?{about.query}")
         if about.body and method in ("POST", "PATCH", "PUT"):
             self._held = admitted
+            self.body_within(_BODY)
             return None
         return admitted
+
+    async def _file(self, identifier: str) -> str:
+        """The path of a file in Jupyter's index; raise `Refused` when it has none."""
+        path = await self.gateway.places.file_of(identifier)
+        if path is None:
+            raise Refused(403, _NOT_OPEN)
+        return path
 
     async def _check(self, paths: tuple[str, ...], *, changes: bool) -> None:
         """Raise `Refused` when one is not in an opened folder. Who changes a name changes the folder around it."""

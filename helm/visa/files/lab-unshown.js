@@ -1,0 +1,1 @@
+../../../visa/session/environment/lab-unshown.js

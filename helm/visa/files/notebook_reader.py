@@ -1,0 +1,1 @@
+../../../visa/session/environment/notebook_reader.py
