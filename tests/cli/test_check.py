@@ -64,6 +64,15 @@ def test_every_mistake_is_a_line_and_the_end_is_1(tmp_path: Path, capsys: pytest
     ]
 
 
+@pytest.mark.parametrize("rule", ["off", "unproven"])
+def test_grave_acts_without_a_proven_login_are_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rule: str
+) -> None:
+    path = good.write(tmp_path, people={"login_again": rule})
+    assert check(path) == 0
+    assert f"warning: people.login_again is {rule}" in capsys.readouterr().out
+
+
 def test_what_is_not_on_this_machine_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "facility.yaml"
     path.write_text(SMALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 
 import yaml
@@ -11,6 +12,7 @@ from visa.facility.sharing import Sharing, Support
 from visa.instances.access import Role
 
 PAGE = (REPOSITORY / "docs" / "operators" / "sharing.md").read_text()
+STARTUP = REPOSITORY / "visa" / "session" / "environment" / "startup.py"
 CODE = "".join(file.read_text() for file in (REPOSITORY / "visa" / "store").rglob("*.py"))
 
 
@@ -37,3 +39,18 @@ def test_every_action_and_cause_is_there() -> None:
     assert {"member-add", "visit-end", "break-glass"} <= acts
     assert {"experiments-changed", "link-withdrawn", "expired"} <= causes
     assert acts | causes <= listed, (acts | causes) - listed
+
+
+def test_every_start_up_file_has_its_reason() -> None:
+    spec = importlib.util.spec_from_file_location("visa_startup", STARTUP)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    table = PAGE[PAGE.index("| below home") : PAGE.index("## In the audit trail")]
+    listed = {
+        place: row[2].strip()
+        for row in re.findall(r"^(\| (`.+`) \| (.+) \|)$", table, re.M)
+        for place in re.findall("`(.+?)`", row[1])
+    }
+    assert listed == dict(module.TABLE)

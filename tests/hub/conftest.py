@@ -21,5 +21,7 @@ def well(provider: oidc.Provider) -> Iterator[None]:
     """Mend the provider after a test that made it fail."""
     yield
     provider.fault = ""
+    provider.logged_in_at = provider.signed_with = None
+    provider.claimed.clear()
     provider.lag = 0
     provider.disabled.clear()

@@ -96,6 +96,7 @@ class HubDouble:
                 (r"/hub/token", _Page),
                 (r"/hub/logout", _Logout),
                 (r"/hub/static/(.*)", web.StaticFileHandler, {"path": str(Path(DATA_FILES_PATH) / "static")}),
+                (r"/hub/visa/again/([0-9]+)", _Again),
                 (r"/hub/api/oauth2/authorize", _Authorize),
                 (r"/hub/api/oauth2/token", _Code),
                 (r"/hub/api/user", _Self),
@@ -256,6 +257,26 @@ class _Logout(_Handler):
         self.clear_cookie(_LOGIN, path="/hub/")
         self.clear_cookie(_SESSION, path="/")
         self.redirect("/hub/login")
+
+
+class _Again(_Handler):
+    """Another login, as the demo's: a form for the password, then on with a code."""
+
+    def get(self, number: str) -> None:
+        self.finish(
+            '<!doctype html><html lang="en"><title>Again</title><form method="post">'
+            '<input type="hidden" name="_xsrf" value="none"><label>Password <input type="password" name="password">'
+            '</label><button type="submit">Log in again</button></form></html>'
+        )
+
+    async def post(self, number: str) -> None:
+        code, username = secrets.token_hex(16), self.login
+        confirm = self.hub.people.confirmations.confirm
+        if username is None or self.get_body_argument("password") != PASSWORD:
+            raise web.HTTPError(403)
+        if not await asyncio.to_thread(confirm, int(number), username, code, clock.now()):
+            raise web.HTTPError(404)
+        self.redirect(f"{PORTAL}confirmed#{number}.{code}")
 
 
 class _Authorize(_Handler):

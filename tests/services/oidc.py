@@ -11,13 +11,16 @@ import base64
 import hashlib
 import secrets
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
+import jwt
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 CLIENT, SECRET = "visa", "a-secret"
 
@@ -25,6 +28,8 @@ CLIENT, SECRET = "visa", "a-secret"
 class Provider:
     """``people``: claims by user name. ``who``: the one whom its login page lets in. ``fault``: how it fails now.
 
+    ``logged_in_at``: when the login was that its ID tokens tell of, in seconds; ``claimed``: changes their claims.
+    ``asked_for``: what its login page was last asked.
     ``lag``: so many questions with a token that is good are answered as if it were not known, as a replica does that
     has not heard of it.
     """
@@ -37,9 +42,14 @@ class Provider:
         self.asked: Counter[str] = Counter()
         self.misused: list[str] = []
         self.port = 0
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.signed_with: Any = None
+        self.logged_in_at: float | None = None
+        self.claimed: dict[str, Any] = {}
+        self.asked_for: dict[str, str] = {}
         self.lag = 0
         self._once = False
-        self._codes: dict[str, tuple[str, str]] = {}
+        self._codes: dict[str, tuple[str, str, str]] = {}
         self._access: dict[str, str] = {}
         self._refresh: dict[str, str] = {}
         self._used: dict[str, str] = {}
@@ -88,12 +98,17 @@ class Provider:
         names = ("authorization", "token", "userinfo", "end_session")
         paths = ("authorize", "token", "userinfo", "logout")
         found = {f"{name}_endpoint": f"{self.issuer}/{path}" for name, path in zip(names, paths, strict=True)}
-        return web.json_response({"issuer": self.issuer, **found})
+        return web.json_response({"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys", **found})
+
+    async def keys(self, request: web.Request) -> web.Response:
+        public = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
+        return web.json_response({"keys": [{**public, "kid": "one", "use": "sig", "alg": "RS256"}]})
 
     async def authorize(self, request: web.Request) -> web.Response:
         assert request.query["code_challenge_method"] == "S256"
         code = secrets.token_hex(8)
-        self._codes[code] = (self.who, request.query["code_challenge"])
+        self.asked_for = dict(request.query)
+        self._codes[code] = (self.who, request.query["code_challenge"], request.query.get("nonce", ""))
         query = urlencode({"code": code, "state": request.query["state"]})
         raise web.HTTPFound(f"{request.query['redirect_uri']}?{query}")
 
@@ -102,7 +117,7 @@ class Provider:
         if (form.get("client_id"), form.get("client_secret")) != (CLIENT, SECRET):
             return web.json_response({"error": "invalid_client"}, status=401)
         if form["grant_type"] == "authorization_code":
-            username, challenge = self._codes.pop(str(form["code"]))
+            username, challenge, nonce = self._codes.pop(str(form["code"]))
             digest = hashlib.sha256(str(form["code_verifier"]).encode()).digest()
             assert base64.urlsafe_b64encode(digest).decode().rstrip("=") == challenge
         else:
@@ -113,11 +128,19 @@ class Provider:
             found = self._refresh.pop(token, None)
             if found is None or found in self.disabled:
                 return web.json_response({"error": "invalid_grant"}, status=400)
-            self._used[token], username = found, found
+            self._used[token], username, nonce = found, found, ""
         access, refresh = secrets.token_hex(8), secrets.token_hex(8)
         self._access[access] = self._refresh[refresh] = username
-        tokens = {"access_token": access, "refresh_token": refresh, "id_token": f"id-{username}"}
+        tokens = {"access_token": access, "refresh_token": refresh, "id_token": self._identity(username, nonce)}
         return web.json_response({**tokens, "token_type": "Bearer", "expires_in": 60})
+
+    def _identity(self, username: str, nonce: str) -> str:
+        """An ID token; the login was just now, unless it says when it was."""
+        now = int(time.time())
+        claims: dict[str, Any] = {"iss": self.issuer, "aud": CLIENT, "sub": f"sub-{username}", "iat": now}
+        claims |= {"exp": now + 300, "nonce": nonce, "auth_time": int(self.logged_in_at or now), **self.claimed}
+        stays = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(stays, self.signed_with or self.key, "RS256", headers={"kid": "one"})
 
     async def userinfo(self, request: web.Request) -> web.Response:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -127,11 +150,12 @@ class Provider:
             username = None
         if username is None or username in self.disabled:
             return web.json_response({"error": "invalid_token"}, status=401)
-        return web.json_response(self.people[username])
+        return web.json_response({"sub": f"sub-{username}", **self.people[username]})
 
     def app(self) -> web.Application:
         made = web.Application(middlewares=[self.faults])
         made.router.add_get("/.well-known/openid-configuration", self.configuration)
+        made.router.add_get("/keys", self.keys)
         made.router.add_get("/authorize", self.authorize)
         made.router.add_post("/token", self.token)
         made.router.add_get("/userinfo", self.userinfo)

@@ -304,6 +304,8 @@ class FakeHub:
         self.sharing: dict[str, Any] = {"presence": "any"}
         self.requests: list[dict[str, Any]] = []
         self.told: list[dict[str, Any]] = []
+        self.look: dict[str, Any] | None = None
+        self.looked: list[dict[str, Any]] = []
         self.notices: list[str] = []
         self.codes: list[str] = []
         self.held = self.words = 0
@@ -350,7 +352,9 @@ class FakeHub:
         if after == str(self.number):
             return web.Response(status=204)
         word = {"number": self.number, "members": list(self.members.values()), "sharing": self.sharing}
-        return web.json_response({**word, "requests": self.requests, "help": False, "pictures": self.pictures})
+        return web.json_response(
+            {**word, "requests": self.requests, "help": False, "pictures": self.pictures, "look": self.look}
+        )
 
     async def _other_than(self, after: str | None) -> None:
         changed = asyncio.Event()
@@ -366,6 +370,12 @@ class FakeHub:
         if self.down:
             raise web.HTTPServiceUnavailable
         self.told.append(await request.json())
+        return web.Response(status=204)
+
+    async def _looked(self, request: web.Request) -> web.Response:
+        if self.down:
+            raise web.HTTPServiceUnavailable
+        self.looked.append(await request.json())
         return web.Response(status=204)
 
     async def _report(self, request: web.Request) -> web.Response:
@@ -402,6 +412,7 @@ class FakeHub:
         app.router.add_post("/hub/api/visa/gateways/marie/work", self._report)
         app.router.add_get("/hub/api/visa/gateways/marie/work/people", self._people)
         app.router.add_post("/hub/api/visa/gateways/marie/work/people", self._here)
+        app.router.add_post("/hub/api/visa/gateways/marie/work/startup", self._looked)
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

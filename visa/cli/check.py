@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass
 class Found:
-    """``problems`` keep the hub from starting, ``left_out`` does not; ``warnings`` are about this machine.
+    """``problems`` keep the hub from starting, ``left_out`` does not; ``warnings`` neither.
 
     ``notes`` say what is lost with what facility.yaml does not decide.
     """
@@ -160,7 +160,11 @@ def _from_text(text: str, path: Path) -> Problem:
 
 
 def warnings(facility: Facility) -> Iterator[str]:
-    """What is well written but not there on this machine."""
+    """What is well written but not there on this machine, or weaker than it could be."""
+    if facility.people.login_again == "off":
+        yield "people.login_again is off: nobody logs in again to enter without consent or to make a link for everybody"
+    if facility.people.login_again == "unproven":
+        yield "people.login_again is unproven: a provider is believed that does not prove when the login was"
     if facility.catalogue.type == "file" and not facility.catalogue.path.exists():
         yield f"catalogue.path: {facility.catalogue.path} is not there on this machine"
     for name, root in facility.data.items():

@@ -238,6 +238,12 @@ class People(Section):
         "Empty: belonging is enough.",
         examples=[["identified"]],
     )
+    login_again: Literal["required", "unproven", "off"] = Field(
+        default="required",
+        description="Whether people log in again before they enter an instance without consent, or make a link for "
+        "everybody. `unproven`: also with a provider that does not prove when the login was. `off`: never.",
+        examples=["unproven"],
+    )
     outage_grace: Duration = Field(
         default=timedelta(hours=12),
         description="How long people stay logged in to running work while the identity provider is down.",

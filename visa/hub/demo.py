@@ -13,7 +13,7 @@ from tornado import web
 from traitlets import Unicode, default
 
 from visa.catalogue.base import CataloguePerson, CatalogueUnavailable
-from visa.hub import entrances, membership, settings
+from visa.hub import again, entrances, membership, settings
 from visa.hub.claims import BadClaims
 from visa.identifiers import InvalidIdentifier, Username
 
@@ -100,6 +100,18 @@ class DemoAuthenticator(Authenticator):  # type: ignore[misc]
             return None
         await membership.logged_in(username)
         return model
+
+    async def login_again(self, handler: Any, number: int) -> None:
+        """Ask for the password."""
+        again.ask(handler)
+
+    async def logged_in_again(self, handler: Any, number: int) -> None:
+        """The form came back."""
+        given = handler.get_body_argument("password", "", strip=False)
+        if secrets.compare_digest(given.encode(), self.password.encode()):
+            await again.confirmed(handler, number)
+            return
+        again.ask(handler, wrong=True)
 
     @staticmethod
     async def _refused(username: str, why: str) -> None:

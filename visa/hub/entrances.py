@@ -23,13 +23,14 @@ from visa.connections import Connections
 from visa.cookies import HUB, HostCookies
 from visa.hub import settings
 from visa.hub.admitted import StartRefused
+from visa.hub.again import AgainHandler
 from visa.hub.away import end_all_the_same, say_when_a_database_is_away
 from visa.hub.hosts import InstanceHandler, keep_to_own_host, tell_addresses
 from visa.hub.reconcile import Reconciler
 from visa.hub.reports import GatewayHandler
 from visa.hub.rights import ProxyHandler, ServiceHandler, TokensHandler, UserHandler, UsersHandler
 from visa.hub.scripts import tell_scripts_no_token
-from visa.hub.sharing.handlers import EnterHandler, PeopleHandler
+from visa.hub.sharing.handlers import EnterHandler, PeopleHandler, StartupHandler
 from visa.hub.sharing.login import AuthorizeHandler, TokenHandler
 from visa.hub.sharing.watch import Watch
 from visa.identifiers import ExperimentId, InvalidIdentifier, instance_id
@@ -306,9 +307,11 @@ def handlers(app: Any) -> list[tuple[str, type]]:
         (r"/api/proxy", ProxyHandler),
         (r"/api/visa/gateways/([^/]+)/([^/]+)", GatewayHandler),
         (r"/api/visa/gateways/([^/]+)/([^/]+)/people", PeopleHandler),
+        (r"/api/visa/gateways/([^/]+)/([^/]+)/startup", StartupHandler),
         (r"/api/visa/instances/([0-9a-f]+)/enter", EnterHandler),
         (r"/api/oauth2/authorize", AuthorizeHandler),
         (r"/api/oauth2/token", TokenHandler),
+        (r"/visa/again/([0-9]{1,18})", AgainHandler),
         (r"/home", PortalHandler),
         (r"/spawn", SpawnPageHandler),
         (r"/spawn/([^/]+)", SpawnPageHandler),

@@ -8,13 +8,14 @@ from urllib.parse import urlencode
 
 from jupyterhub.utils import url_path_join
 from oauthenticator.generic import GenericOAuthenticator
-from oauthenticator.oauth2 import OAuthLoginHandler, OAuthLogoutHandler
+from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler, OAuthLogoutHandler
 from tornado import web
 from tornado.httpclient import HTTPClientError
 from traitlets import Unicode, default
 
 from visa import clock
-from visa.hub import entrances, membership, provider, settings
+from visa.hub import entrances, membership, proof, provider, settings
+from visa.hub.again import Unproven, confirmed, refused
 from visa.hub.claims import BadClaims
 from visa.hub.people import may_log_in, username_of
 from visa.hub.provider import NotAllowed, ProviderUnavailable, told_apart
@@ -69,6 +70,28 @@ class VisaLoginHandler(OAuthLoginHandler):  # type: ignore[misc]
         super().get()
 
 
+class VisaCallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]
+    """Back from the identity provider: a login, or one more for a grave act."""
+
+    async def get(self) -> None:
+        """Which it is, the state says; that it was begun in this browser, a cookie."""
+        if not self.get_argument("state", "").startswith(proof.STATE):
+            await super().get()
+            return
+        question = proof.taken(self)
+        user = self.current_user
+        if question is None or user is None:
+            raise web.HTTPError(403, "This login was not begun in this browser, or too long ago. Begin again.")
+        try:
+            if self.get_argument("error", ""):
+                raise Unproven("The identity provider did not let you log in again.")
+            await self.authenticator.prove(self, user, question)
+        except (Unproven, LoginRefused) as error:
+            await refused(self, question.number, error)
+            return
+        await confirmed(self, question.number)
+
+
 class VisaLogoutHandler(OAuthLogoutHandler):  # type: ignore[misc]
     """Logs out here and at the identity provider."""
 
@@ -100,10 +123,13 @@ class VisaAuthenticator(GenericOAuthenticator):  # type: ignore[misc]
     """
 
     login_handler = VisaLoginHandler
+    callback_handler = VisaCallbackHandler
     logout_handler = VisaLogoutHandler
 
     issuer = Unicode("", config=True, help="Address of the OpenID Connect issuer; its endpoints are found there.")
     end_session_url = Unicode("", config=True, help="Where to log out at the provider; found from the issuer.")
+
+    jwks_url = Unicode("", config=True, help="Where the provider has its public keys; found from the issuer.")
 
     @default("login_service")
     def _login_service(self) -> str:
@@ -195,6 +221,48 @@ class VisaAuthenticator(GenericOAuthenticator):  # type: ignore[misc]
         for trait, key in provider.ENDPOINTS.items():
             if not getattr(self, trait):
                 setattr(self, trait, endpoints.get(key, ""))
+
+    async def login_again(self, handler: Any, number: int) -> None:
+        """Lead to the provider, which is told to ask for the login though there is one."""
+        try:
+            await self.discover()
+        except ProviderUnavailable as error:
+            self.log.error("Login is not possible: %s", error)
+            raise web.HTTPError(503, _DOES_NOT_ANSWER) from None
+        handler.redirect(proof.question(self, handler, number))
+
+    async def prove(self, handler: Any, user: Any, asked: proof.Question) -> None:
+        """The provider's tokens show that ``user`` logged in just now; raise `Unproven`, `LoginRefused`.
+
+        The person is the same by name and by ``sub``, and the facility lets them in still.
+        """
+        state = await user.get_auth_state() or {}
+        before = (state.get(self.user_auth_state_key) or {}).get("sub")
+        try:
+            await self.discover()
+            parameters = proof.exchange(self, handler, asked)
+            token = await told_apart(self.get_token_info(handler, parameters))
+            keys = await self._keys()
+            proven = proof.of(self, token, keys, asked, settings.get().facility.current.people.login_again)
+            model = await self._model_of(user, token)
+        except NotAllowed as error:
+            if isinstance(error.__cause__, LoginRefused):
+                raise error.__cause__ from None
+            raise Unproven("You logged in as somebody else, or the login was not confirmed.") from None
+        except ProviderUnavailable as error:
+            raise Unproven(_DOES_NOT_ANSWER, str(error)) from None
+        now = model["auth_state"][self.user_auth_state_key].get("sub")
+        if proven["sub"] != now or (before is not None and before != now):
+            raise Unproven("You logged in with another account than before.")
+        self._newest.pop(user.name, None)
+        await handler.auth_to_user(model, user)
+
+    async def _keys(self) -> dict[str, Any]:
+        """The provider's public keys, none when nobody knows where they are; raise `ProviderUnavailable`."""
+        if not self.jwks_url:
+            return {}
+        question = self.httpfetch(self.jwks_url, "its keys", validate_cert=self.validate_server_cert)
+        return dict(await told_apart(question))
 
     def user_info_to_username(self, user_info: dict[str, Any]) -> str:
         """The claim that facility.yaml names; 403 when it holds no safe name."""

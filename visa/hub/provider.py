@@ -18,6 +18,7 @@ ENDPOINTS = {
     "token_url": "token_endpoint",
     "userdata_url": "userinfo_endpoint",
     "end_session_url": "end_session_endpoint",
+    "jwks_url": "jwks_uri",
 }
 _NEEDED = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint")
 _NOT_ABOUT_THE_PERSON = {

@@ -88,6 +88,7 @@ class Reason(StrEnum):
     NOT_SUPPORT = "not-support"
     BREAK_GLASS_STAYS = "break-glass-stays"
     HELP_TAKEN = "help-taken"
+    LOGIN_AGAIN = "login-again"
 
 
 @dataclass(frozen=True, slots=True)

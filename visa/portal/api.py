@@ -100,6 +100,12 @@ async def stop(call: Call) -> models.InstanceOut:
     return await call.service.stop(call.caller, call.path["id"])
 
 
+@operation("POST", "instances/{id}/restart", "Stop it and start it again", gives=models.InstanceOut, status=202)
+async def restart(call: Call) -> models.InstanceOut:
+    """With processes of its own alone: kernels, terminals and programs end, files stay."""
+    return await call.service.restart(call.caller, call.path["id"])
+
+
 @operation("GET", "instances/{id}/events", "Progress of its start (server-sent events)", gives=str, stream=True)
 async def events(call: Call) -> Any:
     """Steps, then the end."""

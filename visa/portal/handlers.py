@@ -29,6 +29,8 @@ from visa.store.faults import AGAIN, FAULTS, is_fault, said
 log = logging.getLogger(__name__)
 
 LARGEST_BODY = 64 * 1024
+BROWSER = "visa-browser"
+"""A cookie with a random secret, by which one browser is told from others of the same person."""
 _UNREACHED = "Failed to connect to Hub API"
 _again = Again()
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -123,7 +125,8 @@ class Guard(_Known, HubOAuthenticated, web.RequestHandler):  # type: ignore[misc
         user = self.current_user
         if not user or user.get("kind") != "user":
             return None
-        return Caller(user["name"], self.hub_auth.get_token(self))
+        browser = "" if self.by_token else self.get_cookie(BROWSER, "")
+        return Caller(user["name"], self.hub_auth.get_token(self), browser or "")
 
     scope = READ
     """What the login or token must allow for an answer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from visa.catalogue.base import Experiment, Search
 from visa.clock import now
 from visa.navigation import navigated, refusal
 from visa.portal import views
-from visa.portal.handlers import Guard
+from visa.portal.handlers import BROWSER, Guard
 from visa.portal.models import ExperimentQuery, InstanceOut
 from visa.portal.problems import UNAVAILABLE, Problem
 from visa.portal.service import Caller
@@ -73,7 +74,17 @@ class Page(Guard):
         raise TypeError("a page without content")
 
     def render_page(self, template: str, **values: Any) -> None:
-        """A template with what every page needs."""
+        """A template with what every page needs, and a secret for this browser."""
+        if not self.piece and not self.get_cookie(BROWSER):
+            self.set_cookie(
+                BROWSER,
+                secrets.token_urlsafe(32),
+                path=self.settings["prefix"],
+                httponly=True,
+                samesite="Lax",
+                secure=self.request.protocol == "https",
+                expires_days=None,
+            )
         facility = self.service.facility.facility
         content = self.settings["templates"].get_template(template)
         self.finish(

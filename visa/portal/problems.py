@@ -17,6 +17,7 @@ REASONS: dict[str, str] = {
     "cross-site": "The request comes from another site, or without its protection token.",
     "busy": "The instance is starting or stopping.",
     "hub-refused": "JupyterHub refused; the detail says why.",
+    "not-answered": "The instance does not answer.",
     "hub-unavailable": "JupyterHub does not answer.",
     "database-unavailable": "A database of the service is away, refuses, is read-only or full; running work goes on.",
     "fault": "The service made a mistake; operators see it in the log.",

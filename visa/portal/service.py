@@ -15,7 +15,7 @@ from typing import Any
 
 from visa.addresses import Origins
 from visa.catalogue.base import Answer, CatalogueHealth, CatalogueUnavailable, Experiment, Found, Search
-from visa.clock import now
+from visa.clock import elapsed, now
 from visa.facility.model import Environment, Facility
 from visa.facility.watch import FacilitySource
 from visa.identifiers import EnvironmentId, instance_id
@@ -29,16 +29,19 @@ from visa.portal.problems import UNAVAILABLE, Problem, not_found, refused
 from visa.store.admissions import Admissions
 from visa.store.store import Instance, Store
 
+_STOPPED_WITHIN = 60.0
+"""Seconds that `PortalService.restart` waits for the end."""
 _QUICK = 1.5
 """Seconds that a start may take before it is answered as under way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, with her own hub token."""
+    """Who asks, with their own hub token; ``browser``: the secret of theirs, empty when a program asks."""
 
     username: str
     token: str
+    browser: str = ""
 
 
 class PortalService:
@@ -236,6 +239,10 @@ class PortalService:
         """The page that leads a member into the instance."""
         return f"{self.prefix}instances/{identifier}/open"
 
+    def login_again(self, number: int) -> str:
+        """The hub's page that asks for another login (`visa.hub.again`)."""
+        return f"{self._base}hub/visa/again/{number}"
+
     def kinds(self, known: Instance) -> list[str]:
         """Sessions that the instance has, the one asked for first."""
         return [way.session for way in ways_in(known.session, self._offered(known.environment), "")]
@@ -307,6 +314,22 @@ class PortalService:
         known = await self._own(caller, identifier)
         await self.hub.stop(caller.token, caller.username, known.name, remove=False)
         return await self.instance(caller, identifier)
+
+    async def restart(self, caller: Caller, identifier: str) -> models.InstanceOut:
+        """Stop it and start it again: nothing that ran goes on. What refuses the start leaves it stopped."""
+        current = await self.instance(caller, identifier)
+        if current.state in ("starting", "stopping"):
+            raise Problem(409, "busy", f"The instance is {current.state}.", "Wait until it is done.")
+        if current.state == "running":
+            current = await self.stop(caller, identifier)
+        end = elapsed() + _STOPPED_WITHIN
+        while current.state in ("running", "stopping"):
+            if elapsed() > end:
+                remedy = "Start it again when it is stopped."
+                raise Problem(409, "busy", "The instance takes long to stop.", remedy)
+            await asyncio.sleep(0.25)
+            current = await self.instance(caller, identifier)
+        return await self.start_again(caller, identifier)
 
     async def delete(self, caller: Caller, identifier: str) -> None:
         """Stop and forget it; files in the home folder stay."""

@@ -22,7 +22,7 @@ from tornado.routing import Matcher, PathMatches, Rule
 
 from visa.addresses import host_of
 from visa.connections import WAITS, Connections
-from visa.session import report, upstream
+from visa.session import report, startup, upstream
 from visa.session.desktop.assets import Static
 from visa.session.desktop.files import Files
 from visa.session.desktop.page import Page
@@ -172,7 +172,8 @@ async def served(
     )
     server.add_sockets(sockets)
     people = gateway.people
-    tasks = [asyncio.create_task(work) for work in (gateway.activity.run(), people.follow(), people.tell())]
+    works = (gateway.activity.run(), people.follow(), people.tell(), startup.answer_looks(gateway))
+    tasks = [asyncio.create_task(work) for work in works]
     if gateway.settings.address:
         told = report.memory_told(gateway.settings) if gateway.kept.lines else 0
         tasks.append(asyncio.create_task(report.tell_of_memory(gateway.hub, gateway.settings, told)))

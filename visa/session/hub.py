@@ -204,6 +204,10 @@ class Hub:
         """Tell the hub who is here; raise `HubUnavailable` or `HubRefused`."""
         await self._own("POST", "/people", body=json.dumps(body))
 
+    async def startup(self, number: int, found: dict[str, Any]) -> None:
+        """Answer the owner's look at start-up files; raise `HubUnavailable` or `HubRefused`."""
+        await self._own("POST", "/startup", body=json.dumps({"number": number, "found": found}))
+
     async def _own(
         self, method: str, path: str, *, body: str | None = None, seconds: float = 10
     ) -> dict[str, Any] | None:

@@ -93,6 +93,11 @@ class People:
         if self._owner_here:
             self._owner_left = clock.elapsed()
 
+    @property
+    def look(self) -> tuple[int, float] | None:
+        """Of start-up files, that the owner waits for."""
+        return self._word.look if self._word else None
+
     # roles
 
     @property
@@ -230,7 +235,7 @@ class People:
     def _show(self) -> None:
         """Tell pages when what they show is another."""
         word, here = self._word, self.owner_here
-        shown = (self.here(), here, word and (word.number, word.requests), self.known)
+        shown = (self.here(), here, word and (word.number, word.requests, word.look), self.known)
         if shown != self._shown:
             self._shown = shown
             self._say()

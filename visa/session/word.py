@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from visa.instances.members import Membership, Sharing, membership, sharing
@@ -26,6 +27,8 @@ class Word:
     sharing: Sharing
     requests: tuple[Mapping[str, Any], ...]
     help: bool
+    look: tuple[int, float] | None = None
+    """Of start-up files, that the owner asked for: its number, and since when, in seconds since 1970."""
     pictures: str = ""
 
     def name(self, username: str) -> str:
@@ -49,6 +52,7 @@ def read(answer: Mapping[str, Any], instance_id: str) -> Word:
             sharing=sharing(answer["sharing"]),
             requests=tuple(_request(one) for one in _bounded(answer["requests"])),
             help=answer["help"] is True,
+            look=_look(answer.get("look")),
             pictures=str(answer.get("pictures", "")),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -59,6 +63,10 @@ def _bounded(given: Any) -> list[Any]:
     if not isinstance(given, list) or len(given) > _MOST:
         raise ValueError("not a list, or too long")
     return given
+
+
+def _look(given: Any) -> tuple[int, float] | None:
+    return None if given is None else (int(given["number"]), datetime.fromisoformat(given["since"]).timestamp())
 
 
 def _request(one: Any) -> Mapping[str, Any]:

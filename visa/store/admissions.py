@@ -152,5 +152,6 @@ HTTP_STATUS: Mapping[Reason, int] = {
     Reason.NOT_SUPPORT: 403,
     Reason.BREAK_GLASS_STAYS: 403,
     Reason.HELP_TAKEN: 409,
+    Reason.LOGIN_AGAIN: 403,
 }
 """The HTTP status that hub and portal answer a refusal with."""

@@ -14,11 +14,13 @@ from sqlalchemy.orm import Session
 
 from visa.instances.members import OWNER_AWAY
 from visa.store.sharing import ends, rows
+from visa.store.sharing.confirmations import Confirmations
 from visa.store.sharing.help import Help
 from visa.store.sharing.invitations import Invitations
 from visa.store.sharing.members import Members
 from visa.store.sharing.records import RequestState
 from visa.store.sharing.requests import Requests
+from visa.store.sharing.startup import Startup
 from visa.store.sharing.support import Support
 from visa.store.sharing.views import Views
 from visa.store.sharing.visits import Visits
@@ -67,6 +69,8 @@ class People:
         self.support = Support(store)
         self.help = Help(store)
         self.visits = Visits(store)
+        self.confirmations = Confirmations(store)
+        self.startup = Startup(store)
         self.views = Views(store)
 
     def sweep(self, at: datetime) -> int:

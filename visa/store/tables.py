@@ -134,13 +134,18 @@ class MemberRow(Base):
 
 
 class RemovalRow(Base):
-    """Whom the owner removed, and when: links that were made before let her in no more."""
+    """Whom the owner removed, and when: links that were made before let them in no more.
+
+    ``since``, ``role``: what the membership was.
+    """
 
     __tablename__ = "removals"
 
     instance_id: Mapped[str] = _of_instance(key=True)
     username: Mapped[str] = mapped_column(String(128), primary_key=True)
     at: Mapped[datetime] = mapped_column(UTCDateTime)
+    since: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    role: Mapped[str | None] = mapped_column(String(16))
 
 
 class SharingRow(Base):
@@ -225,6 +230,37 @@ class VisitRow(Base):
     began: Mapped[datetime] = mapped_column(UTCDateTime)
     seen: Mapped[datetime] = mapped_column(UTCDateTime)
     ended: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class ConfirmationRow(Base):
+    """An act that waits for another login of its person. Of both secrets only the SHA-256 is here.
+
+    ``browser``: where it was begun; ``code``: given where the login was, null before.
+    """
+
+    __tablename__ = "confirmations"
+
+    id: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=True)
+    instance_id: Mapped[str] = _of_instance(index=True)
+    username: Mapped[str] = mapped_column(String(128), index=True)
+    act: Mapped[str] = mapped_column(String(16))
+    given: Mapped[dict[str, Any]] = mapped_column(JSON)
+    browser: Mapped[str] = mapped_column(String(64))
+    code: Mapped[str | None] = mapped_column(String(64))
+    expires: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+
+
+class StartupLookRow(Base):
+    """The owner asks what changed in start-up files since a moment; ``found``: the gateway's answer."""
+
+    __tablename__ = "startup_looks"
+
+    instance_id: Mapped[str] = _of_instance(key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
+    since: Mapped[datetime] = mapped_column(UTCDateTime)
+    asked_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    found: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    answered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class ChangeRow(Base):

@@ -86,7 +86,7 @@ def _less(**given: Any) -> Callable[[Site], Awaitable[object]]:
 
 ACTS: dict[str, Callable[[Site], Awaitable[object]]] = {
     "remove": lambda site: site.sharing.remove(MARIE, MARIES, "lise"),
-    "leave": lambda site: site.sharing.remove(LISE, MARIES, "me"),
+    "leave": lambda site: site.sharing.remove(LISE, MARIES, "lise"),
     "withdraw": lambda site: site.sharing.withdraw(MARIE, MARIES, site.link()),
     "share": lambda site: site.sharing.share(MARIE, MARIES, models.SharingIn(support="ask")),
     "invite": lambda site: site.sharing.invite(
@@ -99,7 +99,9 @@ ACTS: dict[str, Callable[[Site], Awaitable[object]]] = {
     "help": _help,
     "cancel": _cancel,
     "cancel mine": _cancel_mine,
-    "break glass": lambda site: site.support.break_glass(GRACE, MARIES, models.BreakGlassIn(reason="Smoke", act=True)),
+    "break glass": lambda site: site.support.break_glass(
+        GRACE, MARIES, models.BreakGlassIn(reason="Smoke", act=True), confirmed=True
+    ),
     "members": lambda site: site.sharing.members(LISE, MARIES),
     "sharing": lambda site: site.sharing.sharing(MARIE, MARIES),
     "links": lambda site: site.sharing.invitations(MARIE, MARIES),

@@ -20,6 +20,7 @@ from visa.identifiers import InvalidIdentifier, Username
 from visa.instances.access import Role
 from visa.instances.model import Reason
 from visa.instances.pictures import key_of
+from visa.instances.startup import read_look
 from visa.store.sharing.records import AccessRequest, GatewayState, Here
 from visa.store.store import Decision
 
@@ -86,6 +87,22 @@ class PeopleHandler(FromGateway):
         self.set_status(204)
 
 
+class StartupHandler(FromGateway):
+    """``/hub/api/visa/gateways/<owner>/<name>/startup``: what a gateway found in start-up files."""
+
+    largest = 512 * 1024
+
+    async def post(self, owner: str, name: str) -> None:
+        """The answer to the look of that number; a look that was asked anew takes no other."""
+        identifier, body = self._gateway(owner, name), self.get_json_body()
+        try:
+            number, found = int(body["number"]), read_look(body["found"])
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise web.HTTPError(400, f"number and found are needed: {error}") from None
+        await asyncio.to_thread(settings.get().people.startup.answer, identifier, number, found, clock.now())
+        self.set_status(204)
+
+
 def told(state: GatewayState) -> dict[str, Any]:
     """As the gateway reads it (`visa.session.word`)."""
     return {
@@ -94,6 +111,7 @@ def told(state: GatewayState) -> dict[str, Any]:
         "sharing": state.sharing.told(),
         "requests": [_asked(one) for one in state.requests],
         "help": state.help,
+        "look": None if state.look is None else {"number": state.look.number, "since": state.look.since.isoformat()},
     }
 
 

@@ -6,8 +6,10 @@ from visa.portal.models import Nothing
 from visa.portal.operations import Call, operation
 from visa.portal.problems import not_found
 from visa.portal.sharing import models
+from visa.portal.sharing.again import AgainService
 from visa.portal.sharing.notices import NoticeService
 from visa.portal.sharing.service import SharingService
+from visa.portal.sharing.startup import StartupService
 from visa.portal.sharing.support import SupportService
 
 
@@ -166,6 +168,43 @@ async def support(call: Call) -> models.SupportOut:
 async def break_glass(call: Call) -> models.JoinedOut:
     """For roles that facility.yaml names; the owner is told."""
     return await SupportService(call.service).break_glass(call.caller, call.path["id"], call.given)
+
+
+@operation(
+    "POST",
+    "instances/{id}/confirmations",
+    "Begin an act that needs another login",
+    gives=models.AgainOut,
+    given=models.AgainIn,
+    status=201,
+)
+async def begin_again(call: Call) -> models.AgainOut:
+    """For the portal's pages: who enters without consent, or makes a link for everybody, logs in again first."""
+    return await AgainService(call.service).begin(call.caller, call.path["id"], call.given)
+
+
+@operation(
+    "POST",
+    "confirmations/{n}",
+    "Do what another login confirmed",
+    gives=models.AgainDoneOut,
+    given=models.AgainCodeIn,
+)
+async def finish_again(call: Call) -> models.AgainDoneOut:
+    """Once, in the browser where it was begun."""
+    return await AgainService(call.service).finish(call.caller, _number(call), call.given.code)
+
+
+@operation(
+    "POST",
+    "instances/{id}/startup-files",
+    "What changed in start-up files since somebody joined",
+    gives=models.StartupOut,
+    given=models.StartupIn,
+)
+async def startup_files(call: Call) -> models.StartupOut:
+    """The owner's, of a running instance. The instance itself is asked: what runs there can falsify the answer."""
+    return await StartupService(call.service).look(call.caller, call.path["id"], call.given.username)
 
 
 @operation("POST", "instances/{id}/help", "Ask for help", gives=models.HelpOut, given=models.HelpIn, status=201)

@@ -117,6 +117,69 @@ class InvitationMadeOut(InvitationOut):
     path: str = Field(description="The page of the link, on the portal's host")
 
 
+class BreakGlassIn(Given):
+    """Enter without consent."""
+
+    reason: Text
+    act: bool = False
+
+
+class AgainIn(Given):
+    """One act for which its person logs in again first."""
+
+    break_glass: BreakGlassIn | None = None
+    invitation: InvitationIn | None = Field(default=None, description="Of kind public")
+
+
+class AgainOut(Answer):
+    """What waits for the login."""
+
+    id: int
+    login: str = Field(description="The hub's page that asks for it, for the browser that began this")
+    expires: datetime
+
+
+class AgainCodeIn(Given):
+    """What the hub gave this browser after the login."""
+
+    code: str = Field(min_length=1, max_length=200)
+
+
+class AgainDoneOut(Answer):
+    """What was done."""
+
+    act: Literal["break-glass", "public-link"]
+    instance: str
+    page: str = Field(description="The instance's page")
+    invitation: InvitationMadeOut | None
+
+
+class StartupIn(Given):
+    """Since when: somebody who is or was on the instance."""
+
+    username: Name
+
+
+class StartupFileOut(Answer):
+    """A file, folder or link that starts with the person's programs."""
+
+    path: str = Field(description="Below the home folder")
+    kind: Literal["file", "folder", "link"]
+    changed: datetime = Field(description="As the file system noted it")
+    why: str = Field(description="What reads it")
+
+
+class StartupOut(Answer):
+    """What changed in start-up files, as the instance tells it."""
+
+    username: str
+    since: datetime = Field(description="When they first came")
+    told: bool = Field(description="Whether the instance answered; else nothing is known")
+    whole: bool = Field(description="Whether all was looked at")
+    unread: int = Field(description="How many could not be looked at")
+    files: list[StartupFileOut]
+
+
 class TokenIn(Given):
     """The last part of a link."""
 
@@ -195,13 +258,6 @@ class SupportOut(Answer):
     role: AnyRole | None
     request: int | None
     url: str
-
-
-class BreakGlassIn(Given):
-    """Enter without consent."""
-
-    reason: Text
-    act: bool = False
 
 
 class HelpIn(Given):

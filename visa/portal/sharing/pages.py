@@ -109,6 +109,19 @@ class Join(Page):
         self.render_page("join.html", caller=caller, look=look, token=token)
 
 
+class Confirmed(Page):
+    """Back from a login for a grave act: the page's script has it done with what stands behind the ``#``."""
+
+    def set_default_headers(self) -> None:
+        """The address is a secret."""
+        super().set_default_headers()
+        self.set_header("Referrer-Policy", "no-referrer")
+
+    async def show(self, caller: Caller, *args: str) -> None:
+        """The page, which says what was done."""
+        self.render_page("confirmed.html", caller=caller)
+
+
 class Shared(Page):
     """Instances of others on the home page."""
 
@@ -191,6 +204,7 @@ ROUTES: list[tuple[str, type[Page]]] = [
     (INSTANCE + "/visits", Visits),
     (INSTANCE + "/open", Open),
     (r"join/([A-Za-z0-9_-]+)", Join),
+    ("confirmed", Confirmed),
     ("shared", Shared),
     ("support", Support),
     ("supported", Supported),

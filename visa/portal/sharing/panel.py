@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from visa.instances.access import Role
+from visa.instances.confirming import asks_again
 from visa.instances.support import may_break_glass
 from visa.portal.service import Caller, PortalService
 from visa.portal.sharing import models, outs
 from visa.portal.sharing.service import SharingService
 from visa.portal.sharing.standing import Standing
-from visa.store.store import Instance
+from visa.store.people import People
+from visa.store.store import HOLDING, Instance
 
 _LIVES = (
     (1, "an hour"),
@@ -21,6 +23,16 @@ _LIVES = (
     (168, "a week"),
     (720, "30 days"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedOut:
+    """Somebody whom the owner removed. ``lingers``: what they started may run still."""
+
+    username: str
+    name: str
+    at: datetime
+    lingers: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +55,10 @@ class Panel:
     may_take: bool
     supports: bool
     breaks: bool
+    again: bool
     away: bool
     searches: bool
+    removed: tuple[RemovedOut, ...]
     invites: bool
     publics: bool
     lives: tuple[tuple[int, str], ...]
@@ -83,8 +97,10 @@ async def panel(service: PortalService, caller: Caller, standing: Standing) -> P
         may_take=standing.kind is not None and not owner,
         supports=standing.kind is not None and not owner,
         breaks=may_break_glass(standing.person, service.facility) and not owner,
+        again=asks_again(service.facility),
         away=mine is not None and standing.role is Role.NONE,
         searches=rules.search and rules.members and rules.outsiders != "none",
+        removed=await _removed(service, instance) if owner else (),
         invites=rules.members and rules.invitations,
         publics=rules.members and rules.public_links,
         lives=tuple(life for life in _LIVES if timedelta(hours=life[0]) <= rules.longest),
@@ -93,3 +109,10 @@ async def panel(service: PortalService, caller: Caller, standing: Standing) -> P
         ),
         sessions=tuple(service.kinds(instance)),
     )
+
+
+async def _removed(service: PortalService, instance: Instance) -> tuple[RemovedOut, ...]:
+    """Programs end with the run in which they were started."""
+    found = await asyncio.to_thread(People(service.store).startup.removed, instance.id)
+    began = instance.started_at if instance.state in HOLDING else None
+    return tuple(RemovedOut(one.username, one.name, one.at, began is not None and one.at >= began) for one in found)

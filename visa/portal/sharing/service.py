@@ -10,12 +10,13 @@ from typing import TypeVar
 from visa.clock import now
 from visa.instances import joining
 from visa.instances.access import Role
+from visa.instances.confirming import asks_again
 from visa.instances.members import GUESTS, Membership, sharing
 from visa.instances.model import Facts, Person, Refusal
 from visa.portal.problems import Problem, not_found
 from visa.portal.service import Caller, PortalService
 from visa.portal.sharing import models, outs
-from visa.portal.sharing.standing import Standing, Standings, granted
+from visa.portal.sharing.standing import Standing, Standings, again, granted
 from visa.store.people import People
 from visa.store.sharing.records import KEEP, InvitationKind
 
@@ -108,8 +109,13 @@ class SharingService:
         found = await asyncio.to_thread(self.people.invitations.of, identifier)
         return [outs.invitation(one) for one in sorted(found, key=lambda one: -one.id)]
 
-    async def invite(self, caller: Caller, identifier: str, given: models.InvitationIn) -> models.InvitationMadeOut:
-        """A new link; its token is told this once."""
+    async def invite(
+        self, caller: Caller, identifier: str, given: models.InvitationIn, *, confirmed: bool = False
+    ) -> models.InvitationMadeOut:
+        """A new link; its token is told this once. ``confirmed``: by a login made for it, as one for many needs it."""
+        if given.kind == "public" and not confirmed and asks_again(self.service.facility):
+            await self.standings.owned(caller, identifier)
+            raise again(self.service, identifier)
         make = self.people.invitations.make
         how = (InvitationKind(given.kind), Role(given.role), given.expires, self.service.facility)
         link = await self.standings.act(caller, identifier, make, *how, email=given.email)

@@ -16,7 +16,7 @@ from visa.instances.admission import entitled
 from visa.instances.members import Approvers, Sharing
 from visa.instances.model import Facts, Person, Reason, Refusal
 from visa.instances.support import SupportKind, support_kind
-from visa.portal.problems import not_found, refused
+from visa.portal.problems import Problem, not_found, refused
 from visa.portal.service import Caller, PortalService
 from visa.store import facts
 from visa.store.people import People
@@ -168,6 +168,12 @@ def granted(outcome: T | Refusal) -> T:
     if isinstance(outcome, Refusal):
         raise refused(outcome)
     return outcome
+
+
+def again(service: PortalService, identifier: str) -> Problem:
+    """A login of before is not enough."""
+    remedy = f"Do it in a browser, on {service.prefix}instances/{identifier}: it leads to the login and back."
+    return Problem(403, Reason.LOGIN_AGAIN.value, "This needs another login, just before it.", remedy)
 
 
 _OWNER_ONLY = Refusal(Reason.NOT_THE_OWNER, "Only the owner may do this.", "Ask the owner of the instance.")

@@ -9,13 +9,14 @@ from visa.catalogue.base import CatalogueUnavailable, Experiment, Instrument, Se
 from visa.clock import now
 from visa.instances import joining
 from visa.instances.admission import belongs
+from visa.instances.confirming import asks_again
 from visa.instances.members import Membership
 from visa.instances.model import Person, Refusal
-from visa.instances.support import Cover, asks_for_dates, cover, support_kind, window
+from visa.instances.support import Cover, asks_for_dates, cover, may_break_glass, support_kind, window
 from visa.portal.problems import not_found, refused
 from visa.portal.service import Caller, PortalService
 from visa.portal.sharing import models, outs
-from visa.portal.sharing.standing import Standings, granted
+from visa.portal.sharing.standing import Standings, again, granted
 from visa.store.people import People
 from visa.store.sharing.records import AccessRequest, Listed
 
@@ -45,9 +46,14 @@ class SupportService:
             return models.SupportOut(joined=False, role=None, request=outcome.id, url=url)
         return models.SupportOut(joined=True, role=outs.role(outcome.role), request=None, url=url)
 
-    async def break_glass(self, caller: Caller, identifier: str, given: models.BreakGlassIn) -> models.JoinedOut:
-        """In without consent; the owner is told and the audit trail has it."""
-        await self.standings.on(caller, identifier)
+    async def break_glass(
+        self, caller: Caller, identifier: str, given: models.BreakGlassIn, *, confirmed: bool = False
+    ) -> models.JoinedOut:
+        """In without consent; the owner is told and the audit trail has it. ``confirmed``: by a login made for it."""
+        standing = await self.standings.on(caller, identifier)
+        allowed = may_break_glass(standing.person, self.service.facility)
+        if allowed and not confirmed and asks_again(self.service.facility):
+            raise again(self.service, identifier)
         enter = partial(self.people.support.break_glass, caller.username, identifier, given.act, given.reason)
         done = granted(await asyncio.to_thread(enter, self.service.facility, now()))
         return models.JoinedOut(instance=identifier, role=outs.role(done.role), url=self.service.opening(identifier))

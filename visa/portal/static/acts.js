@@ -1,6 +1,7 @@
 // Buttons, selects and forms with data-act ("METHOD path") ask the REST API; elements with data-piece are fetched
 // again when what they show changed.
 import { api, piece, prefix, tell } from "./api.js";
+import { loginAgain } from "./again.js";
 import { on } from "./live.js";
 
 // What the service wrote in each, also with the page itself.
@@ -73,11 +74,16 @@ const say = (text) => {
 async function act(element, body) {
   const trouble = place(element);
   tell(trouble, "");
-  const { act, confirm, yes, then, said } = element.dataset;
+  const { act, confirm, yes, then, said, doing } = element.dataset;
   if (confirm && !(await sure(confirm, yes))) return false;
   const [method, path] = act.split(" ");
   const controls = element.matches("form") ? [...element.querySelectorAll("button")] : [element];
   for (const control of controls) control.disabled = true;
+  const text = element.textContent;
+  if (doing) {
+    element.textContent = doing;
+    say(doing);
+  }
   try {
     await api(method, path, body);
     if (then === "home") location.assign(prefix);
@@ -88,12 +94,20 @@ async function act(element, body) {
       await refreshAll("people");
     }
     return true;
-  } catch (problem) {
+  } catch (failed) {
+    const instance = /^instances\/([0-9a-f]+)\/break-glass$/.exec(path)?.[1];
+    let problem = failed;
+    try {
+      if (instance && (await loginAgain(failed, instance, { break_glass: body }))) return false;
+    } catch (another) {
+      problem = another;
+    }
     tell(trouble, problem.message);
     if (element.matches("select")) element.value = [...element.options].find((option) => option.defaultSelected)?.value;
     await refreshAll("people");
     return false;
   } finally {
+    if (doing) element.textContent = text;
     for (const control of controls) control.disabled = false;
   }
 }

@@ -1,6 +1,7 @@
 // The owner's means on an instance's page: whom to add, links.
 import { api, prefix, tell } from "./api.js";
 import { refresh, refreshAll } from "./acts.js";
+import { loginAgain } from "./again.js";
 
 const section = document.getElementById("people");
 const id = section.dataset.id;
@@ -34,12 +35,13 @@ candidates?.addEventListener(
 const form = part("link");
 if (form) {
   const field = (name) => form.elements.namedItem(name);
+  const again = "again" in form.dataset ? " You log in again first." : "";
   const changed = () => {
     const once = field("kind").value === "once";
     part("email-field").hidden = !once;
     part("link-why").textContent = once
       ? "The first person who uses it joins; then it is used up."
-      : "Everybody who has it may join, and may be there only while you are.";
+      : `Everybody who has it may join, and may be there only while you are.${again}`;
   };
   form.addEventListener("change", changed);
   changed();
@@ -62,8 +64,12 @@ if (form) {
       part("made-link").focus();
       part("made-link").select();
       await refreshAll("people");
-    } catch (problem) {
-      tell(trouble, problem.message);
+    } catch (failed) {
+      try {
+        if (!(await loginAgain(failed, id, { invitation: body }))) tell(trouble, failed.message);
+      } catch (problem) {
+        tell(trouble, problem.message);
+      }
     }
   });
   part("copy").addEventListener("click", async () => {

@@ -27,6 +27,7 @@ from urllib.parse import parse_qs
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from places import Place, Problem, clean, leads, place, readable, roots, within
+from startup import Look
 
 CHUNK = 2**18
 MOST_ENTRIES = 20_000
@@ -295,7 +296,10 @@ class Handler(BaseHTTPRequestHandler):
         self._taken = 0
         try:
             self._given = {key: values[-1] for key, values in parse_qs(query, keep_blank_values=True).items()}
-            self._run(place(raw))
+            if raw == "/startup" and self.command == "GET":
+                self._json(200, Look(self._number("since")).at(roots()["home"]))
+            else:
+                self._run(place(raw))
         except Problem as problem:
             self._problem(problem)
         except ConnectionError:

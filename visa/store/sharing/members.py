@@ -144,7 +144,8 @@ class Members(Part):
             if row is None:
                 raise _no_member(username)
             if not leaves:
-                act.session.merge(RemovalRow(instance_id=act.row.id, username=username, at=at))
+                was = {"since": row.since, "role": row.role}
+                act.session.merge(RemovalRow(instance_id=act.row.id, username=username, at=at, **was))
             ends.member(act.session, act.row, row, "left" if leaves else "removed", actor=actor)
 
         return self.perform(actor, "member-leave" if leaves else "member-remove", instance_id, at, do)

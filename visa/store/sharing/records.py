@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from visa.instances.access import Role
+from visa.instances.confirming import Grave
 from visa.instances.members import Membership, Sharing
 from visa.store.store import Instance
 
@@ -28,6 +29,38 @@ class MemberView:
     membership: Membership
     name: str
     active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """An act that waits for another login of ``username``; ``given``: what they gave with it."""
+
+    id: int
+    instance_id: str
+    username: str
+    act: Grave
+    given: dict[str, Any]
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StartupLook:
+    """The owner asks what changed in start-up files after ``since``; ``found``: the gateway's answer, None before."""
+
+    number: int
+    since: datetime
+    found: dict[str, Any] | None
+    answered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Whom the owner removed, who could act on the instance."""
+
+    username: str
+    name: str
+    role: Role
+    at: datetime
 
 
 class InvitationKind(StrEnum):
@@ -161,6 +194,7 @@ class GatewayState:
     sharing: Sharing
     requests: tuple[AccessRequest, ...]
     help: bool
+    look: StartupLook | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from visa.instances.access import Role
 from visa.instances.members import Approvers, Sharing
 from visa.instances.model import Person
 from visa.instances.support import Cover
-from visa.store.sharing import rows
+from visa.store.sharing import rows, startup
 from visa.store.sharing.acts import Part
 from visa.store.sharing.records import (
     Asked,
@@ -36,6 +36,7 @@ from visa.store.tables import (
     PersonRow,
     QuotaHoldRow,
     SharingRow,
+    StartupLookRow,
 )
 
 _RUNNING = InstanceRow.state.in_([state.value for state in HOLDING])
@@ -52,6 +53,7 @@ _ANYTHING = (
     exists().where(AccessRequestRow.instance_id == _ONE, _PENDING),
     exists().where(SharingRow.instance_id == _ONE),
     exists().where(HelpRow.instance_id == _ONE, HelpRow.closed_at.is_(None)),
+    exists().where(StartupLookRow.instance_id == _ONE, StartupLookRow.found.is_(None)),
 )
 _GATEWAY = (
     select(ChangeRow.number, or_(*_ANYTHING).label("anything"))
@@ -100,6 +102,7 @@ class Views(Part):
                 sharing=rows.sharing(session, instance_id),
                 requests=asked,
                 help=session.scalar(help_open.limit(1)) is not None,
+                look=startup.asked(session, instance_id),
             )
 
     def running_experiments(self) -> frozenset[str]:

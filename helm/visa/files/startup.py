@@ -1,0 +1,1 @@
+../../../visa/session/environment/startup.py
