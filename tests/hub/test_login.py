@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.services import facility, oidc
-from tests.services.hub import Browser, RunningHub, until
+from tests.services.hub import Browser, RunningHub, log_out, until
 
 pytestmark = pytest.mark.usefixtures("well")
 
@@ -236,7 +236,7 @@ def test_logging_out_leads_to_the_provider(hub: RunningHub, provider: oidc.Provi
     browser, _ = log_in(hub, provider, "marie")
     with browser:
         browser.follow_redirects = False
-        where = httpx.URL(browser.get("/hub/logout").headers["location"])
+        where = httpx.URL(log_out(browser).headers["location"])
         assert str(where).startswith(f"{provider.issuer}/logout?")
         assert where.params["id_token_hint"] == "id-marie"
         assert where.params["post_logout_redirect_uri"] == f"{hub.url}/hub/login"

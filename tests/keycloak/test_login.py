@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.services import facility
-from tests.services.hub import RunningHub, run_in, until
+from tests.services.hub import RunningHub, log_out, run_in, until
 from tests.services.keycloak import Keycloak, log_in, token_of
 
 pytestmark = [pytest.mark.keycloak, pytest.mark.timeout(400)]
@@ -123,7 +123,7 @@ def test_a_disabled_account_neither_gets_in_nor_starts_by_token(hub: RunningHub,
 def test_logout_ends_the_session_at_the_provider_too(hub: RunningHub) -> None:
     with log_in(hub.url, "dorothy") as client:
         client.follow_redirects = False
-        location = client.get("/hub/logout").headers["location"]
+        location = log_out(client, follow_redirects=False).headers["location"]
         assert "/protocol/openid-connect/logout" in location
         assert "id_token_hint=" in location
         client.follow_redirects = True

@@ -13,7 +13,7 @@ from jupyterhub.services.auth import HubOAuth
 
 from tests.portal.people import START
 from tests.services import facility
-from tests.services.hub import Browser, RunningHub, Site
+from tests.services.hub import Browser, RunningHub, Site, log_out
 from tests.services.portal import RunningPortal, portal
 from tests.services.waiting import eventually
 from visa.identifiers import instance_id
@@ -234,7 +234,11 @@ def test_a_login_leads_to_where_it_was_begun_for(site: Site, begun: str, led: st
         assert str(page.url) == f"{site.portal}{led}"
         assert "visa-page" in page.text
         assert "Logged in as marie" in page.text
-        assert 'id="username_input"' in browser.get("/services/visa/logout").text
+        assert "Log out of" in browser.get("/services/visa/logout").text
+        assert "Logged in as marie" in browser.get("/services/visa/").text, "whoever leads somebody there ends no login"
+        assert browser.post("/hub/logout").status_code == 403
+        assert "Logged in as marie" in browser.get("/services/visa/").text
+        assert 'id="username_input"' in log_out(browser).text
         assert 'id="username_input"' in browser.get("/services/visa/").text
 
 

@@ -64,6 +64,14 @@ def page_headers(browser: httpx.Client) -> dict[str, str]:
     return {"Origin": str(browser.base_url).rstrip("/"), "X-Visa-Request": "1", "X-Visa-Page": shown}
 
 
+def log_out(browser: httpx.Client, **settings: Any) -> httpx.Response:
+    """The answer to the button of the hub's page."""
+    asked = browser.get("/hub/logout", headers={"Accept": "text/html"}, follow_redirects=True)
+    found = re.search(r'name="_xsrf" value="([^"]+)"', asked.text)
+    assert found, asked.text[:500]
+    return browser.post("/hub/logout", data={"_xsrf": found[1]}, **settings)
+
+
 class Site:
     """What people and programs see of a hub and the portal beside it, at ``url``."""
 

@@ -247,9 +247,18 @@ class _Login(_Handler):
 
 
 class _Logout(_Handler):
-    """The login ends, and with it the portal's token."""
+    """The login ends, and with it the portal's token, once its button was pressed."""
 
     def get(self) -> None:
+        if not self.login:
+            self.redirect("/hub/login")
+            return
+        form = f'<form method="post"><input type="hidden" name="_xsrf" value="{self.get_cookie(_SESSION)}"></form>'
+        self.finish(f"<!doctype html><title>Log out</title>Log out of the double? {form}")
+
+    def post(self) -> None:
+        if self.get_body_argument("_xsrf", "") != self.get_cookie(_SESSION):
+            raise web.HTTPError(403)
         session = self.get_cookie(_SESSION)
         if self.login:
             del self.hub.logins[str(session)]

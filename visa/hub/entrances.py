@@ -26,6 +26,7 @@ from visa.hub.admitted import StartRefused
 from visa.hub.again import AgainHandler
 from visa.hub.away import end_all_the_same, say_when_a_database_is_away
 from visa.hub.hosts import InstanceHandler, keep_to_own_host, tell_addresses
+from visa.hub.leaving import asking
 from visa.hub.reconcile import Reconciler
 from visa.hub.reports import GatewayHandler
 from visa.hub.rights import ProxyHandler, ServiceHandler, TokensHandler, UserHandler, UsersHandler
@@ -312,6 +313,7 @@ def handlers(app: Any) -> list[tuple[str, type]]:
         (r"/api/oauth2/authorize", AuthorizeHandler),
         (r"/api/oauth2/token", TokenHandler),
         (r"/visa/again/([0-9]{1,18})", AgainHandler),
+        (r"/logout", asking(app.authenticator)),
         (r"/home", PortalHandler),
         (r"/spawn", SpawnPageHandler),
         (r"/spawn/([^/]+)", SpawnPageHandler),

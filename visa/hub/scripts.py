@@ -1,28 +1,38 @@
-"""JupyterHub's pages bear its XSRF token, which makes tokens of the person who is logged in. Scripts get none.
+"""JupyterHub's pages are for who goes to them. Scripts get none, and no token of theirs.
 
 Where instances share the hub's host, their pages have its origin, and a collaborator may have left a script in them.
-It cannot read the token's cookie, whose path is the hub's, nor a window (`defaults`); but it can fetch the hub's pages,
-and error pages too. So only a page that a person went to bears the token. JupyterHub has no setting for this.
+It cannot read the XSRF token's cookie, whose path is the hub's, nor a window (`defaults`); but it could fetch the hub's
+pages, and error pages too: who is logged in, their tokens' names, to an administrator everybody. The token in them
+makes tokens of the person who is logged in. JupyterHub has no setting for this.
+
+It can also set cookies for the hub's paths, `visa.doubled`.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.handlers.base import BaseHandler
+from tornado import web
 
-from visa.navigation import navigated
+from visa import doubled
+from visa.navigation import navigated, refusal
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_FOR_ALL = re.compile(r"error|[0-9]{3}|not_running|spawn_pending|stop_pending")
+"""Told to scripts too, of JupyterLab's when its server is gone, and to proxies: without the token they hold nothing."""
 _own_token: Any = BaseHandler.xsrf_token
 _own_render: Any = BaseHandler.render_template
+_own_prepare: Any = BaseHandler.prepare
 
 
 def tell_scripts_no_token() -> None:
     """From now on, for all of JupyterHub's handlers."""
     BaseHandler.xsrf_token = property(_token)
     BaseHandler.render_template = _render
+    BaseHandler.prepare = _prepare
 
 
 def _token(self: Any) -> Any:
@@ -32,6 +42,18 @@ def _token(self: Any) -> Any:
 
 
 def _render(self: Any, name: str, sync: bool = False, **values: Any) -> Any:
-    if not navigated(self.request.headers):
+    why = refusal(self.request.headers)
+    if why is not None:
+        # A form that was sent is compared with the token: who sends a good one had the page.
+        if not _FOR_ALL.fullmatch(name.removesuffix(".html")) and self.request.method in _SAFE:
+            raise web.HTTPError(403, why)
         values = {**values, "xsrf_token": "", "xsrf": ""}
     return _own_render(self, name, sync, **values)
+
+
+async def _prepare(self: Any) -> None:
+    """Two logins at once are nobody's: one of them was set by a page of an instance."""
+    self.expanded_scopes, self._jupyterhub_user = set(), None
+    if doubled.one_only(self, self.hub.cookie_name, self.hub.base_url):
+        del self._jupyterhub_user
+        await _own_prepare(self)

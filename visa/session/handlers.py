@@ -68,10 +68,11 @@ class Logout(Guard):
     """Ends the session here and goes on to the hub's logout."""
 
     async def get(self) -> None:
-        """Forget it, and close what is open with it."""
-        self.gateway.log_out(self.values_of(headers.OWN_COOKIE))
+        """Forget it, and close what is open with it; pages of other sites only lead on, to the hub, which asks."""
         settings = self.gateway.settings
-        self.clear_cookie(settings.cookie(headers.OWN_COOKIE), path=settings.cookie_path, secure=settings.bound)
+        if self.request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin"):
+            self.gateway.log_out(self.values_of(headers.OWN_COOKIE))
+            self.clear_cookie(settings.cookie(headers.OWN_COOKIE), path=settings.cookie_path, secure=settings.bound)
         self.redirect(f"{settings.public_hub}{settings.hub_path}logout")
 
 
