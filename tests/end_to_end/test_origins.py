@@ -306,7 +306,10 @@ def test_downloads_and_the_desktop(context: BrowserContext, lab: Page, two: list
 
 
 @pytest.mark.backend
-def test_a_member_comes_by_the_portals_link(hub: RunningHub, browser: Browser, two: list[dict[str, str]]) -> None:
+def test_a_member_comes_by_the_portals_link(
+    hub: RunningHub, browser: Browser, lab: Page, two: list[dict[str, str]]
+) -> None:
+    """While the owner is there, in ``lab``."""
     hub.token("rosalind")
     with hub.rest(hub.token("marie")) as rest:
         added = rest.post(f"instances/{two[0]['id']}/members", json={"username": "rosalind", "role": "collaborator"})
