@@ -278,7 +278,7 @@ def test_route_and_monitors() -> None:
     objects = rendered(minimal(**EVERYTHING))
     (route,) = [o for o in objects if o["kind"] == "HTTPRoute"]
     assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
-    assert route["spec"]["hostnames"] == ["visa.example.org"]
+    assert route["spec"]["hostnames"] == ["visa.example.org", "*.visa.example.org"]
     (parent,) = route["spec"]["parentRefs"]
     assert parent == {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "g", "namespace": "n"}
     (rule,) = route["spec"]["rules"]
