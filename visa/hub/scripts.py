@@ -11,6 +11,7 @@ It can also set cookies for the hub's paths, `visa.doubled`.
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jupyterhub.apihandlers.base import APIHandler
@@ -18,6 +19,7 @@ from jupyterhub.handlers.base import BaseHandler
 from tornado import web
 
 from visa import doubled
+from visa.hub.around import stand
 from visa.navigation import navigated, refusal
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -25,14 +27,13 @@ _FOR_ALL = re.compile(r"error|[0-9]{3}|not_running|spawn_pending|stop_pending")
 """Told to scripts too, of JupyterLab's when its server is gone, and to proxies: without the token they hold nothing."""
 _own_token: Any = BaseHandler.xsrf_token
 _own_render: Any = BaseHandler.render_template
-_own_prepare: Any = BaseHandler.prepare
 
 
 def tell_scripts_no_token() -> None:
     """From now on, for all of JupyterHub's handlers."""
     BaseHandler.xsrf_token = property(_token)
     BaseHandler.render_template = _render
-    BaseHandler.prepare = _prepare
+    stand(BaseHandler, "prepare", _prepare)
 
 
 def _token(self: Any) -> Any:
@@ -51,9 +52,9 @@ def _render(self: Any, name: str, sync: bool = False, **values: Any) -> Any:
     return _own_render(self, name, sync, **values)
 
 
-async def _prepare(self: Any) -> None:
+async def _prepare(own: Callable[[Any], Awaitable[None]], self: Any) -> None:
     """Two logins at once are nobody's: one of them was set by a page of an instance."""
     self.expanded_scopes, self._jupyterhub_user = set(), None
     if doubled.one_only(self, self.hub.cookie_name, self.hub.base_url):
         del self._jupyterhub_user
-        await _own_prepare(self)
+        await own(self)
