@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from tests.portal.people import instance_of
 from tests.services.browser import log_in
-from tests.services.hub import Site
+from tests.services.hub import Site, made_token
 from visa.clock import now
 from visa.store.store import Store
 from visa.store.tables import AuditRow
@@ -59,7 +59,7 @@ def seen(demo: tuple[str, Path], browser: Chromium) -> Seen:
     url, _ = demo
     site, found, context = Site(url), Seen(), browser.new_context()
     context.on("request", found.request)
-    token, guests = site.token("marie"), site.token("lise")
+    token, guests = made_token(site, "marie"), made_token(site, "lise")
     found.others |= {token, guests}
     with site.rest(token) as marie, site.rest(guests) as lise:
         first = marie.get("experiments").json()["experiments"][0]["id"]
@@ -79,16 +79,17 @@ def seen(demo: tuple[str, Path], browser: Chromium) -> Seen:
             if made.is_success:
                 page.goto(f"{site.portal}join/{made.json()['token']}")
             address = urljoin(url, marie.get(f"instances/{identifier}").json()["url"])
-            for code in found.codes:  # used, and led astray
+            state = min(found.states)
+            for code in sorted(found.codes):  # used, and led astray
                 for path in (
                     f"{address}oauth_callback",
                     f"{site.portal}oauth_callback",
                     f"{url}/hub/error/503",
                     f"{url}/nowhere",
                 ):
-                    context.request.get(f"{path}?code={code}&state=x&url={quote(f'{address}?code={code}')}")
+                    page.goto(f"{path}?code={code}&state={state}&url={quote(f'{address}?code={code}')}")
             for path in ("api/kernels", "lab"):
-                context.request.get(f"{address}{path}?token={token}")
+                page.goto(f"{address}{path}?token={token}")
             context.request.post(
                 f"{url}/hub/api/oauth2/token", form={"code": next(iter(found.codes)), "client_id": "x"}
             )

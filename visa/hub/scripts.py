@@ -15,14 +15,17 @@ from typing import Any
 
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.handlers.metrics import MetricsHandler
 from tornado import web
 
 from visa import doubled
-from visa.navigation import navigated, refusal
+from visa.navigation import ONLY_PAGES, navigated, refusal
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _FOR_ALL = re.compile(r"error|[0-9]{3}|not_running|spawn_pending|stop_pending")
 """Told to scripts too, of JupyterLab's when its server is gone, and to proxies: without the token they hold nothing."""
+_ERRORS = re.compile(r"error|[0-9]{3}")
+"""Of these a script learns nothing of who is logged in."""
 _own_token: Any = BaseHandler.xsrf_token
 _own_render: Any = BaseHandler.render_template
 _own_prepare: Any = BaseHandler.prepare
@@ -48,12 +51,27 @@ def _render(self: Any, name: str, sync: bool = False, **values: Any) -> Any:
         if not _FOR_ALL.fullmatch(name.removesuffix(".html")) and self.request.method in _SAFE:
             raise web.HTTPError(403, why)
         values = {**values, "xsrf_token": "", "xsrf": ""}
+        if _ERRORS.fullmatch(name.removesuffix(".html")):
+            values |= {"user": None, "admin_access": False}
     return _own_render(self, name, sync, **values)
 
 
 async def _prepare(self: Any) -> None:
     """Two logins at once are nobody's: one of them was set by a page of an instance."""
     self.expanded_scopes, self._jupyterhub_user = set(), None
+    if _for_no_script(self):
+        raise web.HTTPError(403, ONLY_PAGES)
     if doubled.one_only(self, self.hub.cookie_name, self.hub.base_url):
         del self._jupyterhub_user
         await _own_prepare(self)
+
+
+def _for_no_script(self: Any) -> bool:
+    """JupyterHub asks for no token where a script says ``no-cors``, as pictures are loaded, and takes the answer for
+    unreadable. It is not, where the script's page has the hub's origin. It never asks for one for the metrics, which
+    programs read without cookies."""
+    sent = self.request.headers
+    mode = sent.get("Sec-Fetch-Mode")
+    if isinstance(self, MetricsHandler):
+        return mode is not None and "Cookie" in sent and not navigated(sent)
+    return isinstance(self, APIHandler) and mode == "no-cors"

@@ -4,24 +4,27 @@ Runs inside of an instance, on the environment's Python. ``?status=``, ``?header
 ``?body=`` make the answer; ``.../seen`` gives all that ever came, as the attacker would have it.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import select
 import socketserver
 import sys
 from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 PAGE = (
     "<!doctype html><html><head><title>Lab</title></head><body><p id='evil'>A page of somebody's own</p></body></html>"
 )
-seen = []
+seen: list[dict[str, Any]] = []
 
 
 class Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def answer(self):
+    def answer(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         came = {"line": self.requestline, "headers": self.headers.items(), "body": self.rfile.read(length).decode()}
         parts = urlsplit(self.path)
@@ -45,10 +48,10 @@ class Answer(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer
 
-    def address_string(self):
+    def address_string(self) -> str:
         return "gateway"
 
-    def log_message(self, *told):
+    def log_message(self, *told: object) -> None:
         pass
 
 
@@ -63,4 +66,5 @@ if __name__ == "__main__":
     kernel, place = int(sys.argv[1]), os.environ["VISA_RUN"] + "/jupyter.sock"
     select.select([os.pidfd_open(kernel)], [], [])  # whoever asked for this says good-bye to Jupyter first
     os.rename(place, place + ".jupyter")
+    os.umask(0o117)  # the gateway is the socket's group
     Server(place, Answer).serve_forever()

@@ -32,7 +32,10 @@ PEOPLE = {"marie": "owner", "rosalind": "collaborator", "dorothy": "support", "g
 PRIVATE = "Nobody else's business"
 """Title of the other instance, which only pages of hub and portal tell."""
 _OURS = re.compile(r"jupyterhub-|service-visa|visa-")
-_MARKS = ('name="visa-page"', "window.jhdata", PRIVATE, "taken!")
+_MARKS = (
+    *('id="request-token-form"', 'id="react-admin-hook"', "admin_access: true", ' user: "'),
+    *(PRIVATE, "taken!"),
+)
 HUB_PAGES = (
     *("", "token", "home", "login", "logout", "admin", "spawn", "nowhere", "accept-share", "error/404", "metrics"),
     *("api/", "api/user", "api/users", "api/groups", "api/services", "api/shares", "api/proxy", "api/info"),
@@ -53,7 +56,8 @@ class Visitor:
 
     def noted(self, request: Request) -> None:
         """Login codes that this browser was led to."""
-        self.secrets |= set(parse_qs(urlsplit(request.url).query).get("code", []))
+        codes = parse_qs(urlsplit(request.url).query).get("code", [])
+        self.secrets |= {one for one in codes if len(one) > 8}
 
     def at(self, address: str) -> Page:
         """A new window with the page of somebody's own."""
@@ -113,7 +117,7 @@ class Place:
             "own": self.own,
             "other": self.other,
             "apart": self.apart,
-            "shown": [f"{self.hub}/hub/token", *portal, f"{self.hub}/hub/home"],
+            "shown": [f"{self.hub}/hub/token", f"{self.hub}/hub/api/user", *portal, f"{self.hub}/hub/home"],
             "readable": self.readable(),
             "acts": self.acts(),
             "logins": self.logins(),
@@ -224,7 +228,7 @@ def hostile(site: Site, browser: Chromium) -> Iterator[Place]:
 
 
 def _share(place: Place) -> None:
-    """Dorothy supports it, Grace breaks the glass, Rosalind has a link."""
+    """Dorothy supports it, Grace breaks the glass, Rosalind is a member; there is a link too."""
     who, base = place.clients, f"{place.portal}api/v1/instances/{place.id}/"
 
     def done(answer: httpx.Response) -> Any:
@@ -239,7 +243,8 @@ def _share(place: Place) -> None:
     expires = (now() + timedelta(hours=1)).isoformat()
     link = {"kind": "public", "role": "collaborator", "expires": expires}
     place.invitation = done(who["marie"].post(f"{base}invitations", json=link))["token"]
-    done(who["rosalind"].post(f"{place.portal}api/v1/invitations/redeem", json={"token": place.invitation}))
+    # By the link she would be there only while Marie is.
+    done(who["marie"].post(f"{base}members", json={"username": "rosalind", "role": "collaborator"}))
 
 
 def _take_the_socket(place: Place) -> None:
@@ -287,5 +292,5 @@ def settled(page: Page, work: Callable[[], Any]) -> Any:
     given = work()
     for one in page.context.pages:
         if one is not page:
-            one.wait_for_load_state()
+            one.wait_for_load_state(timeout=60_000)
     return given

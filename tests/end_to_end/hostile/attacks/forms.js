@@ -16,7 +16,7 @@
             ...(apart ? [[`${other}api/terminals`, {}], [`${other}api/kernels`, {}], [`${other}logout`, {}]] : []),
         ];
         let number = 0;
-        for (const [action, values] of targets) {
+        const one = async ([action, values]) => {
             for (const enctype of ["application/x-www-form-urlencoded", "text/plain"]) {
                 const frame = document.createElement("iframe");
                 frame.name = `frame-${number++}`;
@@ -33,9 +33,10 @@
                 const over = new Promise((done) => { frame.onload = done; });
                 form.submit();
                 await Promise.race([over, late()]);
-                if (number % 2) { form.target = `window-${number % 3}`; form.submit(); }
+                if (enctype !== "text/plain") { form.target = `window-${frame.name.length}`; form.submit(); }
             }
-        }
+        };
+        await Promise.all(targets.map(one));
     },
     async look() {
         return [...document.querySelectorAll("iframe")].map((frame) => { try { return frame.contentDocument.documentElement.outerHTML; } catch (error) { return String(error); } });

@@ -10,7 +10,7 @@
         const poison = "\"><img src=x onerror=\"document.title='stolen'\">";
         for (const name of ["theme", "jupyterhub-bs-theme", "visa-theme"]) localStorage.setItem(name, poison);
         for (const address of shown.slice(0, 3)) {
-            const one = open(address, window.name);
+            const one = open(address, `${window.name} `); // its own name is its own window
             for (const name of ["visa", "act", "start", "logout"]) one?.postMessage({ type: name, action: name }, "*");
         }
     },

@@ -11,9 +11,9 @@
     },
     async begin({ shown, logins, own }) {
         const late = () => new Promise((done) => setTimeout(done, 3000)); // some never load
-        const pages = [...shown.slice(0, 4), ...logins];
+        const pages = [...shown.slice(0, 5), ...logins];
         for (const address of pages) this.windows.push(open(address));
-        for (const address of pages.slice(0, 3)) {
+        for (const address of pages.slice(0, 4)) {
             const blank = open("about:blank", `visa-${this.windows.length}`);
             blank.location = address;
             this.windows.push(blank);
