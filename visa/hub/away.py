@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import json
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jupyterhub.apihandlers.base import APIHandler
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 from tornado import web
 
 from visa import clock
+from visa.hub.around import stand
 from visa.navigation import navigated
 from visa.store import faults
 
@@ -30,7 +32,6 @@ _QUIET = 5.0
 its last transaction open, and the server may have been restarted since."""
 
 _own_user: Any = BaseHandler.get_current_user
-_own_prepare: Any = BaseHandler.prepare
 _own_record: Any = BaseHandler._record_activity
 _own_exception: Any = BaseHandler._handle_request_exception
 
@@ -45,7 +46,7 @@ class DatabaseAway(web.HTTPError):
 def say_when_a_database_is_away() -> None:
     """From now on, for all of JupyterHub's handlers, and those that derive from them."""
     BaseHandler.get_current_user = _user
-    BaseHandler.prepare = _prepare
+    stand(BaseHandler, "prepare", _prepare)
     BaseHandler._record_activity = _record
     BaseHandler._handle_request_exception = _exception
 
@@ -63,11 +64,11 @@ def end_all_the_same(app: Any) -> None:
     app.cleanup = cleanup
 
 
-async def _prepare(self: Any) -> None:
+async def _prepare(own: Callable[[Any], Awaitable[None]], self: Any) -> None:
     """JupyterHub's own, which does not tell that it could not look; what it refuses then is not its word."""
     _freshen(self)
     try:
-        await _own_prepare(self)
+        await own(self)
     except web.HTTPError:
         if getattr(self, "_visa_fault", None) is None:
             raise

@@ -11,6 +11,7 @@ It can also set cookies for the hub's paths, `visa.doubled`.
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jupyterhub.apihandlers.base import APIHandler
@@ -19,7 +20,12 @@ from jupyterhub.handlers.metrics import MetricsHandler
 from tornado import web
 
 from visa import doubled
+<<<<<<< ours
 from visa.navigation import ONLY_PAGES, navigated, refusal
+=======
+from visa.hub.around import stand
+from visa.navigation import navigated, refusal
+>>>>>>> theirs
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _FOR_ALL = re.compile(r"error|[0-9]{3}|not_running|spawn_pending|stop_pending")
@@ -28,14 +34,13 @@ _ERRORS = re.compile(r"error|[0-9]{3}")
 """Of these a script learns nothing of who is logged in."""
 _own_token: Any = BaseHandler.xsrf_token
 _own_render: Any = BaseHandler.render_template
-_own_prepare: Any = BaseHandler.prepare
 
 
 def tell_scripts_no_token() -> None:
     """From now on, for all of JupyterHub's handlers."""
     BaseHandler.xsrf_token = property(_token)
     BaseHandler.render_template = _render
-    BaseHandler.prepare = _prepare
+    stand(BaseHandler, "prepare", _prepare)
 
 
 def _token(self: Any) -> Any:
@@ -56,13 +61,14 @@ def _render(self: Any, name: str, sync: bool = False, **values: Any) -> Any:
     return _own_render(self, name, sync, **values)
 
 
-async def _prepare(self: Any) -> None:
+async def _prepare(own: Callable[[Any], Awaitable[None]], self: Any) -> None:
     """Two logins at once are nobody's: one of them was set by a page of an instance."""
     self.expanded_scopes, self._jupyterhub_user = set(), None
     if _for_no_script(self):
         raise web.HTTPError(403, ONLY_PAGES)
     if doubled.one_only(self, self.hub.cookie_name, self.hub.base_url):
         del self._jupyterhub_user
+<<<<<<< ours
         await _own_prepare(self)
 
 
@@ -75,3 +81,6 @@ def _for_no_script(self: Any) -> bool:
     if isinstance(self, MetricsHandler):
         return mode is not None and "Cookie" in sent and not navigated(sent)
     return isinstance(self, APIHandler) and mode == "no-cors"
+=======
+        await own(self)
+>>>>>>> theirs
