@@ -31,10 +31,18 @@ def sessions() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, backend: Backend, sessions: tuple[str, ...]) -> Iterator[RunningHub]:
+def own_origins() -> bool:
+    """Whether each has one."""
+    return True
+
+
+@pytest.fixture(scope="module")
+def hub(
+    tmp_path_factory: pytest.TempPathFactory, backend: Backend, sessions: tuple[str, ...], own_origins: bool
+) -> Iterator[RunningHub]:
     """As the demo has it: the hub at an address, instances at names below localhost."""
     folder = tmp_path_factory.mktemp("origins")
-    made = backend.hub(folder, backend.facility(folder), own_origins=True)
+    made = backend.hub(folder, backend.facility(folder), own_origins=own_origins)
     given = yaml.safe_load(made.facility.read_text())
     given["environments"]["scattering"]["sessions"] = sorted(set(sessions), reverse=True)
     made.facility.write_text(facility.dump(given))
@@ -47,7 +55,13 @@ def two(hub: RunningHub, sessions: tuple[str, ...]) -> Iterator[list[dict[str, s
     """Two of Marie's instances, A and B."""
     with ExitStack() as stack, hub.rest(hub.token("marie")) as rest:
         ids = [stack.enter_context(instance_of(hub, session=kind)) for kind in sessions]
-        yield [rest.get(f"instances/{one}").json() for one in ids]
+        yield [found(hub, rest, one) for one in ids]
+
+
+def found(hub: RunningHub, rest: httpx.Client, identifier: str) -> dict[str, str]:
+    """What the API says of an instance; ``url`` joined to the hub's address, as a link is."""
+    one = rest.get(f"instances/{identifier}").json()
+    return {**one, "url": str(httpx.URL(hub.url).join(one["url"]))}
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +306,10 @@ def test_downloads_and_the_desktop(context: BrowserContext, lab: Page, two: list
 
 
 @pytest.mark.backend
-def test_a_member_comes_by_the_portals_link(hub: RunningHub, browser: Browser, two: list[dict[str, str]]) -> None:
+def test_a_member_comes_by_the_portals_link(
+    hub: RunningHub, browser: Browser, lab: Page, two: list[dict[str, str]]
+) -> None:
+    """While the owner is there, in ``lab``."""
     hub.token("rosalind")
     with hub.rest(hub.token("marie")) as rest:
         added = rest.post(f"instances/{two[0]['id']}/members", json={"username": "rosalind", "role": "collaborator"})
@@ -315,7 +332,7 @@ def test_log_out_stop_and_start(hub: RunningHub, browser: Browser) -> None:
     context = browser.new_context()
     page = log_in(context, hub.url, "marie")
     with instance_of(hub) as identifier, hub.rest(hub.token("marie")) as rest:
-        url = rest.get(f"instances/{identifier}").json()["url"]
+        url = found(hub, rest, identifier)["url"]
         page.goto(url)
         page.wait_for_url(f"{url}lab**", timeout=60_000)
         assert rest.post(f"instances/{identifier}/stop").is_success
@@ -328,7 +345,8 @@ def test_log_out_stop_and_start(hub: RunningHub, browser: Browser) -> None:
             card = page.locator(f".card[data-id='{identifier}']")
             card.get_by_role("button", name="Start").click()
         page.goto(f"{url}logout")
-        page.wait_for_url(f"{hub.url}/hub/log**")
+        page.locator("#leave").click()
+        page.wait_for_url(f"{hub.url}/hub/login**")
         page.goto(f"{url}lab")
         page.wait_for_url(f"{hub.url}/hub/login**")
     context.close()

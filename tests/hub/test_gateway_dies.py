@@ -26,7 +26,7 @@ def test_a_session_goes_on_at_the_next_gateway(own_hub: RunningHub) -> None:
     kernel = Kernel.begin(own_hub.url + base, {"Authorization": f"token {token}"})
     kernel.run("kept = 6 * 7")
     with own_hub.login("marie") as browser, own_hub.api(token) as api:
-        navigates = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
+        navigates = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
         assert browser.get(base + "lab", headers=navigates).status_code == 200
         session = browser.cookies.get("visa-session", path=base)
         assert session

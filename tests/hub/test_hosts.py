@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from tests.services.hub import Backend, started, until
+from visa.hub import entrances
 
 GOOD = {"experiments": ["exp-1"], "environment": "scattering", "flavour": "small"}
 PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -69,3 +71,8 @@ def test_what_runs_stays_where_it_is_until_its_next_start(tmp_path: Path, backen
         start()
         assert address() == shared
         assert well(shared)
+
+
+def test_hosts_for_people_are_refused_in_words() -> None:
+    with pytest.raises(SystemExit, match=r"JupyterHub.subdomain_host gives hosts to people"):
+        entrances.handlers(SimpleNamespace(subdomain_host="https://visa.example.org"))

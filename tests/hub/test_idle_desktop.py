@@ -67,7 +67,7 @@ def test_a_moving_clock_is_idle_and_one_key_press_is_not(running: RunningHub, de
         base = f"{running.url}/user/marie/idle/"
         until(lambda: api.get(f"{base}desktop/state?wait=1").json()["ready"], 60, "the desktop")
         with running.login("marie") as person:  # whose coming starts the notebook, as no program's does
-            person.get(f"{base}lab", headers={"Sec-Fetch-Mode": "navigate"})
+            person.get(f"{base}lab", headers={"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"})
         until(lambda: api.get(f"{base}api/kernels").status_code == 200, 60, "Jupyter")
         assert run_in(running, token, "marie/idle", CLOCK).strip() == "runs"
         with looking(base, token) as viewer:

@@ -1,4 +1,4 @@
-"""Scripts in an instance's pages, which share the portal's origin without subdomains, get nothing from the portal.
+"""Scripts in an instance's pages get nothing from the portal where all share one host, and so one origin.
 
 A collaborator may leave such a script in the owner's JupyterLab. Here it runs in the owner's own browser, on her
 own instance's page, with all that she is logged in to.

@@ -155,7 +155,8 @@ class Hub:
     async def log_in(self, user: str) -> aiohttp.ClientSession:
         """A client with ``user``'s cookies, as a browser has them after the hub's login form."""
         browser = aiohttp.ClientSession(
-            cookie_jar=aiohttp.CookieJar(unsafe=True), headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
+            cookie_jar=aiohttp.CookieJar(unsafe=True),
+            headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
         )
         async with browser.get(f"{self.url}/hub/login") as answer:
             assert answer.status == 200
@@ -422,7 +423,9 @@ class Reached(Protocol):
 async def session_cookie(gateway: Reached, token: str = "marie's") -> str:
     """Log in as a browser does, at a hub whose login codes are tokens: the gateway's session."""
     jar = aiohttp.CookieJar(unsafe=True)
-    async with aiohttp.ClientSession(cookie_jar=jar, headers={"Sec-Fetch-Mode": "navigate"}) as browser:
+    async with aiohttp.ClientSession(
+        cookie_jar=jar, headers={"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    ) as browser:
         async with browser.get(gateway.url + "api/me", allow_redirects=False) as answer:
             state = parse_qs(urlsplit(answer.headers["Location"]).query)["state"][0]
         query = {"code": token, "state": state}

@@ -12,7 +12,7 @@ from tests.session import rig
 from tests.session.site import running, still
 from visa.session.headers import STATE_COOKIE
 
-NAVIGATES = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
+NAVIGATES = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
 async def own_cookie(run: Path, **headers: str) -> Morsel[str]:

@@ -197,7 +197,9 @@ async def test_the_right_to_open_the_server_is_no_role(tmp_path: Path) -> None:
             status, told = await site.ask("grace")
             assert (status, told["ask"]) == (403, f"/services/visa/instances/{MINE}")
         cookie = {"Cookie": "visa-session=" + site.gateway.sessions.open("grace's", "grace")}
-        async with site.client.get(site.url, headers={**cookie, "Sec-Fetch-Mode": "navigate"}) as page:
+        async with site.client.get(
+            site.url, headers={**cookie, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+        ) as page:
             assert page.status == 403
             assert f'href="/services/visa/instances/{MINE}"' in await page.text()
         site.hub.let_in("service's", "marie")

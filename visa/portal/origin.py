@@ -1,6 +1,6 @@
 """Which of the browser's requests are the portal's own.
 
-Without subdomains an instance's pages share the portal's origin, and a collaborator may have left a script in
+Where instances share the hub's host, their pages have the portal's origin, and a collaborator may have left a script in
 them: cookie, Origin and Referer of its requests look like the portal's. What it cannot do is read a page of the
 portal: pages answer to navigation only, are never framed, and share no window with their opener
 (Cross-Origin-Opener-Policy; the gateway lets no instance send its own). So each page carries a token, and

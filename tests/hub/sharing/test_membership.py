@@ -67,7 +67,9 @@ def looked_once_more(instance: Instance) -> None:
 def page(hub: RunningHub, who: str, instance: Instance) -> tuple[Browser, httpx.Response]:
     """What a browser shows that goes straight to the instance."""
     browser = hub.login(who)
-    return browser, browser.get(instance.url, headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
+    return browser, browser.get(
+        instance.url, headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    )
 
 
 @pytest.mark.backend
@@ -100,7 +102,9 @@ def test_removed_while_she_works(instance: Instance, rosalind: str) -> None:
         answer = httpx.get(instance.url + "api/status", cookies=cookies, timeout=60)
         assert answer.status_code in (401, 403)
         assert refused(instance, rosalind)
-        again = browser.get(instance.url, headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
+        again = browser.get(
+            instance.url, headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+        )
         assert again.status_code == 403
         assert f"/services/visa/instances/{instance.id}" in again.text
 

@@ -86,7 +86,7 @@ def _less(**given: Any) -> Callable[[Site], Awaitable[object]]:
 
 ACTS: dict[str, Callable[[Site], Awaitable[object]]] = {
     "remove": lambda site: site.sharing.remove(MARIE, MARIES, "lise"),
-    "leave": lambda site: site.sharing.remove(LISE, MARIES, "me"),
+    "leave": lambda site: site.sharing.remove(LISE, MARIES, LISE.username),
     "withdraw": lambda site: site.sharing.withdraw(MARIE, MARIES, site.link()),
     "share": lambda site: site.sharing.share(MARIE, MARIES, models.SharingIn(support="ask")),
     "invite": lambda site: site.sharing.invite(
