@@ -20,12 +20,8 @@ from jupyterhub.handlers.metrics import MetricsHandler
 from tornado import web
 
 from visa import doubled
-<<<<<<< ours
-from visa.navigation import ONLY_PAGES, navigated, refusal
-=======
 from visa.hub.around import stand
-from visa.navigation import navigated, refusal
->>>>>>> theirs
+from visa.navigation import ONLY_PAGES, navigated, refusal
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _FOR_ALL = re.compile(r"error|[0-9]{3}|not_running|spawn_pending|stop_pending")
@@ -68,8 +64,7 @@ async def _prepare(own: Callable[[Any], Awaitable[None]], self: Any) -> None:
         raise web.HTTPError(403, ONLY_PAGES)
     if doubled.one_only(self, self.hub.cookie_name, self.hub.base_url):
         del self._jupyterhub_user
-<<<<<<< ours
-        await _own_prepare(self)
+        await own(self)
 
 
 def _for_no_script(self: Any) -> bool:
@@ -81,6 +76,3 @@ def _for_no_script(self: Any) -> bool:
     if isinstance(self, MetricsHandler):
         return mode is not None and "Cookie" in sent and not navigated(sent)
     return isinstance(self, APIHandler) and mode == "no-cors"
-=======
-        await own(self)
->>>>>>> theirs
