@@ -136,6 +136,12 @@ def attacks(seconds: float) -> Counts:
         print(table.read_text() if table.exists() else "attacks: nothing was measured", flush=True)
 
 
+def pages(seconds: float) -> Counts:
+    """Attack from a page that an instance serves, in the browser of each who may open it."""
+    said = _pytest("pages", seconds, "-m", "soak", "tests/soak/hostile")
+    return Counts(attacks=sum(map(int, re.findall(r"(\d+) passed", said))))
+
+
 def observers(seconds: float) -> Counts:
     """Let many watch one instance, round after round."""
     end, counts = time.monotonic() + seconds, Counts()
@@ -166,6 +172,7 @@ PARTS: dict[str, tuple[Callable[[float], Counts], int]] = {
     "flapping": (flapping, 2),
     "kills": (kills, 2),
     "attacks": (attacks, 4),
+    "pages": (pages, 2),
 }
 """Each part, and its share of the time that is left after the benchmarks."""
 

@@ -16,7 +16,7 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each of this folder as long as was asked for, and time to begin and end."""
     for item in items:
-        if item.path.parent == Path(__file__).parent:
+        if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.soak)
             item.add_marker(pytest.mark.timeout(SECONDS + 600))
 

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser as Chromium
 
-from tests.end_to_end.hostile.place import HERE, PEOPLE, Place, found_in, hostile, settled
+from tests.soak.hostile.place import HERE, PEOPLE, Place, found_in, hostile, settled
 from tests.services.hub import RunningHub
 
-pytestmark = pytest.mark.timeout(300)
 
 ATTACKS = sorted(path.stem for path in (HERE / "attacks").glob("*.js"))
 
