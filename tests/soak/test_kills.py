@@ -12,7 +12,8 @@ import time
 import httpx
 
 from tests.hub.test_restart import start
-from tests.services.hub import RunningHub, run_in, until
+from tests.services.hub import RunningHub, run_in
+from tests.services.waiting import until
 from tests.soak.conftest import Soak
 
 STARTS = 3

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser as Chromium
 
-from tests.soak.hostile.place import HERE, PEOPLE, Place, found_in, hostile, settled
 from tests.services.hub import RunningHub
-
+from tests.soak.hostile.place import HERE, PEOPLE, Place, found_in, hostile, settled
 
 ATTACKS = sorted(path.stem for path in (HERE / "attacks").glob("*.js"))
 
