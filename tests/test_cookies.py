@@ -46,6 +46,13 @@ async def test_a_server_sets_and_reads_names_that_are_its_hosts_own(url: str) ->
     assert xsrf == f"{HUB}_xsrf=x; SameSite=Lax; Path=/; Secure"
 
 
+@pytest.mark.parametrize("blank", ["\xa0", "\x85", "\x1f"])
+def test_a_name_that_only_looks_like_one_is_left_out(blank: str) -> None:
+    """Browsers hold no cookie to its host whose name begins with a blank of their own."""
+    hub = HostCookies(web.Application().start_request, HUB)
+    assert hub.inward(f"{blank}{HUB}jupyterhub-hub-login=x; {HUB}a=b") == "a=b"
+
+
 def test_the_portal_sees_that_a_login_at_the_hub_ended() -> None:
     portal = HostCookies(web.Application().start_request, PORTAL, SESSION)
     given = f"{HUB}jupyterhub-session-id=s; jupyterhub-session-id=tossed; {HUB}_xsrf=h; {PORTAL}service-visa=t"

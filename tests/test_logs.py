@@ -35,6 +35,7 @@ ADDRESS = f"/hub/api/oauth2/authorize?client_id=service-visa&state={quote(SIGNED
         f"oauth state {SIGNED!r} missing from cookies",
         f"{{'code': '{SECRET}', 'grant_type': 'authorization_code', 'client_secret': '{SECRET}'}}",
         f"GET /services/visa/join/{SECRET} 200",
+        f"302 to /services/visa/confirmed#3.{SECRET}",
         f"GET /hub/error/503?url=%2Fservices%2Fvisa%2Fjoin%2F{SECRET}",
         f"logout?id_token_hint={SECRET}.{SECRET}&post_logout_redirect_uri=x",
     ],
@@ -71,6 +72,13 @@ def factory() -> Iterator[None]:
     logging.setLogRecordFactory(before)
 
 
+class Unshowable:
+    """As a row of a database that is away."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("the database is away")
+
+
 @pytest.mark.usefixtures("factory")
 def test_every_record_of_a_process(caplog: pytest.LogCaptureFixture) -> None:
     log = logging.getLogger("some.library")
@@ -80,6 +88,8 @@ def test_every_record_of_a_process(caplog: pytest.LogCaptureFixture) -> None:
     except ValueError:
         log.exception("It failed with %(token)s", {"token": HEX})
     log.warning("half of it: %s %s", f"?code={SECRET}")
+    log.warning("of %r", Unshowable())
+    assert "(its arguments do not fit, or cannot be shown now)" in caplog.text
     assert SECRET not in caplog.text
     assert HEX not in caplog.text
     assert "half of it" in caplog.text

@@ -47,7 +47,9 @@ class HostCookies(HTTPServerConnectionDelegate):
         """A ``Cookie`` header with the names that the server knows; all that any host may have set is left out."""
         kept = []
         for part in cookie.split(";"):
-            name, equals, value = part.strip().partition("=")
+            name, equals, value = part.strip(" \t").partition(
+                "="
+            )  # no other blank: a browser takes it for a part of the name
             known = name.removeprefix(self.mark) if name.startswith(self.mark) else self.also.get(name, "")
             if known:
                 kept.append(f"{known}{equals}{value}")

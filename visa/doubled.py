@@ -15,6 +15,12 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from visa.navigation import navigated
 
 SENTENCE = "A page on this host set a second login in your browser. It was taken away; load the page again."
+STAYS = (
+    "A page on this host set a second login in your browser that cannot be taken away from here. "
+    "Delete the cookies of this site in your browser, and log in again."
+)
+_ONCE = "visa-doubled"
+"""Says for some seconds that the page was loaded again already."""
 _LONG_AGO = "Thu, 01 Jan 1970 00:00:00 GMT"
 _DEEPEST = 8
 
@@ -22,18 +28,20 @@ _DEEPEST = 8
 def one_only(handler: web.RequestHandler, name: str, own_path: str) -> bool:
     """Whether at most one value came under ``name``; else both are nobody's, and ``handler`` has answered.
 
-    Ours is at ``own_path`` and stays; the page is loaded again without the other.
+    Ours is at ``own_path`` and stays; the page is loaded again without the other, once.
     """
     request = handler.request
     if not differs(request.headers, name):
         return True
     for one in expired(request, name, own_path):
         handler.add_header("Set-Cookie", one)
-    if request.method == "GET" and navigated(request.headers):
-        handler.redirect(request.uri or own_path)
+    again = any(_values(request.headers, _ONCE))
+    if request.method == "GET" and navigated(request.headers) and not again:
+        handler.add_header("Set-Cookie", f"{_ONCE}=1; Path={own_path}; Max-Age=10; HttpOnly")
+        handler.redirect("/" + (request.uri or own_path).lstrip("/\\"))  # never to another host
         return False
     handler.set_status(403)
-    handler.finish(SENTENCE)
+    handler.finish(STAYS if again else SENTENCE)
     return False
 
 
@@ -45,7 +53,7 @@ def differs(headers: HTTPHeaders, name: str) -> bool:
 def _values(headers: HTTPHeaders, name: str) -> Iterator[str]:
     for header in headers.get_list("Cookie"):
         for part in header.split(";"):
-            key, _, value = part.strip().partition("=")
+            key, _, value = part.strip(" \t").partition("=")
             if key == name:
                 yield _plain(part, name, value)
 
@@ -66,6 +74,9 @@ def expired(request: HTTPServerRequest, name: str, own_path: str) -> Iterator[st
     labels = host.split(".")
     domains = [".".join(labels[n:]) for n in range(len(labels) - 1)] if not labels[-1].isdigit() else []
     for path in _paths(request.path):
+        # Never ours: without a name a cookie is sent as its bare value, and a partitioned one is another one.
+        yield f"=x; Path={path}; Expires={_LONG_AGO}"
+        yield f"{name}=; Path={path}; Secure; Partitioned; Expires={_LONG_AGO}"
         if path != own_path:
             yield f"{name}=; Path={path}; Expires={_LONG_AGO}"
         for domain in domains:

@@ -16,6 +16,7 @@ HIDDEN = "[secret]"
 _SAFE = r"[^\s&\"'<>;,)\]}%]|%(?!26|25)[0-9A-Fa-f]{2}|%25(?!26)"
 _NAMES = r"code|state|[\w.-]*token|[\w.-]*_hint|[\w.-]*secret|code_verifier|password|_xsrf|session_state|ticket"
 _PATTERNS = [
+    (re.compile(r"(confirmed(?:#|%23)\d+\.)[\w-]+"), rf"\1{HIDDEN}"),
     # A query's value, of an address within an address too (percent-coded once or twice).
     (re.compile(rf"(?i)((?:[?&]|%3F|%26|%253F|%2526)(?:{_NAMES})(?:=|%3D|%253D))(?:{_SAFE})+"), rf"\1{HIDDEN}"),
     # Headers and fields, as libraries print them: `Cookie: a=b`, {"Authorization": "token x"}, [('Set-Cookie', '...')].
@@ -59,8 +60,8 @@ def without_secrets() -> None:
         record = make(*given, **named)
         try:
             told = record.getMessage()
-        except (TypeError, ValueError, KeyError):  # arguments that do not fit
-            told = f"{record.msg} {record.args!r}"
+        except Exception:  # as logging itself: a line that cannot be written stops nobody's work
+            told = f"{record.msg} (its arguments do not fit, or cannot be shown now)"
         record.msg, record.args = scrubbed(told), ()
         if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
             record.exc_text = scrubbed("".join(traceback.format_exception(record.exc_info[1])).rstrip("\n"))

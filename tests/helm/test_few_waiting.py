@@ -25,10 +25,19 @@ MOST = 20
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
+PLAIN = """
+const server = require('node:http').createServer((_, response) => response.end('yes'));
+server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+"""
+"""As the proxy's own API and its redirects to https are."""
+
+
 @pytest.fixture
-def port() -> Iterator[int]:
+def port(request: pytest.FixtureRequest) -> Iterator[int]:
     variables = {**os.environ, "NODE_OPTIONS": f"--require={SCRIPT}", "VISA_MOST_WAITING": str(MOST)}
-    process = subprocess.Popen(["node", "-e", SERVER], env=variables, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        ["node", "-e", getattr(request, "param", SERVER)], env=variables, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     yield int(process.stdout.readline())
     process.terminate()
@@ -75,3 +84,10 @@ async def test_many_that_wait_are_few_and_close_nobody_who_is_answered_or_comes_
     assert await asked(await connected(port)) == b"yes"
     for _, writer in (held, socket, hers, *crowd):
         writer.close()
+
+
+@pytest.mark.parametrize("port", [PLAIN], indirect=True)
+async def test_an_upgrade_where_nobody_takes_it_is_answered_like_any_request(port: int) -> None:
+    reader, writer = await connected(port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")

@@ -163,6 +163,12 @@ def test_what_shows_no_new_login_of_the_same_person_confirms_nothing(
     assert (said.allowed, said.actor, said.reason) == (False, "marie", "login-again")
 
 
+def test_a_state_that_is_no_state_is_no_fault(marie: Browser, hub: RunningHub, wish: Confirmation) -> None:
+    assert marie.get(f"/hub/visa/again/{wish.id}", follow_redirects=False).status_code == 302
+    assert marie.get("/hub/oauth_callback?state=again-ü&code=x").status_code < 500
+    assert waiting(hub, wish)
+
+
 def test_the_answer_is_for_the_browser_that_asked_and_for_one_time(
     hub: RunningHub, provider: oidc.Provider, marie: Browser, wish: Confirmation
 ) -> None:

@@ -24,6 +24,9 @@ def test_it_refuses_to_serve_anything_but_this_machine(address: str) -> None:
         DemoAuthenticator().get_handlers(SimpleNamespace(bind_url=address))
 
 
+PERSON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
 def test_the_hub_refuses_to_start_on_another_address(tmp_path: Path) -> None:
     made = RunningHub(tmp_path, facility.write(tmp_path / "facility"), extra='c.JupyterHub.bind_url = "http://:0"')
     try:
@@ -53,7 +56,9 @@ def test_pages_of_the_hub_bear_the_facilitys_name(shared_hub: RunningHub) -> Non
 
 def test_a_page_elsewhere_that_was_pointed_here_is_not_served(shared_hub: RunningHub) -> None:
     browser = Browser(base_url=shared_hub.url)
-    assert browser.get("/hub/login", headers={"Host": "evil.example.org"}).status_code == 403
+    elsewhere = browser.get("/hub/login", headers={"Host": "evil.example.org", **PERSON})
+    assert elsewhere.status_code == 403
+    assert "The demo is reached as 127.0.0.1 or localhost" in elsewhere.text
     assert browser.get("/hub/login", headers={"Host": "localhost:1"}).status_code == 200
 
 

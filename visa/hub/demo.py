@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlparse
 
@@ -21,6 +22,8 @@ from visa.identifiers import InvalidIdentifier, Username
 class DemoLoginHandler(LoginHandler):  # type: ignore[misc]
     """JupyterHub's own form, with the people who may use it."""
 
+    demo_people: Sequence[tuple[CataloguePerson, str]] = ()  # of an error page, which may come before they are known
+
     async def prepare(self) -> None:
         """Look up the people; without a catalogue the form comes without them.
 
@@ -36,7 +39,7 @@ class DemoLoginHandler(LoginHandler):  # type: ignore[misc]
                 f"The demo is reached at {public}. At the end of a tunnel too: give both ends the same port, "
                 "or start the demo with --one-host.",
             )
-        self.demo_people: list[tuple[CataloguePerson, str]] = []
+        self.demo_people = []
         try:
             self.demo_people = await _listed()
         except CatalogueUnavailable as error:

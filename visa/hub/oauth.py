@@ -246,11 +246,15 @@ class VisaAuthenticator(GenericOAuthenticator):  # type: ignore[misc]
             proven = proof.of(self, token, keys, asked, settings.get().facility.current.people.login_again)
             model = await self._model_of(user, token)
         except NotAllowed as error:
-            if isinstance(error.__cause__, LoginRefused):
-                raise error.__cause__ from None
+            if isinstance(no := error.__cause__, LoginRefused):
+                if no.username == user.name:
+                    await membership.withdraw(user.name, no.why)
+                raise no from None
             raise Unproven("You logged in as somebody else, or the login was not confirmed.") from None
         except ProviderUnavailable as error:
-            raise Unproven(_DOES_NOT_ANSWER, str(error)) from None
+            silent = error.__cause__
+            sentence = silent.jupyterhub_message if isinstance(silent, CatalogueSilent) else _DOES_NOT_ANSWER
+            raise Unproven(sentence, str(error)) from None
         now = model["auth_state"][self.user_auth_state_key].get("sub")
         if proven["sub"] != now or (before is not None and before != now):
             raise Unproven("You logged in with another account than before.")

@@ -76,7 +76,8 @@ def taken(handler: Any) -> Question | None:
         asked = Question(**json.loads(kept or b""))
     except (ValueError, TypeError):
         return None
-    return asked if secrets.compare_digest(asked.state, handler.get_argument("state", "")) else None
+    given: str = handler.get_argument("state", "")
+    return asked if secrets.compare_digest(asked.state.encode(), given.encode()) else None
 
 
 def exchange(authenticator: Any, handler: Any, asked: Question) -> dict[str, str]:
@@ -101,7 +102,7 @@ def of(
     ``rule``: ``people.login_again``. With ``unproven`` a provider is believed that does not say when the login was.
     """
     claims = _verified(authenticator, str(token.get("id_token") or ""), keys)
-    if not secrets.compare_digest(str(claims.get("nonce", "")), asked.nonce):
+    if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), asked.nonce.encode()):
         raise Unproven(_CANNOT, "the ID token does not bear the nonce that was sent")
     begun = datetime.fromtimestamp(asked.begun, UTC)
     why = not_fresh(begun, clock.now(), int(claims["iat"]), claims.get("auth_time"))

@@ -90,6 +90,11 @@ class Reconciler:
             if spawner.active
         }
 
+    def _goes_on(self, identifier: str) -> bool:
+        """Whether it runs or starts at this moment; one that is ending does not."""
+        found = self._alive().get(identifier)
+        return found is not None and found[1].pending != "stop"
+
     async def after_restart(self) -> None:
         """What a former hub process left: reservations go back, unknown processes end.
 
@@ -110,7 +115,7 @@ class Reconciler:
     async def look(self) -> None:
         """One round: whatever disagrees twice in a row is put right."""
         alive = self._alive()
-        await asyncio.to_thread(self.hub.owed.pay, self.hub.store, alive.__contains__)
+        await asyncio.to_thread(self.hub.owed.pay, self.hub.store, self._goes_on)
         holding = {instance.id: instance for instance in await asyncio.to_thread(self.hub.store.holding)}
         vanished = {identifier for identifier in holding if identifier not in alive}
         for identifier in self._vanished & vanished:

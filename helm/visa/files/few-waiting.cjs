@@ -52,7 +52,8 @@ net.Server.prototype.listen = function listenWithFewWaiting(...given) {
       forget(socket);
       response.once('close', () => waits(socket));
     });
-    this.prependListener('upgrade', ({ socket }) => forget(socket));
+    // Without a handler of its own Node answers an Upgrade like any request; a listener would leave the socket to nobody.
+    if (this.listenerCount('upgrade') > 0) this.prependListener('upgrade', ({ socket }) => forget(socket));
   }
   return listen.apply(this, given);
 };
