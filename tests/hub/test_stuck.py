@@ -17,11 +17,11 @@ class User:
         self.spawners: dict[str, Any] = {}
         self.stopped: list[str] = []
 
-    def stopping(self, name: str, *, runs: bool = False, future: object = None) -> Any:
+    def stopping(self, name: str, *, runs: bool = False, future: object = None, tidies: bool = False) -> Any:
         async def poll() -> int | None:
             return None if runs else 0
 
-        self.spawners[name] = SimpleNamespace(name=name, pending="stop", _stop_future=future, poll=poll)
+        self.spawners[name] = SimpleNamespace(name=name, pending="stop", _stop_future=future, poll=poll, tidies=tidies)
         return self.spawners[name]
 
     async def stop(self, name: str) -> None:
@@ -44,6 +44,7 @@ async def test_what_is_stopping_at_two_looks_and_does_not_run_is_ended() -> None
     user.stopping("stuck")
     user.stopping("runs", runs=True)
     user.stopping("asked", future=object())
+    user.stopping("tidies", tidies=True)
     pairs = [(user, spawner) for spawner in user.spawners.values()]
     await stuck.look(pairs)
     assert user.stopped == [], "it may be under way"

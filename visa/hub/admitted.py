@@ -73,6 +73,8 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
         self._start_began = 0.0
         self._unkept = False
         """Whether it started, and JupyterHub has not written that down yet."""
+        self.tidies = False
+        """Whether what is left of an end is being taken away, which may last."""
         self._steps: list[dict[str, Any]] = []
         self._step_added = asyncio.Event()
         # JupyterHub's, on its own host.
@@ -269,12 +271,16 @@ class AdmittedSpawner(Spawner):  # type: ignore[misc]
 
     async def run_post_stop_hook(self) -> None:
         """Called by JupyterHub after every end, also after one that nobody asked for: `stop` is not called then."""
+        self.tidies = True
         try:
             if self._began:
                 self._began = False
                 await self.stop_instance(True)
         finally:
-            await self._release()
+            try:
+                await self._release()
+            finally:
+                self.tidies = False
             result = super().run_post_stop_hook()
             if inspect.isawaitable(result):
                 await result

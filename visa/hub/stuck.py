@@ -29,6 +29,7 @@ class Stuck:
             for user, spawner in spawners
             if spawner.pending == "stop"
             and getattr(spawner, "_stop_future", None) is None
+            and not spawner.tidies
             and await spawner.poll() is not None
         }
         seen, self._seen = self._seen, set(found)

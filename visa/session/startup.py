@@ -27,11 +27,14 @@ _NOTHING: dict[str, Any] = {"found": [], "unread": 0, "whole": False, "told": Fa
 async def answer_looks(gateway: Gateway) -> None:
     """Until cancelled: answer each look that the hub's word has, once."""
     people, done = gateway.people, 0
+    found: tuple[object, dict[str, Any]] | None = None  # of the look that the hub does not hear of yet
     while True:
         number, look = people.number, people.look
         if look is not None and look[0] != done:
             try:
-                await gateway.hub.startup(look[0], await _found(gateway.settings.run, look[1]))
+                if found is None or found[0] != look:
+                    found = look, await _found(gateway.settings.run, look[1])
+                await gateway.hub.startup(look[0], found[1])
             except HubUnavailable as error:
                 log.warning("What changed in start-up files is told later: %s", error)
                 await asyncio.sleep(_AGAIN)

@@ -19,6 +19,7 @@ import mimetypes
 import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 import notebooks
 import space
@@ -129,7 +130,8 @@ def _by_the_part(copy):
         for path in (from_path, target):
             if not manager.allow_hidden and await ensure_async(manager.is_hidden(path)):
                 raise web.HTTPError(404, f"file or directory does not exist: {path!r}")
-        await _in_thread(_copied, source, manager._get_os_path(target))
+        copying = asyncio.get_running_loop().run_in_executor(_COPIES, _copied, source, manager._get_os_path(target))
+        await copying
         model = await ensure_async(manager.get(target, content=False))
         manager.emit(data={"action": "copy", "path": target, "source_path": from_path})
         return model
@@ -242,6 +244,10 @@ def _is_text(os_path):
                     return True
     except UnicodeDecodeError:
         return False
+
+
+_COPIES = ThreadPoolExecutor(2, "copies")
+"""Long copies keep to these: listings and all else wait in asyncio's own threads, which are few on one core."""
 
 
 async def _in_thread(do, *given):
