@@ -56,15 +56,21 @@ def test_who_only_looks_writes_nothing(tmp_path: Path) -> None:
     assert FacilitySource(path, kept, keeps=False).problems
 
 
-def test_without_one_and_with_one_that_cannot_be_used_either_the_first_load_must_succeed(tmp_path: Path) -> None:
+def test_without_one_and_with_one_that_cannot_be_used_either_the_first_load_must_succeed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     kept = tmp_path / "state.yaml"
     path = write(tmp_path, BROKEN)
     with pytest.raises(FacilityProblems):
         FacilitySource(path, kept)
     assert not kept.exists()
-    kept.write_text(BROKEN)
-    with pytest.raises(FacilityProblems):
+    kept.write_text(SMALL.replace("cpu: 1", "cpu: many"))
+    with pytest.raises(FacilityProblems, match="'lots'") as caught:
         FacilitySource(path, kept)
+    assert str(kept) not in str(caught.value), "the operator mends facility.yaml"
+    (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert str(kept) in said
+    assert "'many'" in said
 
 
 def test_a_state_folder_that_is_full_costs_nothing_but_the_copy(

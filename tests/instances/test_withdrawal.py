@@ -70,7 +70,11 @@ def odd(one: Experiment, *names: str, part: Part = Part.TEAM) -> Experiment:
         ((odd(WHOLE, "o'neil"), odd(GONE, "o'neil")), [False, True]),
         ((odd(WHOLE, "o'neil"), odd(GONE, "o'neil"), odd(GONE, "o'neil")), [False, True, True]),
         ((WHOLE, odd(GONE, "o'neil")), [True, False]),
-        ((odd(GONE, "o'neil"), odd(GONE, "o'neil")), [False, False]),
+        ((odd(GONE, "o'neil"), odd(GONE, "o'neil")), [True, True]),
+        ((odd(GONE, "o'neil", "FACILITY\\marie"),) * 2, [False, False]),
+        ((odd(GONE, ""),) * 2, [False, False]),
+        ((odd(GONE),) * 2, [False, False]),
+        ((odd(replace(GONE, team=frozenset({Username("Marie")})), "o'neil"),) * 2, [False, False]),
         ((odd(WHOLE, "anonymous"), odd(GONE, "anonymous", "anonymous")), [False, False]),
         ((odd(WHOLE, "FACILITY\\marie"), odd(GONE, "FACILITY\\marie")), [False, False]),
         ((odd(WHOLE, ""), odd(GONE, "")), [False, False]),
@@ -93,12 +97,11 @@ def test_what_looks_in_a_row_prove(readings: tuple[Experiment | None, ...], expe
 
 def test_what_nobody_asked_about_is_forgotten() -> None:
     seen, marie = Withdrawals(), person()
-    before, after = odd(WHOLE, "o'neil"), odd(GONE, "o'neil")
     seen.begin()
-    seen.clear(marie, "exp-1", Reading({"exp-1": before}))
+    seen.clear(marie, "exp-1", Reading({"exp-1": WHOLE}))
     seen.begin()
     seen.begin()
-    assert not seen.clear(marie, "exp-1", Reading({"exp-1": after}))
+    assert seen.clear(marie, "exp-1", Reading({"exp-1": odd(GONE, "o'neil")})), "the spelling alone counts"
 
 
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=4), st.lists(st.text(max_size=8), max_size=4))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
@@ -118,3 +120,64 @@ def test_who_starts_while_it_is_away_waits_for_it(url: str, network: Network, ca
 def test_other_databases_and_drivers_are_left_as_they_are() -> None:
     assert connecting.options("sqlite:///x", 1) == {}
     assert connecting.options("postgresql+psycopg2://u@h/d", 1) == {}
+
+
+def connector(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> connecting.Connector:
+    """Each connection in turn fails so, or is one; there is no server."""
+    made, left = connecting.Connector(connecting.parsed("postgresql://u@h/d"), 1.0), iter(answers)
+
+    def connect() -> Any:
+        if isinstance(answer := next(left), Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(connecting, "_PAUSE", 0.0)
+    monkeypatch.setattr(made, "_connect", connect)
+    return made
+
+
+class Connection:
+    """One whose settings are refused."""
+
+    closed, autocommit = False, True
+
+    def begin(self, *_: object) -> None: ...
+
+    def execute(self, statement: str) -> None:
+        raise psycopg.errors.FeatureNotSupported(statement)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_whatever_goes_wrong_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = connector(monkeypatch, psycopg.errors.FeatureNotSupported("pooler"), OSError("files"), Connection())
+    made._away = "no answer"
+    made._ask()
+    assert not made.away
+
+
+def test_without_a_thread_the_next_one_asks(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    made = connector(monkeypatch, psycopg.OperationalError("refused"), there := Connection())
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        made()
+    assert "can't start new thread" in caplog.text
+    assert made() is there
+
+
+def test_a_connection_that_refuses_its_bounds_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = Connection()
+
+    class Patient:
+        connect = staticmethod(lambda **_: there)
+
+    monkeypatch.setattr(connecting, "_patient", lambda: Patient)
+    made = connecting.Connector(connecting.parsed("postgresql://u@h/d"), 1.0)
+    with pytest.raises(psycopg.errors.FeatureNotSupported):
+        made()
+    assert there.closed

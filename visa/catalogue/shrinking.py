@@ -13,6 +13,7 @@ from typing import Protocol
 from visa.identifiers import ExperimentId
 
 _FEW = 10  # below this a facility may well halve what it has
+_BESIDE = 50  # experiments that are asked for as well
 REMEMBERED = 20_000  # experiments of a source
 
 
@@ -30,14 +31,15 @@ class Memory(Protocol):
         ...
 
 
-def shrunk(before: Mapping[str, int], after: Mapping[str, int], *, all_of_it: bool = True) -> str | None:
+def shrunk(before: Mapping[str, int], after: Mapping[str, int], *, one_may_go: bool = False) -> str | None:
     """What there is suddenly too little of, and what to do; None when the change can be believed.
 
-    ``all_of_it``: the numbers are of the whole source, where nothing at all is never believed after something.
+    Nothing at all is never believed after something; ``one_may_go``: after more than one.
     """
     for what, count in before.items():
         now = after.get(what, 0)
-        if now < count and ((all_of_it and now == 0) or (count >= _FEW and 2 * now < count)):
+        none_left = now == 0 and not (one_may_go and count == 1)
+        if now < count and (none_left or (count >= _FEW and 2 * now < count)):
             return (
                 f"{what}: there were {count}, now {now}, which is not believed; mend it, "
                 "or give catalogue.believe in facility.yaml a new text if it is so"
@@ -64,34 +66,59 @@ class Belief:
 
         return self._judge(less, dict(sizes))
 
-    def doubt_teams(self, ids: Iterable[str], found: Mapping[str, bool]) -> str | None:
-        """As `doubt`, for some experiments: of each that was ``found``, whether it has a team."""
+    def beside(self, ids: Iterable[str], found: Mapping[str, bool]) -> tuple[str, ...]:
+        """Other experiments that had a team, at most 50, when one of ``ids`` that had one was found without, or not.
+
+        A few experiments alone do not tell a team that was emptied from a table that was. Raise `MemoryFails`.
+        """
+        asked = set(ids)
+        with self._lock:
+            known = self._recalled()
+            if not any(known.get(_row(one)) and not found.get(one) for one in asked):
+                return ()
+            if self._memory:
+                known = self._known = self._memory.recall(self._source)  # with what other processes saw
+            had = [what.removeprefix(_ROW) for what, number in known.items() if number and what.startswith(_ROW)]
+        return tuple([one for one in had if one not in asked][-_BESIDE:])  # the newest: old ones may be archived
+
+    def doubt_teams(self, ids: Iterable[str], found: Mapping[str, bool], beside: Iterable[str] = ()) -> str | None:
+        """As `doubt`, for some experiments: of each that was ``found``, whether it has a team.
+
+        What is found of those ``beside`` them is judged as well, and not remembered.
+        """
         asked = [identifier for identifier in ids if _is_id(identifier)]
+        others = frozenset(beside)
 
         def less(known: Mapping[str, int]) -> str | None:
-            before = [identifier for identifier in asked if _row(identifier) in known]
-            now = [found[identifier] for identifier in before if identifier in found]
-            had = {"experiments": len(before), "experiments with a team": sum(known[_row(one)] for one in before)}
-            return shrunk(had, {"experiments": len(now), "experiments with a team": sum(now)}, all_of_it=False)
+            sample = [one for one in (*asked, *others) if _row(one) in known]
+            if any(one in found for one in sample):  # what the source has no more says nothing of teams
+                sample = [one for one in sample if one in found or one not in others]
+            now = [found[one] for one in sample if one in found]
+            had = {"experiments": len(sample), "experiments with a team": sum(known[_row(one)] for one in sample)}
+            return shrunk(had, {"experiments": len(now), "experiments with a team": sum(now)}, one_may_go=True)
 
         return self._judge(less, {_row(one): int(found[one]) if one in found else None for one in asked})
 
     def _judge(self, less: Callable[[Mapping[str, int]], str | None], now: Mapping[str, int | None]) -> str | None:
         with self._lock:
             try:
-                if self._known is None:
-                    self._known = self._memory.recall(self._source) if self._memory else {}
-                if less(self._known) is not None and self._memory:
+                if less(self._recalled()) is not None and self._memory:
                     self._known = self._memory.recall(self._source)  # another process may have believed it step by step
-                if (why := less(self._known)) is not None:
+                known = self._recalled()
+                if (why := less(known)) is not None:
                     return why
-                changed = {what: number for what, number in now.items() if self._known.get(what) != number}
+                changed = {what: number for what, number in now.items() if known.get(what) != number}
                 if changed and self._memory:
                     self._memory.keep(self._source, changed)
             except MemoryFails as error:
                 return f"what it held before is not known: {error}"
-            _note(self._known, changed)
+            _note(known, changed)
         return None
+
+    def _recalled(self) -> dict[str, int]:
+        if self._known is None:
+            self._known = self._memory.recall(self._source) if self._memory else {}
+        return self._known
 
 
 def _note(known: dict[str, int], changed: Mapping[str, int | None]) -> None:

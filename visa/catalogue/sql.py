@@ -36,7 +36,7 @@ from visa.catalogue.collecting import Collected, collect, key_of
 from visa.catalogue.drivers import lenient
 from visa.catalogue.left_out import SHOWN, LeftOut
 from visa.catalogue.records import Fault, Proposal, Record, as_text
-from visa.catalogue.shrinking import Belief
+from visa.catalogue.shrinking import Belief, MemoryFails
 from visa.identifiers import ExperimentId, InvalidIdentifier
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,8 @@ _NEEDED = {
 
 _CHUNK = 500  # ids per query; SQLite and some drivers limit the number of parameters
 _ADMISSION_AGE = 2.0  # seconds; what admission decides on is no older
+
+_Team = dict[str, list[object]]  # user names by experiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +201,25 @@ class SqlCatalogue:
         if answer.stale:
             raise SourceDown(self._outage.fault or "the instruments are not known")
         instruments = {str(i.id): i for i in answer.value}
+        rows, team, names = await self._rows_of(ids)
+        await self._believe_teams(ids, _have_team(rows, team))
+        return await asyncio.to_thread(self._entries, rows, team, names, instruments)
+
+    async def _believe_teams(self, ids: tuple[str, ...], found: dict[str, bool]) -> None:
+        """As `_believe`; when a team is gone, others are asked for too: is it this one, or the table?"""
+        try:
+            beside = await asyncio.to_thread(self._belief.beside, ids, found)
+        except MemoryFails as error:
+            raise SourceDown(f"what it held before is not known: {error}") from error
+        if beside:
+            rows, team, _names = await self._rows_of(beside)
+            found = {**_have_team(rows, team), **found}
+        await self._believe(self._belief.doubt_teams, ids, found, beside)
+
+    async def _rows_of(self, ids: tuple[str, ...]) -> tuple[list[dict[str, Any]], _Team, dict[str, str]]:
+        """Rows of experiments, their teams, and names of those in them."""
         rows: list[dict[str, Any]] = []
-        team: dict[str, list[object]] = defaultdict(list)
+        team: _Team = defaultdict(list)
         names: dict[str, str] = {}
         for start in range(0, len(ids), _CHUNK):
             chunk = list(ids[start : start + _CHUNK])
@@ -208,14 +227,12 @@ class SqlCatalogue:
             for member in await self._rows("team", ids=chunk):
                 team[key_of(member, "experiment")].append(member["username"])
                 names[key_of(member, "username")] = as_text(member.get("name"))
-        have_team = {key_of(row, "id"): bool(team.get(key_of(row, "id"))) for row in rows}
-        await self._believe(self._belief.doubt_teams, ids, have_team)
-        return await asyncio.to_thread(self._entries, rows, team, names, instruments)
+        return rows, team, names
 
     def _entries(
         self,
         rows: Iterable[dict[str, Any]],
-        team: dict[str, list[object]],
+        team: _Team,
         names: dict[str, str],
         instruments: dict[str, Instrument],
     ) -> _Experiments:
@@ -260,6 +277,10 @@ class SqlCatalogue:
                     f"query '{name}' gives no column '{missing[0]}'; keep the columns of the documented one"
                 )
             return [dict(row._mapping) for row in result]
+
+
+def _have_team(rows: Iterable[dict[str, Any]], team: _Team) -> dict[str, bool]:
+    return {key_of(row, "id"): bool(team.get(key_of(row, "id"))) for row in rows}
 
 
 def _is_safe(identifier: str) -> bool:

@@ -37,7 +37,11 @@ class FacilitySource:
         except FacilityProblems as error:
             if self._kept is None or not self._kept.exists():
                 raise
-            facility = load(self._kept, Path(os.path.abspath(self.path)).parent)
+            try:
+                facility = load(self._kept, Path(os.path.abspath(self.path)).parent)
+            except FacilityProblems as former:
+                log.critical("The last good one, %s, cannot be used either:\n%s", self._kept, former)
+                raise error from None
             self.problems = error.problems
             log.critical("%s cannot be used; THE LAST GOOD ONE, %s, IS IN USE:\n%s", self.path, self._kept, error)
             return facility

@@ -1,7 +1,8 @@
 """Who was withdrawn from an experiment, and who may only be somebody whose name the catalogue cannot read.
 
 A name that cannot be used may be that of a person who is missing. It is another's when it was there while she was
-named, and is no other spelling of hers. In doubt nobody was withdrawn.
+named, and is no other spelling of hers. Who looks for the first time, as a hub that was just started, goes by the
+spelling alone: one unusable name would else keep everybody until the next time. In doubt nobody was withdrawn.
 """
 
 from __future__ import annotations
@@ -83,7 +84,11 @@ class Withdrawals:
             return False
         if named or not (experiment.unread or there):
             return True
-        if beside is None or Counter(there) - Counter(beside):
+        if beside is None:
+            unsure = not experiment.left_out or bool(_other_cases(person.username, experiment))
+        else:
+            unsure = bool(Counter(there) - Counter(beside))
+        if unsure:
             return False
         return not any(may_be(name, person) for name in set(experiment.left_out))
 

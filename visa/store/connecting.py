@@ -119,31 +119,37 @@ class Connector:
                 return
             self._away = " ".join(why.split())[:300]
         log.warning("The database %s does not answer: %s", self._where, self._away)
-        threading.Thread(target=self._ask, name="database", daemon=True).start()
+        try:
+            threading.Thread(target=self._ask, name="database", daemon=True).start()
+        except RuntimeError as error:  # no more threads: whoever comes next asks it
+            log.error("The database %s is not asked in the background: %s", self._where, error)
+            self._away = None
 
     def _ask(self) -> None:
-        import psycopg
-
         pause = threading.Event()
         while self._away is not None:
             pause.wait(_PAUSE)
             try:
                 self._connect().close()
-            except psycopg.OperationalError as error:
-                log.debug("The database %s does not answer yet: %s", self._where, error)
+            except Exception as error:  # whatever it is: were this thread to end, nobody would ask again
+                log.debug("The database %s does not answer yet: %r", self._where, error)
             else:
                 self._away = None
         log.warning("The database %s answers again", self._where)
 
     def _connect(self) -> Any:
         made = _patient().connect(**self._arguments, autocommit=True)
-        made.begin(self._patience, self.lost)
-        # Said, not given as an option of the connection, which poolers refuse. The server's bound is the shorter one:
-        # what is merely slow says so, and its connection stays.
-        milliseconds = int(800 * self._patience)
-        made.execute(f"SET statement_timeout = {milliseconds}")
-        made.execute(f"SET lock_timeout = {milliseconds}")
-        made.autocommit = False
+        try:
+            made.begin(self._patience, self.lost)
+            # Said, not given as an option of the connection, which poolers refuse. The server's bound is the shorter
+            # one: what is merely slow says so, and its connection stays.
+            milliseconds = int(800 * self._patience)
+            made.execute(f"SET statement_timeout = {milliseconds}")
+            made.execute(f"SET lock_timeout = {milliseconds}")
+            made.autocommit = False
+        except BaseException:
+            made.close()
+            raise
         return made
 
 

@@ -172,3 +172,13 @@ async def test_a_name_that_was_not_there_before_may_mean_who_is_missing(place: P
     )
     for _round in range(3):
         assert await place.look(other) == {"rosalind"}
+
+
+async def test_a_hub_that_was_just_started_goes_by_the_spelling_of_a_name_that_does_not_read(place: Place) -> None:
+    place.store.put_person(facility.person("jmueller", name="Jürgen Müller"))
+    for name in ("rosalind", "jmueller"):
+        place.let_in(name, "collaborator")
+    left = replace(TEAM, team=frozenset({Username("marie")}), unread=frozenset({Part.TEAM}), left_out=("jürgen",))
+    assert await place.look(left) == {"rosalind", "jmueller"}, "once is not enough"
+    for _round in range(2):
+        assert await place.look(left) == {"jmueller"}
