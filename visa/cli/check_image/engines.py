@@ -20,9 +20,9 @@ from visa.cli.check_image.running import (
     CannotRun,
     NoShell,
     Ran,
+    arguments,
     is_about_the_shell,
     last_words,
-    script,
 )
 
 ENGINES = ("podman", "docker", "buildah")
@@ -86,7 +86,7 @@ def _by_podman(engine: str, image: str) -> Ran:
     with tempfile.TemporaryDirectory(prefix="visa-check-") as folder:
         started += ["--volume", f"{_passwd(Path(folder))}:/etc/passwd:ro"]
         try:
-            return Ran(_output(engine, image, [*started, "--entrypoint", "/bin/sh", image, "-c", script()]), True)
+            return Ran(_output(engine, image, [*started, "--entrypoint", "/bin/sh", image, *arguments()]), True)
         finally:
             subprocess.run([engine, "rm", "--force", name], capture_output=True)
 
@@ -131,8 +131,7 @@ def _in_buildah(image: str, container: str, folder: Path) -> str:
         container,
         "--",
         "/bin/sh",
-        "-c",
-        script(),
+        *arguments(),
     ]
     return _output("buildah", image, command)
 

@@ -24,8 +24,8 @@ from visa.cli.check_image.running import (
     CannotRun,
     NoShell,
     Ran,
+    arguments,
     is_about_the_shell,
-    script,
 )
 from visa.clock import elapsed
 
@@ -49,7 +49,7 @@ def manifest(image: str, name: str, pull_secret: str | None) -> dict[str, Any]:
         "name": CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/sh", "-c", script()],
+        "command": ["/bin/sh", *arguments()],
         "env": [{"name": key, "value": value} for key, value in VARIABLES.items()],
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "2", "memory": "2Gi"}},
         "volumeMounts": [

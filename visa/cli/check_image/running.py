@@ -73,13 +73,16 @@ class Facts:
         return self.values.get(key, [])
 
 
-def script() -> str:
-    """For ``/bin/sh -c``: writes the files that VISA would mount, and looks around."""
+def arguments() -> list[str]:
+    """For ``/bin/sh``: write the files that VISA would mount, and look around.
+
+    Each file is an argument of its own, as Linux takes none longer than 128 KiB.
+    """
     here, given = resources.files("visa.cli.check_image"), resources.files("visa") / "session" / "environment"
     texts = [file for file in (*given.iterdir(), here / "probe.py") if file.is_file()]
-    files = {file.name: file.read_text() for file in texts}
-    written = "".join(f"cat >{RUN}/{name} <<'VISA-END'\n{text}VISA-END\n" for name, text in files.items())
-    return written + (here / "probe.sh").read_text()
+    write = f'while [ "$#" -gt 0 ]; do printf %s "$2" >"{RUN}/$1"; shift 2; done\n'
+    files = [part for file in texts for part in (file.name, file.read_text())]
+    return ["-c", write + (here / "probe.sh").read_text(), "visa-check", *files]
 
 
 def last_words(text: str) -> str:
