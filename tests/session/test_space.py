@@ -12,6 +12,7 @@ from tests.session import rig
 
 _SCRIPT = """
 import asyncio, base64, json, os, sys
+from unittest import mock
 sys.path.insert(0, FILES)
 import space
 space.bound()
@@ -84,14 +85,67 @@ async def main():
 asyncio.run(main())
 """
 
+_UPLOADS = (
+    _SCRIPT[: _SCRIPT.index("async def main")]
+    + """
+def part(name, number, content="new", **more):
+    return manager.save({"type": "file", "content": content, "format": "text", "chunk": number, **more}, name)
 
-def tried(tmp_path: Path) -> dict[str, object]:
+def read(name):
+    try:
+        with open(f"{home}/{name}") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+async def attempt(doing):
+    try:
+        await doing
+        return 200
+    except web.HTTPError as error:
+        return error.status_code
+
+def denied(*paths):
+    raise PermissionError(13, "Permission denied")
+
+async def main():
+    told = {}
+    def note(name, status, path):
+        told[name] = [status, read(path)]
+    for name in ("a", "b", "c", "d", "e"):
+        await save(name, "kept", "file")
+    note("no text", await attempt(part("a", 1, None)), "a")
+    with mock.patch.object(AsyncLargeFileManager, "run_pre_save_hooks", side_effect=web.HTTPError(403)):
+        note("hook", await attempt(part("a", 1)), "a")
+    note("torn", await attempt(part("b", 1)), "b")
+    note("again", await attempt(part("b", 1, None)), "b")
+    await part("b", 1)
+    await save("b", "saved", "file")
+    note("after a save", await attempt(part("b", 1, None)), "b")
+    os.chmod(home + "/c", 0o750)
+    await part("c", 1)
+    note("whole", await attempt(part("c", -1)), "c")
+    told["mode"] = oct(os.stat(home + "/c").st_mode & 0o777)
+    with mock.patch("os.replace", denied):
+        note("moved", await attempt(part("d", 1)), "d")
+    access = os.access
+    with mock.patch("os.access", lambda path, mode: os.fspath(path) != home and access(path, mode)):
+        note("no place beside it", await attempt(part("e", 1)), "e")
+    told["files"] = sorted(os.listdir(home))
+    print(json.dumps(told))
+
+asyncio.run(main())
+"""
+)
+
+
+def tried(tmp_path: Path, tries: str = _SCRIPT) -> dict[str, object]:
     """What each attempt was answered, and what is there afterwards."""
     home = tmp_path / "home"
     home.mkdir()
     script = tmp_path / "script.py"
     values = {"FILES": str(rig.FILES), "HOME": str(home)}
-    script.write_text("\n".join(f"{name} = {value!r}" for name, value in values.items()) + _SCRIPT)
+    script.write_text("\n".join(f"{name} = {value!r}" for name, value in values.items()) + tries)
     python = rig.ENVIRONMENT / "bin/python"
     mounted = f"mount -t tmpfs -o size=1m tmpfs {home} && exec {python} {script}"
     done = subprocess.run(
@@ -120,3 +174,18 @@ def test_a_full_home_is_said_and_nothing_is_torn(tmp_path: Path) -> None:
     assert "Remove what is not needed" in sentence
     works = ("first part", "first part of new", "rename")
     assert told == {name: 200 if name in works else 507 for name in told}
+
+
+def test_an_upload_by_the_part_loses_nothing_of_the_old_file(tmp_path: Path) -> None:
+    assert tried(tmp_path, _UPLOADS) == {
+        "no text": [400, "kept"],
+        "hook": [403, "kept"],
+        "torn": [200, "new"],
+        "again": [400, "kept"],
+        "after a save": [400, "saved"],
+        "whole": [200, "newnew"],
+        "mode": "0o750",
+        "moved": [403, "kept"],
+        "no place beside it": [200, "new"],
+        "files": ["a", "b", "c", "d", "e"],
+    }

@@ -16,7 +16,19 @@ from tests.services.waiting import eventually
 from tests.session import rig
 from tests.session.test_bounds import LIGHT, until_let_in
 from visa.session.crowd import TooMany
-from visa.session.turnstile import AGAIN, EACH, LASTING, OTHERS, PATIENCE, SOON, STILL, WAITING, Turn, Turnstile
+from visa.session.turnstile import (
+    AGAIN,
+    EACH,
+    LASTING,
+    OTHERS,
+    PATIENCE,
+    SOON,
+    STILL,
+    UNANSWERED,
+    WAITING,
+    Turn,
+    Turnstile,
+)
 
 
 class Requests:
@@ -26,14 +38,16 @@ class Requests:
         self.turnstile = Turnstile("marie")
         self.cut: list[str] = []
 
-    async def enter(self, name: str, called: str = "") -> Turn:
-        """One that has its turn; when it is cut it ends."""
+    async def enter(self, name: str, called: str = "", answered: bool = True) -> Turn:
+        """One that has its turn, and perhaps its answer's beginning; when it is cut it ends."""
 
         def cut() -> None:
             self.cut.append(called or name)
             turn.leave()
 
         turn = await self.turnstile.enter(name, cut)
+        if answered:
+            turn.answers()
         return turn
 
     async def waits(self, name: str) -> asyncio.Task[Turn]:
@@ -133,8 +147,48 @@ async def test_when_all_move_the_one_too_many_is_cut_and_nobody_else_s() -> None
         one.leave()
 
 
+@pytest.mark.looptime
+async def test_what_jupyter_did_not_begin_to_answer_is_cut_late_and_last() -> None:
+    at, loop = Requests(), asyncio.get_running_loop()
+    saves = [await at.enter("marie", "save", answered=False) for _ in range(LASTING - 1)]
+    await at.enter("marie", "download")
+    await asyncio.sleep(SOON + 0.5)
+    more = [await at.enter("marie", "save", answered=False) for _ in range(EACH)]
+    await asyncio.sleep(UNANSWERED - 10)
+    assert at.cut == ["download"]
+    more.append(await at.enter("marie", "save", answered=False))  # the download's place
+    await at.enter("marie")
+    assert at.cut[:2] == ["download", "save"]
+    assert UNANSWERED <= loop.time() < UNANSWERED + 4 * AGAIN
+    for one in (*saves, *more):
+        one.leave()
+
+
+@pytest.mark.looptime
+async def test_who_has_most_of_what_lasts_pays_and_not_who_comes_with_one() -> None:
+    at = Requests()
+    dripping = [await at.enter(name, name) for name in ("lise", "pierre") for _ in range(LASTING)]
+
+    async def moving() -> None:
+        while True:
+            await asyncio.sleep(1)
+            for one in dripping:
+                one.moves()
+
+    busy = asyncio.create_task(moving())
+    await asyncio.sleep(SOON + 0.5)
+    one = await at.enter("claude", "claude")
+    await asyncio.sleep(2 * PATIENCE)
+    assert one.lasts
+    assert len(at.cut) == 1
+    assert "claude" not in at.cut
+    busy.cancel()
+    for turn in (*dripping, one):
+        turn.leave()
+
+
 class Large(web.RequestHandler):
-    """A file of zeros that does not end soon, or nothing at all."""
+    """A file of zeros that does not end soon, or an answer of which nothing comes but its head."""
 
     asked = 0
 
@@ -144,6 +198,7 @@ class Large(web.RequestHandler):
             return
         Large.asked += 1
         if self.request.path.endswith("silent"):
+            await self.flush()
             await asyncio.Event().wait()
         if self.request.path.endswith("/known"):
             self.set_header("Content-Length", str(2**30))

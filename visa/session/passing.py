@@ -231,6 +231,8 @@ class Session(Guard):
             self.set_header("Content-Length", received["Content-Length"])
         if bulk:
             self.set_header("Connection", "close")
+        if self._turn is not None:
+            self._turn.answers()
         await self.flush()
 
     async def _on_data(self, chunk: bytes) -> None:

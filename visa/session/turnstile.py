@@ -2,8 +2,9 @@
 
 A request has its turn for `SOON` seconds. What lasts longer (a download, a stream without an end, an answer that its
 browser does not take) gives its turn back and is counted apart, so it keeps no small request waiting. Who has too many
-of those loses the one that has not moved for longest, once that is `STILL` seconds; if all move, the one too many, once
-it has had `PATIENCE` seconds.
+of those loses the one that has not moved for longest, once that is `STILL` seconds; if all move, who has most of them
+loses one, once the one too many has had `PATIENCE` seconds. What Jupyter did not begin to answer may be a save, while
+Jupyter is busy: it is chosen last, and only after `UNANSWERED` seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ WAITING = 200
 """Requests of one person that wait for their turn."""
 _PARTS = ((4, 2**18), (32, 2**16), (10**9, 2**14))
 """Of so many requests under way, or fewer, so many bytes."""
-SOON, STILL, PATIENCE, AGAIN = 1.0, 5.0, 20.0, 1.0
+SOON, STILL, PATIENCE, AGAIN, UNANSWERED = 1.0, 5.0, 20.0, 1.0, 120.0
 
 
 class Turn:
@@ -29,7 +30,7 @@ class Turn:
 
     def __init__(self, turnstile: Turnstile, name: str, cut: Callable[[], None]) -> None:
         self.name, self.cut = name, cut
-        self.lasts = self._over = False
+        self.lasts = self.answering = self._over = False
         self.began = self.moved = clock.elapsed()
         self._turnstile = turnstile
         self._timer = asyncio.get_running_loop().call_later(SOON, self._last)
@@ -37,6 +38,15 @@ class Turn:
     def moves(self) -> None:
         """A part of it went on."""
         self.moved = clock.elapsed()
+
+    def answers(self) -> None:
+        """Its answer began: from now on it is the browser that does not take it."""
+        self.answering = True
+        self.moves()
+
+    def bears(self, seconds: float) -> float:
+        """Seconds after which it may be cut: ``seconds``, or more while there is no answer."""
+        return seconds if self.answering else UNANSWERED
 
     def _last(self) -> None:
         """Give the turn back, or try again when there is no place among those that last."""
@@ -104,12 +114,19 @@ class Turnstile:
             self._lasting[turn] = None
             self._give_back(turn.name)
             return True
-        now, stillest = clock.elapsed(), min(full, key=lambda one: one.moved)
-        if now - stillest.moved >= STILL:
-            stillest.cut()
+        now = clock.elapsed()
+        full.sort(key=lambda one: (not one.answering, one.moved))
+        still = next((one for one in full if now - one.moved >= one.bears(STILL)), None)
+        if still is not None:
+            still.cut()
         elif now - turn.began >= PATIENCE:
-            turn.cut()
+            pays = full[0] if self._lasts_of(full[0].name) > self._lasts_of(turn.name) + 1 else turn
+            if now - pays.began >= pays.bears(PATIENCE):
+                pays.cut()
         return False
+
+    def _lasts_of(self, name: str) -> int:
+        return sum(one.name == name for one in self._lasting)
 
     def _full(self, name: str) -> list[Turn]:
         """Among which one has to go before one more of ``name``'s may last; empty when there is room."""

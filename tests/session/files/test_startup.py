@@ -137,6 +137,23 @@ def test_a_look_is_bounded_in_number_and_depth(alone: Environment) -> None:
     assert look(alone)["whole"] is False
 
 
+@pytest.mark.parametrize(
+    "names",
+    [[f".bash_{number}" for number in range(400)], [f"{number}" for number in range(20_100)]],
+    ids=["of a line", "of home"],
+)
+def test_many_names_hide_no_line_that_starts_something(alone: Environment, names: list[str]) -> None:
+    starts = {".bashrc", ".profile", ".ssh/authorized_keys", ".ipython/profile_default/startup/00-a.py"}
+    for path in starts:
+        write(alone.home, path)
+    for name in names:
+        (alone.home / name).touch()
+    found = look(alone)
+    assert starts <= paths(found)
+    assert found["whole"] is False
+    assert len(found["found"]) <= 300
+
+
 @pytest.mark.parametrize("query", ["", "since=", "since=x", "since=-1", "since=1e3"])
 def test_a_wrong_question_gets_words(environment: Environment, query: str) -> None:
     assert environment.ask("GET", f"/startup?{query}").status == 400

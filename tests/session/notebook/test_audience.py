@@ -18,9 +18,11 @@ from tests.session.notebook.rooms import PATH
 from tests.session.notebook.test_live import channels, heard, session
 from visa.session import upstream
 from visa.session.budget import Budget
+from visa.session.frames import TEXT, Part
 from visa.session.notebook.audience import Audience
 from visa.session.notebook.desks import Desk
-from visa.session.notebook.seat import framed
+from visa.session.notebook.kernel import identifier, of_comm, passing
+from visa.session.notebook.seat import SELDOM, framed
 
 LARGE = "for i in range(40): display({'text/plain': 'x' * 2_000_000}, raw=True)"
 SAID = "print(6 * 7 * 1000)"
@@ -242,6 +244,73 @@ async def test_a_connection_that_nobody_waits_for_any_more_is_closed() -> None:
     await asyncio.sleep(0)
     watcher.let_in.set()
     await asyncio.wait_for(end.over.wait(), 30)
+
+
+class Kernel(End):
+    """What a kernel is asked, and what it tells when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self._told: asyncio.Queue[Part | None] = asyncio.Queue()
+
+    async def read_part(self) -> Any:
+        return await self._told.get()
+
+    async def write_message(self, question: str, binary: bool) -> None:
+        self.asked.append(question)
+
+    def close(self, code: int) -> None:
+        self._told.put_nowait(None)
+
+    def kinds(self) -> list[str]:
+        return [of_comm(question)[0] for question in self.asked]
+
+    async def tells(self, state: str, about: str = "") -> None:
+        """How it does, and time in which the next question may come."""
+        told = text("status", "iopub", {"execution_state": state}, parent_header={"msg_id": about})
+        self._told.put_nowait(Part(TEXT, told.encode()))
+        await asyncio.sleep(0.5)
+
+
+def of_widgets(kind: str, comm: str = "visa-watching-" + "0a" * 16) -> str:
+    more: dict[str, Any] = {"target_name": "jupyter.widget.control"} if kind == "comm_open" else {}
+    data = {"method": "request_states"} if kind == "comm_msg" else {}
+    passes, _ = passing(text(kind, "shell", {"comm_id": comm, "data": data, **more}), False, "pierre")
+    assert isinstance(passes, str)
+    return passes
+
+
+@pytest.mark.looptime
+async def test_how_widgets_stand_is_asked_seldom_and_not_again_of_a_kernel_that_has_not_answered() -> None:
+    desk, end = Desk(), Kernel()
+    desk.came(object())
+    audience, watcher = Audience(desk, Budget(2**24, "marie")), Watcher(end)
+    watcher.let_in.set()
+    audience.came(watcher)
+
+    def flood() -> None:
+        for kind in ("comm_open", "comm_msg", "comm_open", "comm_msg", "comm_msg"):
+            audience.asks(watcher, of_widgets(kind))
+        audience.asks(watcher, of_widgets("comm_msg", "visa-watching-" + "1b" * 16))
+
+    flood()
+    await asyncio.sleep(10 * SELDOM)
+    assert end.kinds() == ["comm_open"]  # it is busy
+    await end.tells("idle", "something else")
+    assert end.kinds() == ["comm_open"]
+    await end.tells("idle", identifier(end.asked[-1]))
+    assert end.kinds() == ["comm_open", "comm_msg"]
+    flood()
+    await end.tells("idle", identifier(end.asked[-1]))
+    assert end.kinds() == ["comm_open", "comm_msg"]
+    await asyncio.sleep(SELDOM)
+    assert end.kinds() == ["comm_open", "comm_msg", "comm_msg"]
+    await end.tells("restarting")
+    flood()
+    await asyncio.sleep(1)
+    assert end.kinds()[3:] == ["comm_open"]
+    audience.went(watcher)
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 2**16 - 1, 2**16])

@@ -101,6 +101,30 @@ class Seat:
         await self.page.mouse.move(box["x"] + 120, box["y"] + box["height"] / 2, steps=5)
         await self.page.mouse.up()
 
+    async def passes(self) -> dict[str, bool]:
+        """Whether the browser does its own with what is done to a label and to a slider, and whether a widget hears."""
+        script = """() => {
+          const told = {};
+          const on = (name, where, event) => {
+            const element = document.querySelector(where);
+            const hear = () => { told["heard " + name] = true; };
+            element.addEventListener(event.type, hear);
+            told[name] = element.dispatchEvent(event);
+            element.removeEventListener(event.type, hear);
+          };
+          const way = { bubbles: true, cancelable: true };
+          const key = (key, more) => new KeyboardEvent("keydown", { key, ...more, ...way });
+          for (const [name, at] of [["label", ".widget-label"], ["slider", ".noUi-handle"]]) {
+            const where = ".jp-Notebook " + at;
+            on(name + " wheel", where, new WheelEvent("wheel", { deltaY: 40, ...way }));
+            on(name + " down", where, key("ArrowDown"));
+            on(name + " copy", where, key("c", { ctrlKey: true }));
+            on(name + " letter", where, key("a"));
+          }
+          return told;
+        }"""
+        return dict(await self.page.evaluate(script))
+
     async def picture(self, name: str) -> None:
         if PICTURES:
             await self.page.screenshot(path=f"{PICTURES}/{name}.png")
@@ -169,6 +193,10 @@ async def test_figures_have_their_height_and_widgets_move_for_who_works_there(fi
             await pierre.push("ArrowRight")
             await pierre.drag()
             await expect(pierre.page.locator(".jp-toastContainer")).to_contain_text("You are watching")
+            harmless = {"label wheel", "label down", "label copy"}
+            passes = await pierre.passes()
+            assert len(passes) == 8
+            assert {name for name, passed in passes.items() if passed} == harmless
             await marie.push("ArrowRight")
             # What pierre did would have been told before.
             for one in (marie, claude, pierre):

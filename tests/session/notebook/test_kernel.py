@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.session.notebook.messages import CHANNELS, KERNEL_MESSAGES, frames, text
-from visa.session.notebook.kernel import COMMS, QUESTIONS, answered, has_answer, identifier, passing
+from visa.session.notebook.kernel import COMMS, QUESTIONS, answered, has_answer, identifier, of_comm, passing, status
 from visa.session.notebook.lib0 import Malformed
 
 ALLOWED = {(kind, channel) for kind in ("kernel_info_request", "comm_info_request") for channel in ("shell", "control")}
@@ -73,6 +73,7 @@ def test_how_widgets_stand_may_be_asked(kind: str, content: dict[str, Any], v1: 
     passes, _ = passing(message, v1, "pierre")
     assert passes is not None
     assert not has_answer(passes)
+    assert of_comm(passes) == (kind, OWN)
     channel, parts = as_jupyter_reads(passes)
     assert channel == "shell"
     assert parts[1:] == [{}, {"version": "1.0.0"} if kind == "comm_open" else {}, content]
@@ -203,6 +204,30 @@ def test_an_answer_names_its_question_and_what_is_told_to_all_names_none(v1: boo
         assert found == (name if channel in ("shell", "control") else None), channel
 
 
+@pytest.mark.parametrize("v1", [False, True])
+def test_how_the_kernel_does_is_read_of_its_status_alone(v1: bool) -> None:
+    def said(kind: str, content: dict[str, Any]) -> str | bytes:
+        more = {"parent_header": {"msg_id": "asked"}}
+        told = text(kind, "iopub", content, **more)
+        if not v1:
+            return told
+        given_ = json.loads(told)
+        written = [
+            b"iopub",
+            *(json.dumps(given_[part]).encode() for part in ("header", "parent_header", "metadata", "content")),
+        ]
+        places = [8 * (len(written) + 2)]
+        for one in written:
+            places.append(places[-1] + len(one))
+        return b"".join(one.to_bytes(8, "little") for one in (len(places), *places)) + b"".join(written)
+
+    assert status(said("status", {"execution_state": "idle"})) == ("idle", "asked")
+    assert status(said("display_data", {"execution_state": "idle"})) is None
+    assert status(said("status", {"execution_state": 3})) is None
+    assert status(said("stream", {"text": "x"})) is None
+
+
 @given(st.binary(max_size=200) | st.text(max_size=50).map(lambda one: one + '_info_reply"'))
 def test_no_message_of_a_kernel_s_is_too_odd_to_be_passed_on(message: str | bytes) -> None:
     assert answered(message) is None or isinstance(message, bytes)
+    assert status(message) is None

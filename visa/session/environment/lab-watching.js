@@ -100,14 +100,22 @@ function widgets(app, word, tell) {
     };
     return kernel;
   };
+  // What scrolls the page, copies or leaves is the browser's own, and its alone: widgets do not hear of it. Controls would
+  // move of themselves.
+  const controls = "input, select, textarea, button, [contenteditable], [role=slider], .noUi-target, .slider";
+  const scrolls = /^(Page(Up|Down)|Arrow(Up|Down|Left|Right)|Home|End|Escape|Control|Meta)$/;
+  const harmless = (event) =>
+    !event.target.closest(controls) &&
+    (/^(wheel|touchstart|pointerdown|mousedown)$/.test(event.type) || (event.type === "keydown" && (event.ctrlKey || event.metaKey || scrolls.test(event.key))));
   // Moved here they would stand otherwise than for everybody else, and the kernel would not hear of it.
   const moves = ["pointerdown", "mousedown", "touchstart", "click", "dblclick", "wheel", "keydown", "beforeinput", "input", "change"];
   for (const kind of moves) {
     const stop = (event) => {
       if (!word.watching || event.key === "Tab" || !event.target.closest?.(".jupyter-widgets, .widget-subarea")) return;
-      event.preventDefault();
       event.stopImmediatePropagation();
-      if (kind === "pointerdown" || kind === "keydown") tell();
+      const own = harmless(event);
+      if (!own) event.preventDefault();
+      if (kind === "pointerdown" || (kind === "keydown" && !own)) tell();
     };
     document.addEventListener(kind, stop, { capture: true, passive: false });
   }

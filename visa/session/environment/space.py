@@ -10,6 +10,7 @@ import contextlib
 import errno
 import functools
 import os
+import shutil
 
 from jupyter_server.services.contents import fileio
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
@@ -125,16 +126,19 @@ def _by_the_part(save):
     @functools.wraps(save)
     async def saved(manager, model, path=""):
         chunk = model.get("chunk")
-        if chunk is None:
-            return await _told(save(manager, model, path))
-        target, old, size = _begin(manager, path, first=chunk == 1)
+        first = chunk == 1
+        target, old, size = _begin(manager, path, first)
         try:
             told = await _told(save(manager, model, path))
-        except web.HTTPError as error:
-            if error.status_code == 507:
+        except BaseException as error:
+            # An upload that is refused at its first part has not begun.
+            if first or (chunk is not None and getattr(error, "status_code", 0) == 507):
                 _undo(target, old, size)
             raise
-        if chunk == -1:
+        if first and target in _uploads:
+            with contextlib.suppress(OSError):  # a new file has no old one
+                shutil.copymode(old, target)
+        if chunk is None or chunk == -1:
             _uploads.discard(target)
             _remove(old)
         return told
@@ -146,11 +150,15 @@ def _begin(manager, path, first):
     """Where the file is, where its old content is kept, and how long it is now."""
     target = os.path.realpath(manager._get_os_path(path.strip("/")))
     old = fileio.path_to_intermediate(target) + ".before-upload"
-    if first:
+    there, folder = os.path.isfile(target), os.path.dirname(target)
+    # Where there is no place beside a file, or it is not to be written, Jupyter does or says what it always does.
+    if first and os.access(folder, os.W_OK) and (not there or os.access(target, os.W_OK)):
+        with manager.perm_to_403(target):
+            if there and os.path.exists(old):
+                _remove(target)  # of an upload that was torn: the old content is kept
+            elif there:
+                os.replace(target, old)
         _uploads.add(target)
-        _remove(old)
-        if os.path.isfile(target):
-            os.replace(target, old)
     return target, old, os.path.getsize(target) if os.path.isfile(target) else 0
 
 
@@ -160,12 +168,12 @@ def _undo(target, old, size):
         _remove(target)
         with contextlib.suppress(FileNotFoundError):
             os.replace(old, target)
-    elif os.path.isfile(target):
+    elif os.path.isfile(target) and os.path.getsize(target) > size:
         os.truncate(target, size)  # a part of an upload that was not begun here
 
 
 def _remove(path):
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         os.unlink(path)
 
 

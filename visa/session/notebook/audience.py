@@ -69,7 +69,7 @@ class Audience:
     def asks(self, watcher: Watcher, question: str | bytes) -> None:
         """When it is her turn and somebody uses the kernel."""
         if watcher in self._seats:
-            self._seats[watcher].questions.append(question)
+            self._seats[watcher].asks(question)
             self._to_ask.set()
 
     async def _attend(self) -> None:
@@ -117,6 +117,8 @@ class Audience:
         finally:
             asking.cancel()
             self._asked.clear()
+            for seat in self._seats.values():
+                seat.widgets.parted()
             self._end = None
             self._heard = bytearray()
             if self._long:  # the rest will not come
@@ -171,6 +173,10 @@ class Audience:
         """What everybody is to hear of it: an answer is for who asked."""
         identifier, frame = kernel.answered(message), framed(message)
         if identifier is None:
+            if (told := kernel.status(message)) is not None:
+                for one in self._seats.values():
+                    one.widgets.heard(*told)
+                self._to_ask.set()
             return frame
         self._answered.set()
         seat = self._seats.get(self._asked.pop(identifier)) if identifier in self._asked else None
@@ -207,13 +213,15 @@ class Audience:
         with contextlib.suppress(WebSocketClosedError, StreamClosedError):
             while True:
                 self._to_ask.clear()
-                for seat in [seat for seat in self._seats.values() if seat.questions]:
+                for seat in [seat for seat in self._seats.values() if seat.questions or seat.widgets.due() == 0]:
                     await self._put(end, seat)
                 if not any(seat.questions for seat in self._seats.values()):
-                    await self._to_ask.wait()
+                    due = [due for seat in self._seats.values() if (due := seat.widgets.due()) is not None]
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._to_ask.wait(), min(due, default=None))
 
     async def _put(self, end: Jupyters, seat: Seat) -> None:
-        question = seat.questions.popleft()
+        question = seat.questions.popleft() if seat.questions else seat.widgets.next()
         if len(self._asked) >= _MOST_ASKED:
             del self._asked[next(iter(self._asked))]
         if not kernel.has_answer(question):

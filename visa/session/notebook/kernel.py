@@ -31,6 +31,8 @@ _MOST_BUFFERS = 64
 _WORD = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _IDENTIFIER = re.compile(rb'"msg_id": "([^"]*)"')
 _KIND = re.compile(rb'"msg_type": "([^"]*)"')
+_COMM = re.compile(rb'"comm_id": "(%s)"' % OWN_COMM.pattern.encode())
+_SHORT = 2**13
 _WORDY = 16
 _KNOWN = re.compile(r"\w{1,60}", re.ASCII)
 
@@ -76,6 +78,37 @@ def has_answer(question: str | bytes) -> bool:
     """Whether the kernel answers a message that `passing` wrote to who sent it; what widgets tell is told to all."""
     found = _KIND.search(question.encode() if isinstance(question, str) else question)
     return found is not None and found[1].decode() in QUESTIONS
+
+
+def of_comm(question: str | bytes) -> tuple[str, str]:
+    """``(kind, comm)`` of a message of widgets that `passing` wrote; empty of another one."""
+    data = question.encode() if isinstance(question, str) else question
+    kind, comm = _KIND.search(data), _COMM.search(data)
+    return (kind[1].decode(), comm[1].decode()) if kind and comm and kind[1].decode() in COMMS else ("", "")
+
+
+def status(message: str | bytes) -> tuple[str, str] | None:
+    """``(state, the identifier of what it is about)`` when a message of Jupyter's says how the kernel does."""
+    if len(message) > _SHORT:
+        return None
+    try:
+        if isinstance(message, str):
+            if '"execution_state"' not in message:
+                return None
+            given = _json(message, "the message")
+            header, parent, content = (given.get(part) for part in ("header", "parent_header", "content"))
+        else:
+            if b'"execution_state"' not in message:
+                return None
+            places = _places(message)
+            spans = [message[places[at] : places[at + 1]] for at in (1, 2, 4)]
+            header, parent, content = (_json(span, "a part") for span in spans)
+    except Malformed:
+        return None
+    if not (isinstance(header, dict) and isinstance(parent, dict) and isinstance(content, dict)):
+        return None
+    state, about = content.get("execution_state"), parent.get("msg_id", "")
+    return (state, str(about)) if header.get("msg_type") == "status" and isinstance(state, str) else None
 
 
 def identifier(question: str | bytes) -> str:
