@@ -18,6 +18,10 @@ from tests.session.notebook.test_live import PATH, channels, heard, session
 MEGABYTE = 10**6
 PRINTS = "for number in range({count}):\n    print(str(number % 10) * 1_000_000, flush=True)\n'the ' + 'end'"
 
+UNTIL = (
+    "import pathlib, time\nwhile not pathlib.Path({path!r}).exists():\n    print('.', flush=True); time.sleep(0.1)\n"
+)
+
 
 def run(code: str) -> str:
     return text("execute_request", "shell", {"code": code, "silent": False, "store_history": False})
@@ -36,7 +40,7 @@ async def now(three: Three, kernel: str) -> Any:
 
 
 async def test_a_page_that_does_not_read_is_cut_off_and_others_have_all_of_it(three: Three) -> None:
-    kernel = await session(three, PATH)
+    kernel, seen = await session(three, PATH), three.place.home / "seen"
     async with channels(three, three.marie, kernel, False, "awake") as awake:
         await awake.send_str(text("kernel_info_request", "shell"))
         await heard(awake, "kernel_info_reply")
@@ -49,12 +53,17 @@ async def test_a_page_that_does_not_read_is_cut_off_and_others_have_all_of_it(th
 
         async with asleep(three, kernel, "asleep"):
             await connections(2)
-            await awake.send_str(run(PRINTS.format(count=100)))
+            seen.unlink(missing_ok=True)
+            await awake.send_str(
+                run(PRINTS.format(count=100).replace("'the '", f"{UNTIL.format(path=str(seen))}'the '"))
+            )
             size = 0
             while "the end" not in (message := await awake.receive_str()):
                 size += len(message)
+                if size > 100 * MEGABYTE and not seen.exists():
+                    await connections(1)
+                    seen.touch()
             assert size > 100 * MEGABYTE
-            await connections(1)
         await awake.send_str(run("print(6 * 7 * 1000)"))
         await heard(awake, "42000")
 

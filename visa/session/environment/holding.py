@@ -1,12 +1,14 @@
 """What Jupyter holds for pages that do not read: bounded, and the session goes on.
 
 Jupyter writes to a websocket whatever a kernel or a terminal tells, and what a page does not take stays in its memory.
-A page that is asleep, or slower than a kernel that prints, would so take all of the instance's. Here a page that did
-not take `PIECE` bytes before the next message is cut off, and connects again by itself. What a kernel tells while
+A page that is asleep, or slower than a kernel that prints, would so take all of the instance's. Here a page that left
+`PIECE` bytes and takes nothing for `STILL` seconds is cut off at the next message, and connects again by itself; one
+that only is slower than the kernel may leave `MOST`. What a kernel tells while
 nobody is there, which Jupyter keeps for the page that comes back, is bounded too: the oldest outputs go, said in words.
 Runs on the environment's own Python (3.8 and later).
 """
 
+import asyncio
 import collections
 import json
 import os
@@ -21,8 +23,10 @@ except ImportError:
     MappingKernelManager = None
 
 PIECE = int(os.environ.get("VISA_PIECE", "") or 2**26)
-TOGETHER = 2 * PIECE
-"""Bytes that all pages together may leave."""
+MOST = 4 * PIECE
+STILL = 2.0
+TOGETHER = 2
+"""How many pages' bytes all together may leave."""
 _GONE = "{count} messages of this kernel were not kept while nobody was here: they were too much. Run the cell again."
 _DELIMITER = b"<IDS|MSG>"
 _open = weakref.WeakSet()
@@ -70,7 +74,21 @@ def _too_much(handler):
     if not left:
         return False
     others = [_left(one) for one in list(_open)]
-    return left > PIECE or (sum(others) > TOGETHER and left == max(others))
+    together, most = sum(others), left == max(others)
+    still = _still(handler)
+    if left > MOST or (most and together > TOGETHER * MOST):
+        return True
+    return still and (left > PIECE or (most and together > TOGETHER * PIECE))
+
+
+def _still(handler):
+    """Whether it took nothing of what it has left for `STILL` seconds: a busy machine's pages take it by and by."""
+    taken, now = handler.ws_connection.stream._total_write_done_index, asyncio.get_event_loop().time()
+    before, since = getattr(handler, "_visa_taken", (None, now))
+    if taken != before:
+        since = now
+    handler._visa_taken = taken, since
+    return now - since >= STILL
 
 
 class Kept(collections.deque):
