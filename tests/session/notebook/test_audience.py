@@ -266,11 +266,10 @@ class Kernel(End):
     def kinds(self) -> list[str]:
         return [of_comm(question)[0] for question in self.asked]
 
-    async def tells(self, state: str, about: str = "") -> None:
-        """How it does, and time in which the next question may come."""
+    def tells(self, state: str, about: str = "") -> None:
+        """How it does."""
         told = text("status", "iopub", {"execution_state": state}, parent_header={"msg_id": about})
         self._told.put_nowait(Part(TEXT, told.encode()))
-        await asyncio.sleep(0.5)
 
 
 def of_widgets(kind: str, comm: str = "visa-watching-" + "0a" * 16) -> str:
@@ -297,16 +296,20 @@ async def test_how_widgets_stand_is_asked_seldom_and_not_again_of_a_kernel_that_
     flood()
     await asyncio.sleep(10 * SELDOM)
     assert end.kinds() == ["comm_open"]  # it is busy
-    await end.tells("idle", "something else")
+    end.tells("idle", "something else")
+    await asyncio.sleep(0.5)
     assert end.kinds() == ["comm_open"]
-    await end.tells("idle", identifier(end.asked[-1]))
+    end.tells("idle", identifier(end.asked[-1]))
+    await asyncio.sleep(0.5)
     assert end.kinds() == ["comm_open", "comm_msg"]
     flood()
-    await end.tells("idle", identifier(end.asked[-1]))
+    end.tells("idle", identifier(end.asked[-1]))
+    await asyncio.sleep(0.5)
     assert end.kinds() == ["comm_open", "comm_msg"]
     await asyncio.sleep(SELDOM)
     assert end.kinds() == ["comm_open", "comm_msg", "comm_msg"]
-    await end.tells("restarting")
+    end.tells("restarting")
+    await asyncio.sleep(0.5)
     flood()
     await asyncio.sleep(1)
     assert end.kinds()[3:] == ["comm_open"]
