@@ -118,12 +118,15 @@ def _record(self: Any, *args: Any, **kwargs: Any) -> bool:
 
 
 def roll_back(db: Session) -> None:
-    """The session is usable again, whatever state it and its connection are in."""
+    """The session is usable again, whatever state it and its connection are in.
+
+    It begins anew also where its connection cannot be asked to, which the pool then replaces. `Session.invalidate`
+    would take JupyterHub's users out of it: from then on every question about them would fail.
+    """
     try:
         db.rollback()
     except SQLAlchemyError as error:
         log.info("Rolling back failed, so the connection is given up: %s", faults.said(error))
-        db.invalidate()
 
 
 def _exception(self: Any, error: BaseException) -> None:
