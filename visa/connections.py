@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -18,12 +18,11 @@ from tornado.httputil import (
     HTTPHeaders,
     HTTPMessageDelegate,
     HTTPServerConnectionDelegate,
-    RequestStartLine,
-    ResponseStartLine,
 )
 from tornado.iostream import BaseIOStream
 
 from visa import clock
+from visa.heads import Head
 
 log = logging.getLogger(__name__)
 
@@ -109,27 +108,13 @@ class Connections(HTTPServerConnectionDelegate):
         oldest.stream.close()
 
 
-class _Head(HTTPMessageDelegate):
+class _Head(Head):
     """Says when the head of a request is whole."""
 
-    def __init__(self, handler: HTTPMessageDelegate, came: Callable[[], None]) -> None:
-        self._handler, self._came = handler, came
+    def __init__(self, handler: HTTPMessageDelegate, whole: Callable[[], None]) -> None:
+        super().__init__(handler)
+        self._whole = whole
 
-    def headers_received(
-        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
-    ) -> Awaitable[None] | None:
+    def came(self, headers: HTTPHeaders) -> None:
         """It is."""
-        self._came()
-        return self._handler.headers_received(start_line, headers)
-
-    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        """The application's."""
-        return self._handler.data_received(chunk)
-
-    def finish(self) -> None:
-        """The application's."""
-        self._handler.finish()
-
-    def on_connection_close(self) -> None:
-        """The application's."""
-        self._handler.on_connection_close()
+        self._whole()

@@ -7,7 +7,7 @@ such names for one of its cookies; this gives them to all, and the servers thems
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tornado.httputil import (
@@ -18,6 +18,8 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
+
+from visa.heads import Head
 
 HUB, PORTAL = "__Host-hub-", "__Host-portal-"
 SESSION = {f"{HUB}jupyterhub-session-id": "jupyterhub-session-id"}
@@ -62,34 +64,20 @@ class HostCookies(HTTPServerConnectionDelegate):
         return "; ".join([f"{self.mark}{pair}", *left, "Path=/", "Secure"])
 
 
-class _Request(HTTPMessageDelegate):
+class _Request(Head):
     """What comes."""
 
     def __init__(self, names: HostCookies, handler: HTTPMessageDelegate) -> None:
-        self._names, self._handler = names, handler
+        super().__init__(handler)
+        self._names = names
 
-    def headers_received(
-        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
-    ) -> Awaitable[None] | None:
+    def came(self, headers: HTTPHeaders) -> None:
         """With the cookies of this server."""
         given = [kept for one in headers.get_list("Cookie") if (kept := self._names.inward(one))]
         if "Cookie" in headers:
             del headers["Cookie"]
         if given:
             headers["Cookie"] = "; ".join(given)
-        return self._handler.headers_received(start_line, headers)
-
-    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        """As it is."""
-        return self._handler.data_received(chunk)
-
-    def finish(self) -> None:
-        """As it is."""
-        self._handler.finish()
-
-    def on_connection_close(self) -> None:
-        """As it is."""
-        self._handler.on_connection_close()
 
 
 class _Answer:

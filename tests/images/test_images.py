@@ -217,6 +217,7 @@ def test_the_gateway_holds_only_what_it_needs() -> None:
         "again.py",
         "clock.py",
         "connections.py",
+        "heads.py",
         "identifiers.py",
         "logs.py",
         "navigation.py",

@@ -260,7 +260,7 @@ def managed_portal(url: str, source: FacilitySource, store: Store, **variables: 
         "command": [sys.executable, "-m", "visa.portal"],
         "environment": {
             "VISA_FACILITY": str(source.path),
-            "VISA_FACILITY_KEPT": str(settings.get().state / LAST_GOOD),
+            "VISA_FACILITY_KEPT": str(hub.state / LAST_GOOD),
             "VISA_STORE_URL": store.engine.url.render_as_string(hide_password=False),
             "VISA_PORTAL_COOKIE": hub.pictures.hex(),
             "VISA_INSTANCES": hub.origins.pattern,
