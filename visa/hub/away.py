@@ -31,10 +31,6 @@ _QUIET = 5.0
 """Seconds without a request after which the session's connection is looked at before it is used: JupyterHub leaves
 its last transaction open, and the server may have been restarted since."""
 
-_own_user: Any = BaseHandler.get_current_user
-_own_record: Any = BaseHandler._record_activity
-_own_exception: Any = BaseHandler._handle_request_exception
-
 
 class DatabaseAway(web.HTTPError):
     """A database cannot be used now; ``why`` is for the log."""
@@ -45,10 +41,10 @@ class DatabaseAway(web.HTTPError):
 
 def say_when_a_database_is_away() -> None:
     """From now on, for all of JupyterHub's handlers, and those that derive from them."""
-    BaseHandler.get_current_user = _user
+    stand(BaseHandler, "get_current_user", _user)
     stand(BaseHandler, "prepare", _prepare)
-    BaseHandler._record_activity = _record
-    BaseHandler._handle_request_exception = _exception
+    stand(BaseHandler, "_record_activity", _record)
+    stand(BaseHandler, "_handle_request_exception", _exception)
 
 
 def end_all_the_same(app: Any) -> None:
@@ -90,13 +86,13 @@ def _freshen(self: Any) -> None:
         roll_back(db)
 
 
-async def _user(self: Any) -> Any:
+async def _user(own: Callable[[Any], Awaitable[Any]], self: Any) -> Any:
     """Who asks. A connection that broke since it was used last is replaced, and the question asked once more.
 
     The second time nothing is written of who was here when: a database that only reads still tells who asks.
     """
     try:
-        return await _own_user(self)
+        return await own(self)
     except SQLAlchemyError as error:
         if not faults.is_fault(error):
             raise
@@ -107,14 +103,14 @@ async def _user(self: Any) -> Any:
         self.__dict__.pop(noted, None)
     self._visa_only_reads = True
     try:
-        return await _own_user(self)
+        return await own(self)
     except SQLAlchemyError as error:
         self._visa_fault = error
         raise
 
 
-def _record(self: Any, *args: Any, **kwargs: Any) -> bool:
-    return False if getattr(self, "_visa_only_reads", False) else bool(_own_record(self, *args, **kwargs))
+def _record(own: Callable[..., bool], self: Any, *args: Any, **kwargs: Any) -> bool:
+    return False if getattr(self, "_visa_only_reads", False) else bool(own(self, *args, **kwargs))
 
 
 def roll_back(db: Session) -> None:
@@ -129,13 +125,13 @@ def roll_back(db: Session) -> None:
         log.info("Rolling back failed, so the connection is given up: %s", faults.said(error))
 
 
-def _exception(self: Any, error: BaseException) -> None:
+def _exception(own: Callable[[Any, BaseException], None], self: Any, error: BaseException) -> None:
     """Answer 503 where JupyterHub would answer 500, in the form that fits who asks."""
     if faults.is_fault(error):
         roll_back(self.db)
         error = _raised(error)
     if not isinstance(error, DatabaseAway):
-        _own_exception(self, error)
+        own(self, error)
         return
     log.warning("503 %s %s: %s", self.request.method, self.request.path[:300], error)
     if self._finished or self._headers_written:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from jupyterhub import orm
@@ -18,18 +19,17 @@ from tornado import web
 
 from visa.addresses import host_of, instance_path
 from visa.hub import settings
+from visa.hub.around import stand
 from visa.navigation import navigated
-
-_own_server_model: Any = APIHandler.server_model
 
 
 def tell_addresses() -> None:
     """From now on, for JupyterHub's REST API."""
-    APIHandler.server_model = _server_model
+    stand(APIHandler, "server_model", _server_model)
 
 
-def _server_model(self: Any, spawner: Any, *, user: Any = None) -> Any:
-    model = _own_server_model(self, spawner, user=user)
+def _server_model(own: Callable[..., Any], self: Any, spawner: Any, *, user: Any = None) -> Any:
+    model = own(self, spawner, user=user)
     owner = user if isinstance(spawner, orm.Spawner) else spawner.user
     origins, name = settings.get().origins, spawner.name
     origin = getattr(spawner, "origin", None)  # a running instance's, wherever the next one will be

@@ -29,13 +29,12 @@ _FOR_ALL = re.compile(r"error|[0-9]{3}|not_running|spawn_pending|stop_pending")
 _ERRORS = re.compile(r"error|[0-9]{3}")
 """Of these a script learns nothing of who is logged in."""
 _own_token: Any = BaseHandler.xsrf_token
-_own_render: Any = BaseHandler.render_template
 
 
 def tell_scripts_no_token() -> None:
     """From now on, for all of JupyterHub's handlers."""
     BaseHandler.xsrf_token = property(_token)
-    BaseHandler.render_template = _render
+    stand(BaseHandler, "render_template", _render)
     stand(BaseHandler, "prepare", _prepare)
 
 
@@ -45,7 +44,7 @@ def _token(self: Any) -> Any:
     return b"" if shows and not navigated(self.request.headers) else _own_token.fget(self)
 
 
-def _render(self: Any, name: str, sync: bool = False, **values: Any) -> Any:
+def _render(own: Callable[..., Any], self: Any, name: str, sync: bool = False, **values: Any) -> Any:
     why = refusal(self.request.headers)
     if why is not None:
         # A form that was sent is compared with the token: who sends a good one had the page.
@@ -54,7 +53,7 @@ def _render(self: Any, name: str, sync: bool = False, **values: Any) -> Any:
         values = {**values, "xsrf_token": "", "xsrf": ""}
         if _ERRORS.fullmatch(name.removesuffix(".html")):
             values |= {"user": None, "admin_access": False}
-    return _own_render(self, name, sync, **values)
+    return own(self, name, sync, **values)
 
 
 async def _prepare(own: Callable[[Any], Awaitable[None]], self: Any) -> None:
